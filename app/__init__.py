@@ -1,0 +1,16 @@
+"""ml-pipeline: put an ONNX model behind REST.
+
+Reading order, which is the order in which a request travels:
+
+1. `web/middleware.py` takes the request: id, body, clock.
+2. `web/predict.py` turns it into a `Call` and the answer into a reply.
+3. `pipeline.py` is the hot path: decode, key, cache, batch, run, encode.
+4. `engine/codec.py` and `engine/tensor.py` make checked numpy arrays of bytes.
+5. `engine/cache_key.py`, `cache/memory.py` and `cache/single_flight.py` avoid the run.
+6. `engine/batcher.py` and `engine/session_pool.py` make the run.
+7. `engine/answer.py` reads the model's outputs, `engine/codec.py` writes them.
+
+`main.py` joins these objects; `__main__.py` starts the process.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Answers by key. Knows bytes and seconds, and nothing of models."""

@@ -1,0 +1,94 @@
+"""L1: answers in this process, bounded in bytes, least recently used out first, with expiry.
+
+A hit is one dict look-up and one move to the end. What is promised is `base.py`.
+"""
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from app.cache.base import CacheStatistics, Hit
+
+ENTRY_BYTES = 330
+"""What an entry costs beside its value: key, dict slots, tuple, two bytes headers.
+
+Source: `tracemalloc` over 100,000 entries with 32-byte keys, CPython 3.11 (`bench/micro`).
+"""
+
+TTL_JITTER = 0.1
+"""Entries expire up to this share of their time early, so that what came together does not go
+together and meet the model as one burst."""
+
+
+class _Entry(NamedTuple):
+    hit: Hit
+    expires: float
+
+
+class MemoryCache:
+    """LRU of bytes. Event loop only.
+
+    Mutable state: the entries in order of use, their bytes, and how many had to go.
+
+    Args:
+        max_bytes: Bound on values, keys and what they cost to keep; 0 stores nothing.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, max_bytes: int, *, clock: Callable[[], float] = monotonic) -> None:
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._num_bytes = 0
+        self._num_evicted = 0
+
+    def peek(self, key: bytes) -> Hit | None:
+        """Look up; O(1), about 0.3 µs."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires <= self._clock():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry.hit
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[Hit | None]:
+        """Look up each key."""
+        return [self.peek(key) for key in keys]
+
+    def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
+        """Store; the least recently used make room. A value over the whole bound is not stored."""
+        if key in self._entries:
+            self._drop(key)
+        size = _size(value)
+        if size > self._max_bytes:
+            return
+        ttl_seconds *= 1.0 - TTL_JITTER * random.random()
+        self._entries[key] = _Entry(Hit(value, "l1"), self._clock() + ttl_seconds)
+        self._num_bytes += size
+        while self._num_bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
+            self._num_evicted += 1
+
+    def _drop(self, key: bytes) -> None:
+        self._num_bytes -= _size(self._entries.pop(key).hit.value)
+
+    def statistics(self) -> CacheStatistics:
+        """Count entries and bytes."""
+        return CacheStatistics(len(self._entries), self._num_bytes, self._num_evicted)
+
+    async def aclose(self) -> None:
+        """Forget everything; idempotent."""
+        self._entries.clear()
+        self._num_bytes = 0
+
+    def __repr__(self) -> str:
+        num_entries, num_bytes, _ = self.statistics()
+        return f"<MemoryCache [{num_entries} entries, {num_bytes}/{self._max_bytes} bytes]>"
+
+
+def _size(value: bytes) -> int:
+    return len(value) + ENTRY_BYTES

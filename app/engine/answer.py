@@ -1,0 +1,95 @@
+"""Read a model's outputs as an answer: predictions, probabilities, labels.
+
+Which output plays which role is decided once, at load, from the signature and the metadata:
+
+1. A rank-1 output of integers or strings beside a `[B, C]` float output (or a ZipMap, which
+   arrives here as such an array): a classifier; the former are its predictions.
+2. Metadata that says classifier, and one `[B, C]` float output alone: the predictions are the
+   positions of the largest probability.
+3. Anything else: the first output is the predictions; `[B, 1]` is flattened to `[B]`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.engine.tensor import Array, TensorSpec
+
+
+class Answer(NamedTuple):
+    """What a client asked for, before encoding: one entry a row in each."""
+
+    predictions: Array
+    probabilities: Array | None
+    labels: list[str] | None
+
+
+class AnswerReader:
+    """Reads outputs in the order of the model's signature.
+
+    Args:
+        outputs: Specs of the outputs; a ZipMap as the float `[B, C]` that the pool makes of it.
+        class_names: Name of each class from the metadata, or None.
+        class_labels: Label of each class in the order of the probabilities, where known
+            (ZipMap keys, or `output_classes` as a list); None means 0…C-1.
+        classifier: Whether the metadata calls the model a classifier.
+    """
+
+    def __init__(
+        self,
+        outputs: tuple[TensorSpec, ...],
+        *,
+        class_names: list[str] | None,
+        class_labels: list[int | str] | None,
+        classifier: bool,
+    ) -> None:
+        self._labels_at = _first(outputs, kinds="iuO", rank=1)
+        self._scores_at = _first(outputs, kinds="f", rank=2)
+        self.is_classifier = self._scores_at is not None and (
+            self._labels_at is not None or classifier or class_names is not None
+        )
+        self._names = _names_by_label(class_names, class_labels)
+        self._class_names = class_names
+
+    def read(self, outputs: list[Array]) -> Answer:
+        """Pick the answer out of the outputs of one request, `[b, …]` each. Views, no copy."""
+        if not self.is_classifier or self._scores_at is None:
+            values = outputs[0]
+            flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+            return Answer(flat, None, flat.tolist() if flat.dtype.hasobject else None)
+        scores = outputs[self._scores_at]
+        if self._labels_at is None:
+            predictions = np.argmax(scores, axis=1)
+        else:
+            predictions = outputs[self._labels_at]
+        return Answer(predictions, scores, self._label(predictions.tolist(), scores))
+
+    def _label(self, predictions: list[int | str], scores: Array) -> list[str] | None:
+        names = self._names
+        if names is None:
+            return [str(label) for label in predictions] if _are_words(predictions) else None
+        try:
+            return [names[label] for label in predictions]
+        except KeyError:  # a label outside 0…C-1: the largest probability tells its class
+            class_names = self._class_names or []
+            return [class_names[index] for index in np.argmax(scores, axis=1)]
+
+
+def _first(outputs: tuple[TensorSpec, ...], *, kinds: str, rank: int) -> int | None:
+    for index, output in enumerate(outputs):
+        if output.numpy_dtype.kind in kinds and len(output.shape) == rank:
+            return index
+    return None
+
+
+def _names_by_label(
+    class_names: list[str] | None, class_labels: list[int | str] | None
+) -> dict[int | str, str] | None:
+    if class_names is None:
+        return None
+    labels: list[int | str] = class_labels or list(range(len(class_names)))
+    return dict(zip(labels, class_names, strict=True))
+
+
+def _are_words(predictions: list[int | str]) -> bool:
+    return isinstance(predictions[0], str)

@@ -1,0 +1,136 @@
+"""What waits, and what goes next: the deciding half of microbatching.
+
+Plain data: no event loop, no clock, no session. `batcher.py` acts on what is decided here.
+Rows of one *group* (same dtypes and sizes but the first) may share a run; groups do not mix.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Iterator
+
+import msgspec
+
+from app.engine.tensor import Array, Tensors
+
+
+class RunResult(msgspec.Struct, frozen=True, gc=False):
+    """What a request gets back.
+
+    Attributes:
+        outputs: In the order of the model's signature, `[b, …]` each; views into the batch.
+        queue_seconds: From arrival in the queue to the start of the run.
+        run_seconds: The run itself, shared by all requests of the batch.
+    """
+
+    outputs: list[Array]
+    queue_seconds: float
+    run_seconds: float
+
+
+class WorkItem(msgspec.Struct, gc=False, eq=False):
+    """Rows of one request that wait for a run.
+
+    Attributes:
+        inputs: `[b, …]` each.
+        num_rows: b.
+        group: Items of equal groups may share a run.
+        deadline: On the loop's clock, seconds; past it the rows are not worth running.
+        arrived: When it came, on the same clock.
+        future: Where the result goes; done early when the caller has left.
+        alone: Set after a failed batch: run by itself, so that only the guilty request fails.
+    """
+
+    inputs: Tensors
+    num_rows: int
+    group: Hashable
+    deadline: float
+    arrived: float
+    future: asyncio.Future[RunResult]
+    alone: bool = False
+
+
+class BatchQueue:
+    """First come, first served, by group.
+
+    Mutable state: the items by group in order of arrival, `num_rows` that wait, and
+    `next_deadline`, no later than the earliest of them.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[Hashable, deque[WorkItem]] = {}
+        self.num_rows = 0
+        self.next_deadline = float("inf")
+
+    def push(self, item: WorkItem) -> None:
+        """Add to the end."""
+        self._group(item).append(item)
+        self._count(item)
+
+    def push_front(self, items: list[WorkItem]) -> None:
+        """Put a failed batch back, each of its items to be run alone."""
+        for item in reversed(items):
+            item.alone = True
+            self._group(item).appendleft(item)
+            self._count(item)
+
+    def take(self, max_rows: int) -> list[WorkItem]:
+        """Take the next batch: items of the oldest group, up to `max_rows`, at least one item.
+
+        Items whose caller has left are dropped on the way. Empty only if nothing is left.
+        """
+        batch: list[WorkItem] = []
+        while self._groups and not batch:
+            key = min(self._groups, key=lambda k: self._groups[k][0].arrived)
+            waiting = self._groups[key]
+            num_rows = 0
+            while waiting and self._fits(batch, num_rows, waiting[0], max_rows):
+                item = waiting.popleft()
+                self.num_rows -= item.num_rows
+                if not item.future.done():
+                    batch.append(item)
+                    num_rows += item.num_rows
+            if not waiting:
+                del self._groups[key]
+        if not self._groups:
+            self.next_deadline = float("inf")
+        return batch
+
+    @staticmethod
+    def _fits(batch: list[WorkItem], num_rows: int, item: WorkItem, max_rows: int) -> bool:
+        if not batch:
+            return True
+        return not (item.alone or batch[0].alone) and num_rows + item.num_rows <= max_rows
+
+    def expire(self, now: float) -> list[WorkItem]:
+        """Take out what is past its deadline, or abandoned. O(1) until something may be."""
+        if now < self.next_deadline:
+            return []
+        late = [item for item in self if item.deadline <= now or item.future.done()]
+        staying = [item for item in self if not (item.deadline <= now or item.future.done())]
+        self._groups.clear()
+        self.num_rows = 0
+        self.next_deadline = float("inf")
+        for item in staying:
+            self.push(item)
+        return late
+
+    def _group(self, item: WorkItem) -> deque[WorkItem]:
+        group = self._groups.get(item.group)
+        if group is None:
+            group = self._groups[item.group] = deque()
+        return group
+
+    def _count(self, item: WorkItem) -> None:
+        self.num_rows += item.num_rows
+        if item.deadline < self.next_deadline:
+            self.next_deadline = item.deadline
+
+    def __iter__(self) -> Iterator[WorkItem]:
+        for waiting in self._groups.values():
+            yield from waiting
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)

@@ -1,0 +1,58 @@
+"""One run of a batch: join the rows, call the session, count what comes back.
+
+Runs on whatever thread `batcher.py` chose; touches nothing but its arguments.
+`B` rows in the batch, `b` rows of one request.
+"""
+
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from app.engine.batch_queue import RunResult, WorkItem
+from app.engine.session_pool import Session
+from app.engine.tensor import Array
+from app.errors import InferenceError, RunFailed
+
+
+class Outcome(NamedTuple):
+    """Outputs `[B, …]` in the order of the signature, or the error; and the run's seconds."""
+
+    outputs: list[Array] | InferenceError
+    num_rows: int
+    seconds: float
+
+
+def run_batch(batch: list[WorkItem], counted: bool, session: Session) -> Outcome:
+    """Join the rows, run, and (if `counted`) check that each row came back; any thread.
+
+    One copy of the rows, none for a lone request.
+    """
+    num_rows = sum(item.num_rows for item in batch)
+    inputs = batch[0].inputs
+    if len(batch) > 1:
+        inputs = {name: np.concatenate([item.inputs[name] for item in batch]) for name in inputs}
+    started = perf_counter()
+    try:
+        outputs = session.run(inputs)
+        if counted:
+            _check_rows(outputs, num_rows)
+    except InferenceError as error:
+        return Outcome(error, num_rows, 0.0)
+    return Outcome(outputs, num_rows, perf_counter() - started)
+
+
+def _check_rows(outputs: list[Array], num_rows: int) -> None:
+    for output in outputs:
+        if output.shape[:1] != (num_rows,):
+            raise RunFailed(f"outputs: expected {num_rows} rows, found shape {output.shape}")
+
+
+def join(results: list[RunResult]) -> RunResult:
+    """Put the parts of a split request together; one copy of the outputs."""
+    columns = zip(*(result.outputs for result in results), strict=True)
+    return RunResult(
+        [np.concatenate(parts) for parts in columns],
+        max(result.queue_seconds for result in results),
+        sum(result.run_seconds for result in results),
+    )

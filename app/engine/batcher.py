@@ -1,0 +1,291 @@
+"""Microbatching without waiting: rows never wait while a session is free.
+
+`batch_queue.py` decides what goes together; the `Batcher` acts. One dispatch is scheduled for the
+end of the event loop's turn in which the first row arrives, so that everything that came in with it
+shares the run. Then, by the cost curve:
+
+1. A run that is predicted to be short runs here, on the loop's own thread: for a 10 µs model a
+   hand-over to another thread costs more than the run.
+2. A longer one goes to a free lane of the session pool.
+3. While all lanes are busy the queue grows into the next batch; a lane that becomes free takes
+   everything that waits, up to `max_batch_size`.
+
+There is no timer unless `max_queue_delay_seconds` asks for one, or rows wait with a deadline.
+`B` rows in a batch, `b` rows of one request.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from functools import partial
+from math import ceil
+from time import monotonic
+from typing import NamedTuple
+
+import msgspec
+
+from app.engine.batch_queue import BatchQueue, RunResult, WorkItem
+from app.engine.batch_run import Outcome, join, run_batch
+from app.engine.cost_curve import CostCurve
+from app.engine.session_pool import SessionPool
+from app.engine.tensor import Tensors
+from app.errors import DeadlineExceeded, InferenceError, NotReady, Overloaded
+
+
+class BatchOptions(msgspec.Struct, frozen=True):
+    """How a model is batched.
+
+    Attributes:
+        max_batch_size: Rows in a run at most; 1 turns batching off.
+        max_queue_size: Rows that may wait; beyond it requests are refused.
+        max_queue_delay_seconds: Longest wait of a first row for company; 0 = never wait.
+        inline_budget_seconds: Runs predicted to be shorter stay on the event loop's thread.
+    """
+
+    max_batch_size: int
+    max_queue_size: int
+    max_queue_delay_seconds: float
+    inline_budget_seconds: float
+
+
+class BatchRecord(NamedTuple):
+    """One finished run, for observers."""
+
+    num_requests: int
+    num_rows: int
+    run_seconds: float
+    inline: bool
+
+
+class BatcherStatistics(NamedTuple):
+    """Snapshot of a batcher."""
+
+    num_requests_waiting: int
+    num_rows_waiting: int
+    num_running: int
+
+
+class Batcher:
+    """Runs requests of one model, together where it can. Event loop only.
+
+    Mutable state: the queue, `_scheduled` (a dispatch is due at the end of this turn or at the end
+    of the delay), `_expiry` (the timer of the earliest deadline), `_num_running` runs in lanes,
+    and `_drained`, which `aclose` waits for.
+
+    Args:
+        pool: Where runs happen.
+        curve: Cost of a run; kept up to date here.
+        options: Limits.
+        batching: False for models whose rows must not be run together.
+        on_batch: Called with a record of each finished run.
+    """
+
+    def __init__(
+        self,
+        pool: SessionPool,
+        curve: CostCurve,
+        options: BatchOptions,
+        *,
+        batching: bool,
+        on_batch: Callable[[BatchRecord], None],
+    ) -> None:
+        self._pool = pool
+        self._curve = curve
+        self._options = options
+        self._batching = batching and options.max_batch_size > 1
+        self._pays = self._batching and curve.batching_pays(options.max_batch_size)
+        self._on_batch = on_batch
+        self._queue = BatchQueue()
+        self._scheduled: asyncio.Handle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._num_running = 0
+        self._closed = False
+        self._drained: asyncio.Event | None = None
+
+    async def run(
+        self, inputs: Tensors, num_rows: int, *, deadline: float, group: Hashable = ()
+    ) -> RunResult:
+        """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
+
+        Args:
+            inputs: Checked arrays, `[b, …]` each.
+            num_rows: b.
+            deadline: `time.monotonic()` seconds; later than that the answer is of no use.
+            group: Requests of equal groups may share a run.
+
+        Raises:
+            Overloaded: The queue is full, or will not be through before the deadline.
+            DeadlineExceeded: It passed while the rows waited.
+            RunFailed: The model refused these rows.
+            NotReady: The batcher is closed.
+        """
+        now = monotonic()
+        self._admit(num_rows, deadline, now)
+        limit = self._options.max_batch_size
+        if num_rows <= limit or not self._batching:
+            return await self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, _future()))
+        parts = [
+            {name: array[start : start + limit] for name, array in inputs.items()}
+            for start in range(0, num_rows, limit)
+        ]
+        results = await asyncio.gather(
+            *(
+                self._enqueue(
+                    WorkItem(part, _num_rows(part), group, deadline, now, _future()),
+                )
+                for part in parts
+            )
+        )
+        return join(results)
+
+    def _admit(self, num_rows: int, deadline: float, now: float) -> None:
+        if self._closed:
+            raise NotReady("model: this version is being replaced", retry_after_seconds=1)
+        waiting = self._queue.num_rows
+        if not waiting:
+            return
+        wait = self.predicted_wait_seconds()
+        if waiting + num_rows > self._options.max_queue_size:
+            raise Overloaded(
+                f"queue: expected at most {self._options.max_queue_size} rows waiting, "
+                f"found {waiting}",
+                retry_after_seconds=max(1, ceil(wait)),
+            )
+        if now + wait > deadline:
+            raise Overloaded(
+                f"deadline: expected an answer in {deadline - now:.3f} s, found {wait:.3f} s "
+                "of work waiting",
+                retry_after_seconds=max(1, ceil(wait)),
+            )
+
+    def predicted_wait_seconds(self) -> float:
+        """Seconds until the rows that wait now will all have been run."""
+        waiting = self._queue.num_rows + self._num_running
+        if not waiting:
+            return 0.0
+        if not self._pays:
+            return self._curve.predict(1) * waiting / self._pool.statistics().num_sessions
+        size = min(waiting, self._options.max_batch_size)
+        runs = ceil(waiting / size)
+        return self._curve.predict(size) * runs / self._pool.statistics().num_sessions
+
+    def _enqueue(self, item: WorkItem) -> asyncio.Future[RunResult]:
+        self._queue.push(item)
+        delay = self._options.max_queue_delay_seconds
+        if self._scheduled is None:
+            loop = item.future.get_loop()
+            if delay and self._queue.num_rows < self._options.max_batch_size:
+                self._scheduled = loop.call_later(delay, self._dispatch)
+            else:
+                self._scheduled = loop.call_soon(self._dispatch)
+        elif delay and self._queue.num_rows >= self._options.max_batch_size:
+            self._scheduled.cancel()
+            self._scheduled = item.future.get_loop().call_soon(self._dispatch)
+        return item.future
+
+    def _dispatch(self) -> None:
+        """Start every run that can start now."""
+        self._scheduled = None
+        self._refuse_late()
+        while self._queue:
+            inline = self._is_short(self._queue.num_rows)
+            if not (inline or self._pool.idle):
+                break
+            max_rows = self._options.max_batch_size if self._pays or inline else 0
+            batch = self._queue.take(max_rows if self._batching else 0)
+            if not batch:
+                break
+            if inline:
+                started = monotonic()
+                outcome = run_batch(batch, self._batching, self._pool.sessions[0])
+                self._finish(batch, started, True, outcome)
+            else:
+                self._num_running += 1
+                done = partial(self._finish_in_lane, batch, monotonic())
+                self._pool.start(partial(run_batch, batch, self._batching), done)
+        self._watch_deadlines()
+        if self._drained is not None and not (self._queue or self._num_running):
+            self._drained.set()
+
+    def _is_short(self, num_rows: int) -> bool:
+        size = min(num_rows, self._options.max_batch_size)
+        return self._curve.predict(size) <= self._options.inline_budget_seconds
+
+    def _finish_in_lane(self, batch: list[WorkItem], started: float, outcome: Outcome) -> None:
+        self._num_running -= 1
+        self._finish(batch, started, False, outcome)
+        if self._scheduled is None and (self._queue or self._closed):
+            self._dispatch()
+
+    def _finish(
+        self, batch: list[WorkItem], started: float, inline: bool, outcome: Outcome
+    ) -> None:
+        """Hand out the outputs, or the error; neighbours of a guilty request run again, alone."""
+        if isinstance(outcome.outputs, InferenceError):
+            if len(batch) > 1:
+                self._queue.push_front(batch)
+                self._schedule_soon(batch[0])
+            elif not batch[0].future.done():
+                batch[0].future.set_exception(outcome.outputs)
+            return
+        num_rows, seconds = outcome.num_rows, outcome.seconds
+        self._curve.update(num_rows, seconds)
+        start = 0
+        for item in batch:
+            stop = start + item.num_rows
+            if not item.future.done():  # its caller has left; the others must still get theirs
+                outputs = outcome.outputs
+                if len(batch) > 1:
+                    outputs = [output[start:stop] for output in outputs]
+                item.future.set_result(RunResult(outputs, started - item.arrived, seconds))
+            start = stop
+        self._on_batch(BatchRecord(len(batch), num_rows, seconds, inline))
+
+    def _schedule_soon(self, item: WorkItem) -> None:
+        if self._scheduled is None:
+            self._scheduled = item.future.get_loop().call_soon(self._dispatch)
+
+    def _refuse_late(self) -> None:
+        for item in self._queue.expire(monotonic()):
+            if not item.future.done():
+                waited = monotonic() - item.arrived
+                item.future.set_exception(
+                    DeadlineExceeded(f"deadline: passed after {waited:.3f} s in the queue")
+                )
+
+    def _watch_deadlines(self) -> None:
+        """Keep one timer, at the earliest deadline of what waits; none while nothing does."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self._queue:
+            loop = asyncio.get_running_loop()
+            delay = max(self._queue.next_deadline - monotonic(), 0.0)
+            self._expiry = loop.call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._refuse_late()
+        self._watch_deadlines()
+
+    async def aclose(self) -> None:
+        """Refuse new rows, wait for those that are here; idempotent."""
+        self._closed = True
+        while self._queue or self._num_running:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
+
+    def statistics(self) -> BatcherStatistics:
+        """Count what waits and what runs."""
+        return BatcherStatistics(len(self._queue), self._queue.num_rows, self._num_running)
+
+    def __repr__(self) -> str:
+        requests, rows, running = self.statistics()
+        return f"<Batcher [{requests} requests, {rows} rows waiting | {running} running]>"
+
+
+def _num_rows(part: Tensors) -> int:
+    return len(next(iter(part.values())))
+
+
+def _future() -> asyncio.Future[RunResult]:
+    return asyncio.get_running_loop().create_future()

@@ -1,0 +1,93 @@
+"""Say what is wrong with a body: field, expected, found.
+
+Only bad requests come here, so nothing in this module is fast. The decoders are in `codec.py`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+
+from app.engine.tensor import TensorSpec
+from app.errors import InvalidInput, MalformedRequest
+
+_mismatch = re.compile(
+    r"Expected (?P<expected>.+?)(?:, got (?P<found>.+?))?(?: - at `(?P<path>.+)`)?$"
+)
+_parsers: dict[str, Callable[[Any], Any]] = {
+    "JSON": msgspec.json.decode,
+    "MSGPACK": msgspec.msgpack.decode,
+}
+
+
+def explain_decode_error(error: Exception, body: Any, language: str) -> NoReturn:
+    """Raise our error for one of msgspec's.
+
+    Args:
+        error: What a decoder raised.
+        body: The bytes it was given.
+        language: `JSON` or `MSGPACK`.
+
+    Raises:
+        MalformedRequest: The body does not parse at all.
+        InvalidInput: It parses, and a field has a wrong type or value.
+    """
+    text = str(error)
+    if isinstance(error, RecursionError):
+        raise MalformedRequest(f"body: expected {language}, found nesting too deep") from None
+    if not isinstance(error, msgspec.ValidationError):
+        raise MalformedRequest(f"body: expected {language}, found: {text}") from None
+    if missing := re.search(r"missing required field `(.+?)`", text):
+        raise InvalidInput(f"{missing[1]}: expected a value, found nothing") from None
+    if unknown := re.search(r"unknown field `(.+?)`", text):
+        raise InvalidInput(f"{unknown[1][:40]}: no such field") from None
+    if found := _mismatch.match(text):
+        field = (found["path"] or "$").removeprefix("$").removeprefix(".") or "body"
+        actual = found["found"] or _value_at(field, body, language)
+        expected = found["expected"].replace("`", "")
+        raise InvalidInput(
+            f"{field}: expected {expected}, found {actual.replace('`', '')}"
+        ) from None
+    path = re.search(r" - at `\$\.?(.+)`$", text)
+    reason = text.split(" - at ")[0]
+    raise InvalidInput(f"{path[1] if path else 'body'}: {reason}") from None
+
+
+def _value_at(field: str, body: Any, language: str) -> str:
+    """Show the scalar at a path such as `cache_ttl`; never more than 24 characters of it."""
+    try:
+        value = _parsers[language](body)
+        for step in re.findall(r"[^.\[\]]+", field):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+    except Exception:  # a path we cannot follow costs the message one word, no more
+        return "another value"
+    return repr(value)[:24] if isinstance(value, int | float | str | bool) else type(value).__name__
+
+
+def explain_rows(data: Any, spec: TensorSpec) -> NoReturn:
+    """Raise for nested lists that make no array: ragged, or a number out of the dtype's range.
+
+    Raises:
+        InvalidInput: Always; names the first place.
+    """
+    fault = _first_fault(data, "data", spec)
+    raise InvalidInput(fault or f"data: expected values of {spec.dtype}, found others")
+
+
+def _first_fault(data: Any, field: str, spec: TensorSpec) -> str | None:
+    if not isinstance(data, list):
+        try:
+            np.asarray(data, spec.numpy_dtype)
+        except (ValueError, OverflowError, RuntimeWarning):
+            return f"{field}: expected {spec.dtype}, found a number out of its range"
+        return None
+    for index, member in enumerate(data):
+        place = f"{field}[{index}]"
+        if isinstance(member, list) and len(member) != len(data[0]):
+            wanted = f"{len(data[0])} values as in {field}[0]"
+            return f"{place}: expected {wanted}, found {len(member)}"
+        if fault := _first_fault(member, place, spec):
+            return fault
+    return None

@@ -1,0 +1,198 @@
+"""The ONNX Runtime sessions, one a core, and their threads.
+
+A *lane* is a session and the thread bound to it. `run` calls the first session on the calling
+thread; `start` hands work to an idle lane and calls back on the event loop when it is done. What
+runs when is decided in `batcher.py`.
+
+ONNX Runtime sizes its own pools from the machine, ignores affinity and cgroups, and lets the pools
+of several sessions fight (onnxruntime#17011: 77 → 161 ms), so each session gets one thread, ours,
+and spinning is off.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+
+from app.engine.tensor import Array, Tensors, TensorSpec, type_names
+from app.errors import ModelLoadError, RunFailed
+
+type_of_zipmap = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
+
+Work = Callable[["Session"], Any]
+Done = Callable[[Any], None]
+
+
+def usable_cores() -> int:
+    """Cores this process may use: affinity and cgroup quota, not what the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores or 1, -(-int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        pass
+    return max(cores or 1, 1)
+
+
+class Session:
+    """One `InferenceSession`, with ZipMap outputs as arrays.
+
+    Attributes:
+        inputs: Specs in the order of the graph.
+        outputs: Likewise; a ZipMap is given as float32 `[B, C]`.
+    """
+
+    def __init__(self, path: Path, providers: list[str]) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3  # errors: its warnings about the graph are no news here
+        try:
+            self._ort = ort.InferenceSession(path, options, providers=providers)
+        except Exception as error:  # ORT's exceptions share no base class but this
+            raise ModelLoadError(f"{path.name}: ONNX Runtime: {_first_line(error)}") from None
+        self.inputs = tuple(_spec(node, path) for node in self._ort.get_inputs())
+        self.outputs = tuple(_spec(node, path) for node in self._ort.get_outputs())
+        self._names = [output.name for output in self.outputs]
+        self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
+
+    def run(self, inputs: Tensors) -> list[Array]:
+        """Run the model on one batch; any thread. Outputs in the order of `outputs`, `[B, …]`.
+
+        Raises:
+            RunFailed: ONNX Runtime refused.
+        """
+        outputs = self.run_raw(inputs)
+        if self._zipmaps:
+            return [_from_zipmap(out) if isinstance(out, list) else out for out in outputs]
+        return outputs
+
+    def run_raw(self, inputs: Tensors) -> list[Any]:
+        """Run, and give the outputs as ONNX Runtime does: a ZipMap is a list of dicts."""
+        try:
+            return self._ort.run(self._names, inputs)  # type: ignore[no-any-return]
+        except Exception as error:  # as above
+            raise RunFailed(f"ONNX Runtime: {_first_line(error)}") from None
+
+
+class PoolStatistics(NamedTuple):
+    """Snapshot of a pool."""
+
+    num_sessions: int
+    num_busy: int
+
+
+class SessionPool:
+    """The lanes of one model.
+
+    Mutable state, touched on the event loop only: `_idle`, the lanes that wait for work, and the
+    threads, which are started with a lane's first work (a cheap model never needs one).
+
+    Args:
+        path: The ONNX file.
+        num_sessions: Lanes.
+        providers: Execution providers, in order of preference.
+        share_weights_above_bytes: Files larger than this are loaded once and the lanes share the
+            session (`Run` is thread-safe) instead of multiplying the memory.
+
+    Raises:
+        ModelLoadError: ONNX Runtime cannot read the file, or a tensor is of an unknown type.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        num_sessions: int,
+        providers: list[str],
+        share_weights_above_bytes: int,
+    ) -> None:
+        first = Session(path, providers)
+        shared = path.stat().st_size > share_weights_above_bytes
+        others = [first if shared else Session(path, providers) for _ in range(num_sessions - 1)]
+        self.sessions = [first, *others]
+        self._threads: list[Thread | None] = [None] * num_sessions
+        self._queues: list[SimpleQueue[tuple[Work, Done] | None]] = [
+            SimpleQueue() for _ in range(num_sessions)
+        ]
+        self._idle = list(range(num_sessions))
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether a lane is free."""
+        return bool(self._idle)
+
+    def run(self, inputs: Tensors) -> list[Array]:
+        """Run on the calling thread. Raises RunFailed."""
+        return self.sessions[0].run(inputs)
+
+    def start(self, work: Work, done: Done) -> None:
+        """Give `work` to an idle lane; event loop only, and only while `idle`.
+
+        Args:
+            work: Called with the lane's session on the lane's thread; must not raise.
+            done: Called with its result on the event loop, after the lane is idle again.
+        """
+        lane = self._idle.pop()
+        if self._threads[lane] is None:
+            self._loop = asyncio.get_running_loop()
+            thread = Thread(target=self._serve, args=(lane,), name=f"session-{lane}", daemon=True)
+            self._threads[lane] = thread
+            thread.start()
+        self._queues[lane].put((work, done))
+
+    def _serve(self, lane: int) -> None:
+        """Body of a lane's thread."""
+        session, queue = self.sessions[lane], self._queues[lane]
+        while (job := queue.get()) is not None:
+            work, done = job
+            result = work(session)
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._finish, lane, done, result)
+
+    def _finish(self, lane: int, done: Done, result: Any) -> None:
+        self._idle.append(lane)
+        done(result)
+
+    def close(self) -> None:
+        """End the threads once idle; idempotent. The sessions go with the last reference."""
+        for queue, thread in zip(self._queues, self._threads, strict=True):
+            if thread is not None:
+                queue.put(None)
+        self._threads = [None] * len(self._threads)
+
+    def statistics(self) -> PoolStatistics:
+        """Count the lanes."""
+        return PoolStatistics(len(self._queues), len(self._queues) - len(self._idle))
+
+    def __repr__(self) -> str:
+        num_sessions, num_busy = self.statistics()
+        return f"<SessionPool [{num_busy} busy, {num_sessions - num_busy} idle]>"
+
+
+def _spec(node: Any, path: Path) -> TensorSpec:
+    if node.type in type_of_zipmap:
+        return TensorSpec(node.name, "float32", (-1, -1))
+    if node.type not in type_names:
+        raise ModelLoadError(
+            f"{path.name}: {node.name}: expected a tensor or a ZipMap, found {node.type}"
+        )
+    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
+    return TensorSpec(node.name, type_names[node.type], shape)
+
+
+def _from_zipmap(rows: list[dict[int | str, float]]) -> Array:
+    """Make `[B, C]` of one dict a row; ONNX Runtime keeps the classes in the same sorted order."""
+    return np.array([list(row.values()) for row in rows], np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

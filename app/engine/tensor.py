@@ -1,0 +1,122 @@
+"""What a model takes and gives: name, dtype and shape of each tensor.
+
+Here is the check of an array against a model's input. Turning bytes into arrays is `codec.py`.
+Letters for shapes: `b` rows of one request, `F` features; -1 in a spec is "any".
+"""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import InvalidInput
+
+type_names = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "str",
+}
+"""ONNX Runtime's type names and numpy's. Strings travel as numpy object arrays.
+
+Source: the type strings of `onnxruntime.NodeArg.type`.
+"""
+
+_numpy_dtypes = {name: np.dtype(object if name == "str" else name) for name in type_names.values()}
+
+Array = npt.NDArray[Any]
+Tensors = dict[str, Array]
+"""The engine's unit of work: input name to array `[b, …]`."""
+
+
+class TensorSpec(msgspec.Struct, frozen=True, gc=False):
+    """Name, dtype and shape of one input or output of a model.
+
+    Attributes:
+        name: The name in the ONNX graph.
+        dtype: numpy's word (`float32`); `str` for strings.
+        shape: One entry a dimension, the batch included; -1 is any size.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The dtype of arrays that hold this tensor; strings are objects."""
+        return _numpy_dtypes[self.dtype]
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension is free, so that rows of several requests may share a run."""
+        return bool(self.shape) and self.shape[0] == -1
+
+    @property
+    def settled(self) -> bool:
+        """Whether every dimension but the first is fixed: all valid requests then fit together."""
+        return -1 not in self.shape[1:]
+
+    def check(self, array: Array, field: str = "data") -> None:
+        """Raise unless `array` is a valid value of this tensor. O(b·F), no copy.
+
+        Args:
+            array: The decoded value.
+            field: What the caller calls it, for the message.
+
+        Raises:
+            InvalidInput: Wrong rank, size, dtype, no rows, or a value that is not finite.
+        """
+        if array.dtype != self.numpy_dtype:
+            raise InvalidInput(f"{field}: expected dtype {self.dtype}, found {array.dtype}")
+        if len(array.shape) != len(self.shape):
+            raise InvalidInput(
+                f"{field}: expected {_rank(self.shape)}, found {_rank(array.shape)}",
+            )
+        for axis, (size, expected) in enumerate(zip(array.shape, self.shape, strict=True)):
+            if size != expected and (expected != -1 or size == 0):
+                raise InvalidInput(f"{field}: {self._mismatch(axis, expected, size)}")
+        # A dot product with itself is finite only if every value is; 3x cheaper than
+        # isfinite().all(). Large finite values may overflow it, so it only starts the exact check.
+        if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)):
+            self._check_finite(array, field)
+
+    def _mismatch(self, axis: int, expected: int, size: int) -> str:
+        if axis == 0:
+            wanted = "at least 1 row" if expected == -1 else _count(expected, "row")
+            return f"expected {wanted}, found {size}"
+        if axis == 1 and len(self.shape) == 2:
+            wanted = "at least 1 feature" if expected == -1 else _count(expected, "feature")
+            return f"expected {wanted} in each row, found {size}"
+        wanted = "at least 1" if expected == -1 else str(expected)
+        return f"expected {wanted} along dimension {axis}, found {size}"
+
+    def _check_finite(self, array: Array, field: str) -> None:
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            place = "".join(f"[{index}]" for index in bad[0])
+            found = array[tuple(bad[0])]
+            raise InvalidInput(
+                f"{field}{place}: expected a finite {self.dtype}, found {found}"
+                + (" (too large for the dtype)" if np.isinf(found) else "")
+            )
+
+
+def _rank(shape: tuple[int, ...]) -> str:
+    sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
+    return f"{len(shape)} dimensions [{sizes}]"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("s" if number != 1 else "")

@@ -1,0 +1,116 @@
+"""The error tree, drawn on the way of a request.
+
+    bytes → *decode* → rows → *check* → valid rows → *queue* → batch → *run* → outputs
+
+An error belongs to the arrow that raises it:
+
+    InferenceError
+    ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413
+    ├── check    InvalidInput 422, ModelNotFound 404
+    ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
+    ├── run      RunFailed 500
+    └── load     ModelLoadError 422: a model file that cannot be served
+
+Each class carries the HTTP status and the machine-readable code of its answer, as hints for the
+web layer, which this module does not know. The text of an error reaches the client: it names the
+field, the expected and the found, and never holds the payload.
+"""
+
+from typing import ClassVar
+
+
+class InferenceError(Exception):
+    """Base of everything this server says no with.
+
+    Attributes:
+        detail: One sentence for the caller.
+        retry_after_seconds: When a repeat is likely to succeed; None where it never is.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedRequest(InferenceError):
+    """The body is not JSON, or not MessagePack."""
+
+    status = 400
+    code = "malformed_request"
+    title = "Malformed request"
+
+
+class ModelNotFound(InferenceError):
+    """No model of that name is loaded."""
+
+    status = 404
+    code = "model_not_found"
+    title = "Model not found"
+
+
+class BodyTooLarge(InferenceError):
+    """The body has more bytes than MAX_BODY_BYTES."""
+
+    status = 413
+    code = "body_too_large"
+    title = "Body too large"
+
+
+class UnsupportedMediaType(InferenceError):
+    """The body is of a content type this route does not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+
+
+class InvalidInput(InferenceError):
+    """The body parses, and a field of it has the wrong type, shape or value."""
+
+    status = 422
+    code = "invalid_input"
+    title = "Invalid input"
+
+
+class ModelLoadError(InferenceError):
+    """A model file is missing, corrupt, or contradicts its metadata."""
+
+    status = 422
+    code = "model_load_failed"
+    title = "Model cannot be loaded"
+
+
+class RunFailed(InferenceError):
+    """ONNX Runtime refused the run, or its outputs do not fit the rows."""
+
+    code = "run_failed"
+    title = "Model run failed"
+
+
+class Overloaded(InferenceError):
+    """More rows wait than the queue may hold, or than can be run in time."""
+
+    status = 503
+    code = "overloaded"
+    title = "Overloaded"
+
+
+class NotReady(InferenceError):
+    """The server is starting or draining."""
+
+    status = 503
+    code = "not_ready"
+    title = "Not ready"
+
+
+class DeadlineExceeded(InferenceError):
+    """The request's deadline passed before its rows were run."""
+
+    status = 504
+    code = "deadline_exceeded"
+    title = "Deadline exceeded"

@@ -1,0 +1,148 @@
+"""Settings: read once from the environment, all faults told at once.
+
+A field is a setting: its name in upper case is the variable, the unit is in the name, and its
+`Meta` is its documentation; the README's table is printed by `settings_table()`. An empty variable
+counts as unset.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+BUNDLED_MODELS = Path(__file__).parent / "models"
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the text lists every fault, a line each."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What an operator may choose."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8000
+    model_path: Annotated[
+        str, Meta(description="ONNX file, or folder of models; empty = the bundled wine model.")
+    ] = str(BUNDLED_MODELS)
+    env: Annotated[
+        Literal["production", "development"] | None,
+        Meta(
+            description="`production` logs JSON lines, `development` lines for people; "
+            "unset = for people on a terminal, else JSON."
+        ),
+    ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level logged.")
+    ] = "info"
+    access_log: Annotated[
+        Literal["all", "errors", "off"],
+        Meta(description="Which requests are logged; `errors` = answers of 400 and above."),
+    ] = "errors"
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest request body; more is refused while reading.")
+    ] = 16 * 1024 * 1024
+    max_rows: Annotated[int, Meta(ge=1, description="Most rows in one request.")] = 10_000
+    request_timeout_ms: Annotated[
+        int, Meta(ge=1, description="A request that waits longer for its run is answered 504.")
+    ] = 30_000
+    sessions: Annotated[
+        int, Meta(ge=0, le=256, description="ONNX Runtime sessions; 0 = one a usable core.")
+    ] = 0
+    ort_providers: Annotated[
+        tuple[str, ...],
+        Meta(description="Execution providers in order of preference, comma-separated."),
+    ] = ("CPUExecutionProvider",)
+    share_weights_above_mb: Annotated[
+        int, Meta(ge=0, description="Larger model files are loaded once for all sessions.")
+    ] = 100
+    max_batch_size: Annotated[
+        int, Meta(ge=1, le=65536, description="Rows in one run at most; 1 = no batching.")
+    ] = 256
+    max_queue_size: Annotated[
+        int, Meta(ge=1, description="Rows that may wait for a run; beyond it 503.")
+    ] = 10_000
+    max_queue_delay_us: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Wait of a first row for company; 0 = never.")
+    ] = 0
+    inline_budget_us: Annotated[
+        int,
+        Meta(ge=0, description="Runs predicted to be shorter need no thread; 0 = always one."),
+    ] = 200
+    cache_max_mb: Annotated[
+        int, Meta(ge=0, description="Memory for cached answers in this process; 0 = no cache.")
+    ] = 64
+    cache_ttl_seconds: Annotated[
+        int, Meta(ge=1, description="Lifetime of a cached answer when the request names none.")
+    ] = 3600
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Web origins that may call from a browser, comma-separated; `*` = any."),
+    ] = ()
+    drain_timeout_seconds: Annotated[
+        int, Meta(ge=0, description="After SIGTERM, longest wait for requests under way.")
+    ] = 10
+
+
+_hints = get_type_hints(Settings, include_extras=True)
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from an environment.
+
+    Raises:
+        SettingsError: Lists every bad value and every misspelt name.
+    """
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for field, annotation in _hints.items():
+        variable = field.upper()
+        text = environ.get(variable, "").strip()
+        if not text:
+            continue
+        kind = get_args(annotation)[0]
+        value: Any = text
+        if get_origin(kind) is tuple:
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        try:
+            values[field] = msgspec.convert(value, annotation, strict=False)
+        except msgspec.ValidationError as error:
+            faults.append(f"{variable}={text!r}: {_lower_first(str(error))}")
+    faults += _misspelt(environ)
+    if faults:
+        raise SettingsError("; ".join(faults))
+    return Settings(**values)
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    """Find variables one slip away from a setting; short names are too alike to judge."""
+    known = [field.upper() for field in _hints]
+    faults = []
+    for name in environ:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if close and name not in known and "_" in name:
+            faults.append(f"{name}: no such setting, did you mean {close[0]}?")
+    return faults
+
+
+def settings_table() -> str:
+    """Write the settings as the README's Markdown table."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for field in msgspec.structs.fields(Settings):
+        meta = get_args(_hints[field.name])[1]
+        lines.append(f"| `{field.name.upper()}` | {_show(field)} | {meta.description} |")
+    return "\n".join(lines)
+
+
+def _show(field: Any) -> str:
+    default = field.default
+    if field.name == "model_path" or default is None or default == ():
+        return ""
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:].replace("`", "")

@@ -1,0 +1,73 @@
+"""Documentation: `/openapi.json`, `/docs` (Swagger UI), `/redoc`, without the internet.
+
+The pages' scripts lie in two PyPI packages that are installed for their files alone and never
+imported. Where they are missing the page says so.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from litestar import MediaType, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+
+from app.web.openapi import openapi_document
+
+PAGES = Path(__file__).parent / "pages"
+
+_packages = {
+    "swagger-ui.css": ("flask_openapi_swagger", "templates/swagger/css"),
+    "swagger-ui-bundle.js": ("flask_openapi_swagger", "templates/swagger/js"),
+    "redoc.standalone.js": ("flask_openapi_redoc", "templates/redoc/js"),
+}
+"""Third-party assets: the package that carries each, and the folder in it."""
+
+_own = ("swagger.js", "redoc.js")
+_media_types = {".js": "text/javascript", ".css": "text/css"}
+
+
+def find_asset(name: str) -> Path | None:
+    """Find an asset by name; None if there is no such asset, or its package is not installed."""
+    if name in _own:
+        return PAGES / name
+    package, folder = _packages.get(name, ("", ""))
+    spec = find_spec(package) if package else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / folder / name
+    return path if path.is_file() else None
+
+
+def docs_routes() -> list[HTTPRouteHandler]:
+    """Make the handlers."""
+
+    @get("/openapi.json", sync_to_thread=False)
+    def document() -> Response[bytes]:
+        return Response(openapi_document(), media_type=MediaType.JSON)
+
+    @get("/docs", media_type=MediaType.HTML, sync_to_thread=False)
+    def swagger() -> bytes:
+        return _page("swagger.html", "swagger-ui-bundle.js")
+
+    @get("/redoc", media_type=MediaType.HTML, sync_to_thread=False)
+    def redoc() -> bytes:
+        return _page("redoc.html", "redoc.standalone.js")
+
+    @get("/docs/assets/{name:str}", sync_to_thread=False)
+    def asset(name: str) -> Response[bytes]:
+        path = find_asset(name)
+        if path is None:
+            raise NotFoundException(f"asset: expected one that is installed, found {name[:64]!r}")
+        return Response(
+            path.read_bytes(),
+            media_type=_media_types[path.suffix],
+            headers={"Cache-Control": "public, max-age=3600"},
+        )
+
+    handlers: list[Any] = [document, swagger, redoc, asset]
+    return handlers
+
+
+def _page(name: str, needs: str) -> bytes:
+    return (PAGES / (name if find_asset(needs) else "missing.html")).read_bytes()

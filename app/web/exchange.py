@@ -1,0 +1,96 @@
+"""One HTTP exchange as the hot routes see it: a request read whole, a reply not yet sent."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+import msgspec
+
+from app.errors import BodyTooLarge
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+HeaderList = list[tuple[bytes, bytes]]
+
+
+class HotRequest(msgspec.Struct, gc=False):
+    """What a hot route is given.
+
+    Attributes:
+        body: All of it, at most MAX_BODY_BYTES.
+        headers: By lower-case name; of a repeated header the last.
+        query_string: As sent.
+        request_id: Taken from the client or made.
+        started: `time.perf_counter()` when the request arrived.
+    """
+
+    body: bytes
+    headers: dict[bytes, bytes]
+    query_string: bytes
+    request_id: str
+    started: float
+
+    def query(self, name: str) -> str | None:
+        """Value of a query parameter, or None."""
+        if not self.query_string:
+            return None
+        values = parse_qs(self.query_string.decode("latin-1"), keep_blank_values=True).get(name)
+        return values[0] if values else None
+
+
+class Reply(msgspec.Struct, gc=False):
+    """What a hot route answers; the layer adds the request id and sends it."""
+
+    status: int
+    headers: HeaderList
+    body: bytes
+
+
+class HotRoute(Protocol):
+    """A route that the layer answers by itself, without Litestar."""
+
+    path: str
+
+    async def answer(self, request: HotRequest) -> Reply:
+        """Answer, or raise an InferenceError."""
+        ...
+
+
+class ClientGone(Exception):
+    """The client hung up before its body was complete."""
+
+
+async def read_body(receive: Receive, content_length: bytes | None, max_bytes: int) -> bytes:
+    """Read a request's body, and stop as soon as it is too large.
+
+    Raises:
+        BodyTooLarge: It says so itself, or turns out to be.
+        ClientGone: It broke off.
+    """
+    if content_length is not None and len(content_length) > 3 and int(content_length) > max_bytes:
+        raise _too_large(max_bytes, f"{int(content_length)}")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if message["type"] != "http.request":
+            raise ClientGone
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes, str(len(body)))
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        if size > max_bytes:
+            raise _too_large(max_bytes, f"{size} and more")
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        chunks.append(message["body"])
+        size += len(message["body"])
+    if size > max_bytes:
+        raise _too_large(max_bytes, str(size))
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int, found: str) -> BodyTooLarge:
+    return BodyTooLarge(f"body: expected at most {max_bytes} bytes, found {found}")

@@ -1,0 +1,107 @@
+"""Is it up, is it ready, what is it doing: `/`, `/health…` and `/metrics`."""
+
+from typing import Any, Literal
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from app import __version__
+from app.engine.repository import Repository
+from app.lifecycle import Lifecycle
+from app.metrics import Metrics
+
+
+class Dependency(Struct):
+    """State of one thing the server needs."""
+
+    name: str
+    status: Literal["healthy", "degraded", "unhealthy"]
+    detail: str
+
+
+class Health(Struct):
+    """Answer of `GET /health`."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    model_loaded: bool
+    redis_connected: bool
+    model_name: str | None
+    version: str
+    uptime: float
+    dependencies: list[Dependency]
+
+
+class Status(Struct):
+    """Answer of `GET /`."""
+
+    name: str
+    version: str
+    ready: bool
+    models: list[str]
+    docs: str
+
+
+class Live(Struct):
+    """Answer of `GET /health/live`."""
+
+    live: bool
+
+
+class Ready(Struct):
+    """Answer of `GET /health/ready`."""
+
+    ready: bool
+
+
+def health_routes(
+    lifecycle: Lifecycle, repository: Repository, metrics: Metrics
+) -> list[HTTPRouteHandler]:
+    """Make the handlers."""
+
+    @get("/", sync_to_thread=False)
+    def status() -> Status:
+        names = [model.name for model in repository.models]
+        return Status("ml-pipeline", __version__, lifecycle.ready, names, "docs")
+
+    @get("/health", sync_to_thread=False)
+    def health() -> Response[Health]:
+        body = _health(lifecycle, repository)
+        return Response(body, status_code=503 if body.status == "unhealthy" else 200)
+
+    @get("/health/live", sync_to_thread=False)
+    def live() -> Live:
+        return Live(live=True)
+
+    @get("/health/ready", sync_to_thread=False)
+    def ready() -> Response[Ready]:
+        return Response(Ready(lifecycle.ready), status_code=200 if lifecycle.ready else 503)
+
+    @get("/metrics", sync_to_thread=False)
+    def scrape() -> Response[bytes]:
+        # As a header: Litestar adds a second charset to media types of text.
+        headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4}
+        return Response(generate_latest(metrics.registry), headers=headers)
+
+    handlers: list[Any] = [status, health, live, ready, scrape]
+    return handlers
+
+
+def _health(lifecycle: Lifecycle, repository: Repository) -> Health:
+    models = repository.models
+    if lifecycle.ready:
+        detail = ", ".join(f"{model.name}/{model.version}" for model in models)
+        state = Dependency("model", "healthy", detail)
+    else:
+        detail = "draining" if lifecycle.draining else "loading"
+        state = Dependency("model", "unhealthy", detail)
+    return Health(
+        status=state.status,
+        model_loaded=bool(models),
+        redis_connected=False,
+        model_name=models[0].name if models else None,
+        version=__version__,
+        uptime=round(lifecycle.uptime_seconds, 3),
+        dependencies=[state],
+    )

@@ -1,0 +1,121 @@
+"""What is served: `/models`, `/models/info`, `/models/reload`, `/sample`."""
+
+from typing import Any
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from app.engine.cost_curve import Sample
+from app.engine.model import Model
+from app.engine.repository import Repository
+from app.engine.tensor import TensorSpec
+from app.errors import InvalidInput
+from app.log import get_logger
+
+
+class Batching(Struct):
+    """How a model's rows are run together."""
+
+    enabled: bool
+    reason: str
+    cost_curve: list[Sample]
+
+
+class ModelDescription(Struct):
+    """One loaded model."""
+
+    model_name: str
+    model_version: str
+    model_type: str
+    digest: str
+    input_shape: list[int]
+    output_classes: int | None
+    features: list[str] | None
+    class_names: list[str] | None
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    sessions: int
+    batching: Batching
+    cacheable: bool
+    load_seconds: float
+
+
+class Models(Struct):
+    """Answer of `GET /models` and `POST /models/reload`."""
+
+    models: list[ModelDescription]
+
+
+class SampleBody(Struct):
+    """A body that `POST /predict` takes as it is."""
+
+    data: list[Any]
+
+
+def model_routes(repository: Repository) -> list[HTTPRouteHandler]:
+    """Make the handlers."""
+
+    @get("/models", sync_to_thread=False)
+    def models() -> Models:
+        return Models([describe(model) for model in repository.models])
+
+    @get("/models/info", sync_to_thread=False)
+    def info(model: str | None = None) -> ModelDescription:
+        return describe(repository.get(model))
+
+    @post("/models/reload", status_code=200)
+    async def reload() -> Models:
+        loaded = await repository.reload()
+        log_loaded(loaded)
+        return Models([describe(model) for model in loaded])
+
+    @get("/sample", sync_to_thread=False)
+    def sample(model: str | None = None) -> SampleBody:
+        found = repository.get(model)
+        if len(found.inputs) != 1:
+            raise InvalidInput(f"model: expected one input, found {len(found.inputs)}")
+        return SampleBody(found.sample_rows)
+
+    handlers: list[Any] = [models, info, reload, sample]
+    return handlers
+
+
+def describe(model: Model) -> ModelDescription:
+    """Tell what is known of a model."""
+    metadata = model.metadata
+    kind = "classifier" if model.reader.is_classifier else "regressor"
+    return ModelDescription(
+        model_name=model.name,
+        model_version=model.version,
+        model_type=metadata.model_type or kind,
+        digest=model.digest,
+        input_shape=list(model.inputs[0].shape),
+        output_classes=metadata.num_classes,
+        features=metadata.features,
+        class_names=metadata.class_names,
+        inputs=list(model.inputs),
+        outputs=list(model.outputs),
+        sessions=model.pool.statistics().num_sessions,
+        batching=Batching(
+            enabled=model.batching_reason is None,
+            reason=model.batching_reason or "rows run together equal rows run apart",
+            cost_curve=model.curve.samples,
+        ),
+        cacheable=model.cacheable,
+        load_seconds=round(model.load_seconds, 6),
+    )
+
+
+def log_loaded(models: list[Model]) -> None:
+    """Write a line a loaded model, with a warning where batching is off."""
+    for model in models:
+        fields: dict[str, Any] = {
+            "model": model.name,
+            "version": model.version,
+            "digest": model.digest[:12],
+            "seconds": round(model.load_seconds, 3),
+        }
+        get_logger().info("model_loaded", **fields)
+        if model.batching_reason is not None:
+            get_logger().warning("batching_off", model=model.name, reason=model.batching_reason)

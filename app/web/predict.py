@@ -1,0 +1,129 @@
+"""`POST /predict` and `POST /predict/batch`: HTTP to `Call` and back."""
+
+from time import monotonic, perf_counter
+
+from app.engine.codec import WireFormat
+from app.errors import InvalidInput, UnsupportedMediaType
+from app.metrics import Metrics
+from app.pipeline import Call, Predictor
+from app.web.exchange import HeaderList, HotRequest, Reply
+
+_formats = {
+    b"application/json": WireFormat.JSON,
+    b"application/msgpack": WireFormat.MSGPACK,
+    b"application/x-msgpack": WireFormat.MSGPACK,
+    b"application/vnd.msgpack": WireFormat.MSGPACK,
+}
+_media_types = {wire_format: wire_format.value.encode() for wire_format in WireFormat}
+
+
+class PredictRoute:
+    """Answers one prediction.
+
+    Args:
+        predictor: The pipeline.
+        metrics: Counts rows and cache results.
+        timeout_seconds: Longest a request may take; a client may ask for less.
+    """
+
+    path = "/predict"
+
+    def __init__(self, predictor: Predictor, metrics: Metrics, timeout_seconds: float) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+
+    async def answer(self, request: HotRequest) -> Reply:
+        """Predict, and tell in the headers how it went."""
+        call = to_call(request, self._timeout_seconds)
+        body = await self._predictor.predict(call)
+        self._metrics.observe_prediction(
+            call.model_name or "", call.num_rows, call.cache_state, call.queue_seconds
+        )
+        return Reply(200, _headers(call, call.cache_state, request.started), body)
+
+
+class BatchRoute(PredictRoute):
+    """Answers many predictions at once."""
+
+    path = "/predict/batch"
+
+    async def answer(self, request: HotRequest) -> Reply:
+        """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
+        batch = to_call(request, self._timeout_seconds)
+        body, calls = await self._predictor.predict_batch(batch, request.request_id)
+        states: dict[str, int] = {}
+        for call in calls:
+            self._metrics.observe_prediction(
+                call.model_name or "", call.num_rows, call.cache_state, call.queue_seconds
+            )
+            states[call.cache_state] = states.get(call.cache_state, 0) + 1
+            batch.decode_seconds += call.decode_seconds
+            batch.cache_seconds += call.cache_seconds
+            batch.queue_seconds = max(batch.queue_seconds, call.queue_seconds)
+            batch.run_seconds = max(batch.run_seconds, call.run_seconds)
+        told = ", ".join(f"{state};n={count}" for state, count in sorted(states.items())) or "none"
+        return Reply(200, _headers(batch, told, request.started), body)
+
+
+def to_call(request: HotRequest, timeout_seconds: float) -> Call:
+    """Read what the headers say.
+
+    Raises:
+        UnsupportedMediaType: The body is neither JSON nor MessagePack.
+        InvalidInput: `X-Request-Timeout-Ms` is no positive number.
+    """
+    headers = request.headers
+    body_format = WireFormat.JSON
+    if (content_type := headers.get(b"content-type")) is not None:
+        body_format = _formats.get(content_type) or _read_content_type(content_type)
+    answer_format = body_format
+    if (accept := headers.get(b"accept")) is not None:
+        answer_format = _negotiate(accept, body_format)
+    if (asked := headers.get(b"x-request-timeout-ms")) is not None:
+        timeout_seconds = min(timeout_seconds, _read_timeout(asked))
+    model_name = request.query("model") if request.query_string else None
+    return Call(request.body, body_format, answer_format, model_name, monotonic() + timeout_seconds)
+
+
+def _read_content_type(value: bytes) -> WireFormat:
+    media_type = value.split(b";")[0].strip().lower()
+    if media_type not in _formats:
+        raise UnsupportedMediaType(
+            "content-type: expected application/json or application/msgpack, found "
+            + repr(media_type[:64].decode("latin-1"))
+        )
+    return _formats[media_type]
+
+
+def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
+    """The first format that `Accept` names; the body's own where it names none."""
+    for part in accept.split(b","):
+        media_type = part.split(b";")[0].strip().lower()
+        if media_type in _formats:
+            return _formats[media_type]
+    return body_format
+
+
+def _read_timeout(value: bytes) -> float:
+    if not (value.isdigit() and len(value) <= 9 and int(value) > 0):
+        raise InvalidInput(
+            "x-request-timeout-ms: expected a positive number of milliseconds, found "
+            + repr(value[:24].decode("latin-1"))
+        )
+    return int(value) / 1000.0
+
+
+def _headers(call: Call, cache_state: str, started: float) -> HeaderList:
+    timing = b"decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f" % (
+        call.decode_seconds * 1e3,
+        call.cache_seconds * 1e3,
+        call.queue_seconds * 1e3,
+        call.run_seconds * 1e3,
+        (perf_counter() - started) * 1e3,
+    )
+    return [
+        (b"content-type", _media_types[call.answer_format]),
+        (b"server-timing", timing),
+        (b"x-cache", cache_state.encode()),
+    ]

@@ -1,0 +1,109 @@
+# Sourced by ops/serve, ops/test and ops/lock: what must be there before anything runs.
+#
+# .venv holds the packages of requirements.lock and the project itself; ops/test adds those of
+# tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
+# What is in .venv is told by small files there:
+#   place             the folder and the Python it was made for; if not these: make it anew
+#   unfinished        pip was interrupted, so what it left cannot be trusted: make it anew
+#   runtime, tests    the digest of what was installed; if another: install
+
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+oldest_minor=11 # Python 3.11: requires-python in pyproject.toml
+
+say() { printf 'ops/%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+  say "$@"
+  exit 1
+}
+
+# apt_install WHY PACKAGE...: installs system packages where it may, else says which are missing.
+apt_install() {
+  local why=$1
+  shift
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    die "$why. Install it first; on Debian and Ubuntu: sudo apt-get install $*"
+  fi
+  say "$why; installing it: apt-get install $*"
+  { apt-get -qq update &&
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@"; } >/dev/null ||
+    die "apt-get could not install $*"
+}
+
+# find_python: sets `python` to the newest that is new enough; one that can make a venv goes first.
+find_python() {
+  local name minor package
+  python=''
+  for name in python3.13 python3.12 python3.11 python3; do
+    # Run, not looked up: a version manager's shim is there even where its Python is not.
+    minor=$("$name" -c 'import sys; print(sys.version_info[1])' 2>/dev/null) || continue
+    ((minor >= oldest_minor)) || continue
+    if "$name" -c 'import ensurepip, venv' 2>/dev/null; then
+      python=$name
+      return
+    fi
+    [[ $python ]] || python=$name package=python3.$minor-venv
+  done
+  [[ $python ]] ||
+    die "Python 3.$oldest_minor or newer is needed, but found: $(python3 --version 2>/dev/null || echo none)"
+  apt_install "$python cannot make a virtual environment" "$package"
+}
+
+place() { echo "$root $(readlink -f "$venv/bin/python")"; }
+
+digest() { cat "$@" | { sha256sum || shasum -a 256; } 2>/dev/null; } # the latter on macOS
+
+# holds FILE TEXT: whether the file is there and holds just this text.
+holds() { [[ -f $1 && $(<"$1") == "$2" ]]; }
+
+make_venv() {
+  if [[ ! -e $venv/unfinished ]] && holds "$venv/place" "$(place)"; then
+    return
+  fi
+  find_python
+  say "making .venv with $("$python" --version)"
+  rm -f "$venv/place" # first, so that an interruption here is seen too
+  rm -rf "$venv"
+  "$python" -m venv "$venv"
+  place >"$venv/place"
+}
+
+pip_install() {
+  touch "$venv/unfinished"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps "$@" >&2 ||
+    die "pip could not install it (see above)"
+  rm "$venv/unfinished"
+}
+
+install_lock() {
+  say "installing ${1#"$root"/} (about a minute the first time)"
+  pip_install --require-hashes -r "$1"
+}
+
+install_runtime() {
+  local lock=$root/requirements.lock wanted
+  wanted=$(digest "$lock" "$root/pyproject.toml")
+  make_venv
+  holds "$venv/runtime" "$wanted" && return
+  install_lock "$lock"
+  pip_install --no-build-isolation --editable "$root"
+  echo "$wanted" >"$venv/runtime"
+}
+
+install_tests() {
+  local lock=$root/tests/requirements.lock wanted
+  install_runtime
+  wanted=$(digest "$lock" "$venv/runtime")
+  holds "$venv/tests" "$wanted" && return
+  install_lock "$lock"
+  echo "$wanted" >"$venv/tests"
+}
+
+# one_at_a_time COMMAND: two starts at once must not install into one .venv.
+one_at_a_time() {
+  {
+    ! command -v flock >/dev/null || flock 9 # not on macOS
+    "$@"
+  } 9<"$root/requirements.lock"
+}
