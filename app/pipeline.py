@@ -163,7 +163,7 @@ class Predictor:
                 ModelInfo(
                     model.name,
                     model.version,
-                    result.run_seconds,
+                    round(result.run_seconds, 7),
                     list(next(iter(inputs.values())).shape),
                     False,
                 ),

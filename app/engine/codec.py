@@ -77,7 +77,7 @@ class RequestCodec:
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            explain_decode_error(error, body, wire_format.name)
+            explain_decode_error(error, body, wire_format.name, PredictBody)
         if as_json:
             refuse_duplicate_keys(bytes(body), self._keys_only_strings)
         array = self._to_array(request.data)
@@ -116,7 +116,7 @@ def decode_batch(body: bytes, wire_format: WireFormat) -> list[msgspec.Raw]:
     try:
         members: list[msgspec.Raw] = _batch_decoders[wire_format].decode(body).requests
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, body, wire_format.name)
+        explain_decode_error(error, body, wire_format.name, BatchBody)
     if not members:
         raise InvalidInput("requests: expected at least 1, found 0")
     return members

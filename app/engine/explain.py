@@ -22,13 +22,16 @@ _parsers: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def explain_decode_error(error: Exception, body: Any, language: str) -> NoReturn:
+def explain_decode_error(
+    error: Exception, body: Any, language: str, struct: type[msgspec.Struct]
+) -> NoReturn:
     """Raise our error for one of msgspec's.
 
     Args:
         error: What a decoder raised.
         body: The bytes it was given.
         language: `JSON` or `MSGPACK`.
+        struct: What it should have become.
 
     Raises:
         MalformedRequest: The body does not parse at all.
@@ -42,7 +45,10 @@ def explain_decode_error(error: Exception, body: Any, language: str) -> NoReturn
     if missing := re.search(r"missing required field `(.+?)`", text):
         raise InvalidInput(f"{missing[1]}: expected a value, found nothing") from None
     if unknown := re.search(r"unknown field `(.+?)`", text):
-        raise InvalidInput(f"{unknown[1][:40]}: no such field") from None
+        expected = ", ".join(struct.__struct_fields__)
+        raise InvalidInput(
+            f"{unknown[1][:40]}: expected one of {expected}, found an unknown field"
+        ) from None
     if found := _mismatch.match(text):
         field = (found["path"] or "$").removeprefix("$").removeprefix(".") or "body"
         actual = found["found"] or _value_at(field, body, language)
@@ -52,6 +58,8 @@ def explain_decode_error(error: Exception, body: Any, language: str) -> NoReturn
         ) from None
     path = re.search(r" - at `\$\.?(.+)`$", text)
     reason = text.split(" - at ")[0]
+    if reason == "Number out of range":
+        reason = "expected a number of at most 1.8e308, found a larger one"
     raise InvalidInput(f"{path[1] if path else 'body'}: {reason}") from None
 
 

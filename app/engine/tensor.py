@@ -78,8 +78,16 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         Raises:
             InvalidInput: Wrong rank, size, dtype, no rows, or a value that is not finite.
         """
-        if array.dtype != self.numpy_dtype:
+        if array.shape[1:] != self.shape[1:] or not self.batched or not len(array):
+            self._check_shape(array, field)
+        if array.dtype != _numpy_dtypes[self.dtype]:
             raise InvalidInput(f"{field}: expected dtype {self.dtype}, found {array.dtype}")
+        # A dot product with itself is finite only if every value is; 3x cheaper than
+        # isfinite().all(). Large finite values may overflow it, so it only starts the exact check.
+        if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)):
+            self._check_finite(array, field)
+
+    def _check_shape(self, array: Array, field: str) -> None:
         if len(array.shape) != len(self.shape):
             raise InvalidInput(
                 f"{field}: expected {_rank(self.shape)}, found {_rank(array.shape)}",
@@ -87,10 +95,6 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         for axis, (size, expected) in enumerate(zip(array.shape, self.shape, strict=True)):
             if size != expected and (expected != -1 or size == 0):
                 raise InvalidInput(f"{field}: {self._mismatch(axis, expected, size)}")
-        # A dot product with itself is finite only if every value is; 3x cheaper than
-        # isfinite().all(). Large finite values may overflow it, so it only starts the exact check.
-        if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)):
-            self._check_finite(array, field)
 
     def _mismatch(self, axis: int, expected: int, size: int) -> str:
         if axis == 0:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from app.engine.schema import Problem, to_problem
 from app.errors import InferenceError
@@ -12,11 +12,6 @@ from app.log import get_logger
 from app.web.exchange import HeaderList, Reply
 
 PROBLEM_TYPE = "application/problem+json"
-
-_titles = {
-    404: ("not_found", "Not found"),
-    405: ("method_not_allowed", "Method not allowed"),
-}
 
 
 def problem_reply(error: Exception, request_id: str) -> Reply:
@@ -28,24 +23,23 @@ def problem_reply(error: Exception, request_id: str) -> Reply:
 
 
 def not_allowed(method: str, allowed: str, request_id: str) -> Reply:
-    """Answer for a method that a hot route does not take."""
-    problem = Problem(
-        "Method not allowed",
-        405,
-        f"method: expected {allowed}, found {method[:16]}",
-        "method_not_allowed",
-        request_id,
-    )
+    """Answer for a method that a route does not take."""
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"allow", allowed.encode())]
-    return Reply(405, headers, msgspec.json.encode(problem))
+    return Reply(405, headers, msgspec.json.encode(_wrong_method(method, allowed, request_id)))
 
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler: the same answer for the ordinary routes."""
-    problem = _problem(error, request.scope["state"].get("request_id", ""))
+    """Litestar's exception handler: the same answers for the ordinary routes."""
+    request_id = request.scope["state"].get("request_id", "")
     headers = dict(_extra(error))
-    if isinstance(error, HTTPException) and error.headers:
-        headers |= {name: value for name, value in error.headers.items() if name == "Allow"}
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = (error.headers or {}).get("allow", "GET")
+        problem = _wrong_method(request.method, headers["Allow"], request_id)
+    elif isinstance(error, NotFoundException) and error.detail == "Not Found":
+        detail = f"path: expected one of /openapi.json, found {request.url.path[:64]!r}"
+        problem = Problem("Not found", 404, detail, "not_found", request_id)
+    else:
+        problem = _problem(error, request_id)
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -54,9 +48,16 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     )
 
 
+def _wrong_method(method: str, allowed: str, request_id: str) -> Problem:
+    detail = f"method: expected {allowed}, found {method[:16]}"
+    return Problem("Method not allowed", 405, detail, "method_not_allowed", request_id)
+
+
 def _problem(error: Exception, request_id: str) -> Problem:
     if isinstance(error, HTTPException) and error.status_code < 500:
-        code, title = _titles.get(error.status_code, ("invalid_request", "Invalid request"))
+        code, title = "invalid_request", "Invalid request"
+        if error.status_code == 404:
+            code, title = "not_found", "Not found"
         return Problem(title, error.status_code, error.detail, code, request_id)
     if not isinstance(error, InferenceError):
         get_logger().error("request_failed", request_id=request_id, exc_info=error)

@@ -88,9 +88,7 @@ class RequestLayer:
         reply.headers.append((b"x-request-id", request_id.encode()))
         if self._lifecycle.draining:
             reply.headers.append((b"connection", b"close"))
-        await send(
-            {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
-        )
+        await send(_start(reply.status, reply.headers))
         await send({"type": "http.response.body", "body": reply.body})
         self._finish(scope, route.path, reply.status, request_id, started)
 
@@ -100,8 +98,7 @@ class RequestLayer:
         if method != "POST":
             return not_allowed(method, "POST", request.request_id)
         try:
-            content_length = request.headers.get(b"content-length")
-            request.body = await read_body(receive, content_length, self._max_body_bytes)
+            request.body = await read_body(receive, request.headers, self._max_body_bytes)
             return await route.answer(request)
         except ClientGone:
             raise
@@ -127,7 +124,12 @@ class RequestLayer:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # Litestar answers its own; this is a fault in doing so
+            reply = problem_reply(error, request_id)
+            await send_with_id(_start(reply.status, reply.headers))
+            await send({"type": "http.response.body", "body": reply.body})
         endpoint = scope.get("path_template") or UNKNOWN_ENDPOINT
         self._finish(scope, endpoint, status, request_id, started)
 
@@ -151,3 +153,7 @@ class RequestLayer:
         if sent is not None and _well_formed_id(sent):
             return sent.decode("ascii")
         return f"{self._id_prefix}-{next(self._ids):x}"
+
+
+def _start(status: int, headers: HeaderList) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
