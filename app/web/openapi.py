@@ -17,6 +17,7 @@ from app.engine.schema import (
     PredictBody,
     PredictResponse,
     Problem,
+    WireTensor,
 )
 from app.web.health import Health, Live, Ready, Status
 from app.web.models import ModelDescription, Models, SampleBody
@@ -26,6 +27,10 @@ JSON, MSGPACK, PROBLEM = "application/json", "application/msgpack", "application
 
 class PredictRequest(PredictBody[list[list[float]]]):
     """Body of `POST /predict` for a model of float rows."""
+
+
+class TensorRequest(PredictBody[WireTensor]):
+    """The same in MessagePack, the rows as raw bytes."""
 
 
 class Operation(NamedTuple):
@@ -95,12 +100,14 @@ def openapi_document() -> bytes:
     structs = [o.answer for o in OPERATIONS] + [o.body for o in OPERATIONS]
     structs = [s for s in dict.fromkeys(structs) if isinstance(s, type)]
     template = "#/components/schemas/{name}"
-    refs, components = msgspec.json.schema_components(
-        [*structs, Problem, FailedMember], ref_template=template
-    )
-    schemas = dict(zip([*structs, Problem, FailedMember], refs, strict=True))
+    structs += [TensorRequest, Problem, FailedMember]
+    refs, components = msgspec.json.schema_components(structs, ref_template=template)
+    schemas = dict(zip(structs, refs, strict=True))
+    for component in components.values():  # of a docstring, what concerns a client
+        component["description"] = component.get("description", "").split("\n\n")[0]
     # Members travel undecoded; what they are is known all the same.
-    components["BatchBody"]["properties"]["requests"]["items"] = schemas[PredictRequest]
+    member = {"anyOf": [schemas[PredictRequest], schemas[TensorRequest]]}
+    components["BatchBody"]["properties"]["requests"]["items"] = member
     components["BatchResponse"]["properties"]["results"]["items"] = {
         "anyOf": [schemas[PredictResponse], schemas[FailedMember]]
     }
@@ -145,7 +152,10 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         what = "Milliseconds the answer is of use; later it is a 504."
         parameters.append(_parameter("X-Request-Timeout-Ms", "header", what, "integer"))
         schema = {"schema": schemas[operation.body], "example": _examples[operation.body]}
-        content = {JSON: schema, MSGPACK: {"schema": schemas[operation.body]}}
+        raw = schemas[operation.body]
+        if operation.body is PredictRequest:
+            raw = {"anyOf": [raw, schemas[TensorRequest]]}
+        content = {JSON: schema, MSGPACK: {"schema": raw}}
         described["requestBody"] = {"required": True, "content": content}
     described["parameters"] = parameters
     return described

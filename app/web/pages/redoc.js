@@ -1,2 +1,4 @@
 // Apart from the page, as in swagger.js.
-Redoc.init("openapi.json", {}, document.getElementById("redoc"));
+import { init } from "./redoc.standalone.js";
+
+init("openapi.json", {}, document.getElementById("redoc"));
