@@ -8,9 +8,11 @@ order of shutdown to us.
 import argparse
 import asyncio
 import os
+import shlex
 import signal
 import socket
 import sys
+from urllib.parse import quote
 
 import msgspec
 import uvloop
@@ -22,6 +24,12 @@ from app.errors import InferenceError
 from app.log import configure, get_logger
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
+
+LINGER_SECONDS = 0.25
+"""Time between `Connection: close` on every answer and closing connections.
+
+A request that is on the wire when its connection is closed is lost; in this time the clients close.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,16 +59,32 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(settings: Settings) -> None:
     """Load, listen, wait for a signal, drain."""
-    _refuse_taken_port(settings.host, settings.port)
+    settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     app = create_app(settings)
     async with app.lifespan():
         server = make_server(app, settings)
-        serving = asyncio.create_task(server.serve())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _stop, app, server)
         server.on_startup(lambda: _announce(app, settings))
-        await serving
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asked = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.is_set():
+            raise OSError("HTTP server: ended unasked")
+        await _drain(app, server, serving, settings.drain_timeout_seconds)
+
+
+async def _drain(
+    app: Application, server: Server, serving: asyncio.Task[None], timeout_seconds: float
+) -> None:
+    """Let clients go, then stop listening and wait for what is under way."""
+    app.lifecycle.begin_drain()
+    await asyncio.sleep(LINGER_SECONDS)
+    server.stop()  # type: ignore[no-untyped-call]
+    _, late = await asyncio.wait({serving}, timeout=timeout_seconds)
+    if late:  # the loop ends before Granian does: nobody is left to take what it says then
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
 
 def make_server(app: Application, settings: Settings) -> Server:
@@ -76,20 +100,19 @@ def make_server(app: Application, settings: Settings) -> Server:
     )
 
 
-def _stop(app: Application, server: Server) -> None:
-    app.lifecycle.begin_drain()
-    server.stop()  # type: ignore[no-untyped-call]
+def _claim(host: str, port: int) -> str:
+    """Resolve the host and refuse a port that is taken; returns the address.
 
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    """Granian shares ports (SO_REUSEPORT), so a second server would silently take half the load."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise OSError(f"HOST={host} PORT={port}: {error.strerror}") from None
+    Granian shares ports (SO_REUSEPORT), so a second server would silently take half the load.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OSError(f"HOST={host} PORT={port}: {error.strerror}") from None
+    return str(address[0])
 
 
 def _announce(app: Application, settings: Settings) -> None:
@@ -97,14 +120,23 @@ def _announce(app: Application, settings: Settings) -> None:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
     get_logger().info("serving", url=url)
-    model = app.repository.models[0]
-    query = "" if len(app.repository.models) == 1 else f"?model={model.name}"
-    body = msgspec.json.encode({"data": model.sample_rows[:1]}).decode()
-    print(
-        f"\n  server  {url}\n  docs    {url}/docs\n\n"
-        f"  curl -s {url}/predict{query} -H 'Content-Type: application/json' -d '{body}'\n",
-        file=sys.stderr,
-    )
+    print(f"\n  server  {url}\n  docs    {url}/docs\n", file=sys.stderr)
+    if curl := _curl(app, url):
+        print(f"  {curl}\n", file=sys.stderr)
+
+
+def _curl(app: Application, url: str) -> str | None:
+    """Write a request to paste into a shell, for the first model that `POST /predict` can fill."""
+    models = app.repository.models
+    for model in models:
+        if len(model.inputs) == 1:
+            query = "" if len(models) == 1 else f"?model={quote(model.name, safe='')}"
+            body = msgspec.json.encode({"data": model.sample_rows[:1]}).decode()
+            header = "'Content-Type: application/json'"
+            return (
+                f"curl -s {shlex.quote(f'{url}/predict{query}')} -H {header} -d {shlex.quote(body)}"
+            )
+    return None
 
 
 if __name__ == "__main__":

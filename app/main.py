@@ -1,5 +1,6 @@
 """Builds every object and joins them; opens and closes them in the order of the data."""
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from app.engine.repository import Repository
 from app.engine.session_pool import usable_cores
 from app.errors import ModelLoadError
 from app.lifecycle import Lifecycle
+from app.log import get_logger
 from app.metrics import Metrics
 from app.pipeline import Predictor
 from app.settings import Settings, load_settings
@@ -47,6 +49,7 @@ class Application:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._drain_timeout_seconds = settings.drain_timeout_seconds
         self.lifecycle = Lifecycle()
         self._cache = MemoryCache(settings.cache_max_mb * 1024 * 1024)
         self._metrics = Metrics(self._scrape_models, self._cache.statistics)
@@ -104,7 +107,11 @@ class Application:
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()
-        await self.repository.aclose()
+        try:
+            async with asyncio.timeout(self._drain_timeout_seconds):
+                await self.repository.aclose()
+        except TimeoutError:
+            get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._cache.aclose()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

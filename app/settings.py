@@ -6,6 +6,7 @@ counts as unset.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -43,11 +44,17 @@ class Settings(msgspec.Struct, frozen=True):
         Meta(description="Which requests are logged; `errors` = answers of 400 and above."),
     ] = "errors"
     max_body_bytes: Annotated[
-        int, Meta(ge=1024, description="Largest request body; more is refused while reading.")
+        int,
+        Meta(ge=1024, le=2**31, description="Largest request body; more is refused while reading."),
     ] = 16 * 1024 * 1024
-    max_rows: Annotated[int, Meta(ge=1, description="Most rows in one request.")] = 10_000
+    max_rows: Annotated[int, Meta(ge=1, le=10**7, description="Most rows in one request.")] = 10_000
     request_timeout_ms: Annotated[
-        int, Meta(ge=1, description="A request that waits longer for its run is answered 504.")
+        int,
+        Meta(
+            ge=1,
+            le=86_400_000,
+            description="A request that waits longer for its run is answered 504.",
+        ),
     ] = 30_000
     sessions: Annotated[
         int, Meta(ge=0, le=256, description="ONNX Runtime sessions; 0 = one a usable core.")
@@ -57,33 +64,44 @@ class Settings(msgspec.Struct, frozen=True):
         Meta(description="Execution providers in order of preference, comma-separated."),
     ] = ("CPUExecutionProvider",)
     share_weights_above_mb: Annotated[
-        int, Meta(ge=0, description="Larger model files are loaded once for all sessions.")
+        int,
+        Meta(ge=0, le=10**6, description="Larger model files are loaded once for all sessions."),
     ] = 100
     max_batch_size: Annotated[
         int, Meta(ge=1, le=65536, description="Rows in one run at most; 1 = no batching.")
     ] = 256
     max_queue_size: Annotated[
-        int, Meta(ge=1, description="Rows that may wait for a run; beyond it 503.")
+        int, Meta(ge=1, le=10**9, description="Rows that may wait for a run; beyond it 503.")
     ] = 10_000
     max_queue_delay_us: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Wait of a first row for company; 0 = never.")
     ] = 0
     inline_budget_us: Annotated[
         int,
-        Meta(ge=0, description="Runs predicted to be shorter need no thread; 0 = always one."),
+        Meta(
+            ge=0,
+            le=10**9,
+            description="Runs predicted to be shorter need no thread; 0 = always one.",
+        ),
     ] = 200
     cache_max_mb: Annotated[
-        int, Meta(ge=0, description="Memory for cached answers in this process; 0 = no cache.")
+        int,
+        Meta(
+            ge=0, le=10**6, description="Memory for cached answers in this process; 0 = no cache."
+        ),
     ] = 64
     cache_ttl_seconds: Annotated[
-        int, Meta(ge=1, description="Lifetime of a cached answer when the request names none.")
+        int,
+        Meta(
+            ge=1, le=10**8, description="Lifetime of a cached answer when the request names none."
+        ),
     ] = 3600
     cors_origins: Annotated[
         tuple[str, ...],
         Meta(description="Web origins that may call from a browser, comma-separated; `*` = any."),
     ] = ()
     drain_timeout_seconds: Annotated[
-        int, Meta(ge=0, description="After SIGTERM, longest wait for requests under way.")
+        int, Meta(ge=0, le=3600, description="After SIGTERM, longest wait for requests under way.")
     ] = 10
 
 
@@ -104,13 +122,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         if not text:
             continue
         kind = get_args(annotation)[0]
+        if kind is int and not re.fullmatch(r"[+-]?\d+", text):
+            faults.append(f"{variable}={text!r}: expected int")
+            continue
         value: Any = text
         if get_origin(kind) is tuple:
             value = [part.strip() for part in text.split(",") if part.strip()]
         try:
             values[field] = msgspec.convert(value, annotation, strict=False)
         except msgspec.ValidationError as error:
-            faults.append(f"{variable}={text!r}: {_lower_first(str(error))}")
+            faults.append(f"{variable}={text!r}: {_explain(error, kind)}")
     faults += _misspelt(environ)
     if faults:
         raise SettingsError("; ".join(faults))
@@ -144,5 +165,14 @@ def _show(field: Any) -> str:
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 
 
-def _lower_first(text: str) -> str:
+def _explain(error: msgspec.ValidationError, kind: Any) -> str:
+    if words := [word for word in _leaves(kind) if isinstance(word, str)]:
+        return f"expected one of {', '.join(words)}"
+    text = str(error)
     return text[:1].lower() + text[1:].replace("`", "")
+
+
+def _leaves(kind: Any) -> list[Any]:
+    """List the words of a Literal, also of one that may be None."""
+    arguments = get_args(kind)
+    return [leaf for argument in arguments for leaf in _leaves(argument)] if arguments else [kind]

@@ -27,12 +27,18 @@ class Answer(NamedTuple):
 class AnswerReader:
     """Reads outputs in the order of the model's signature.
 
+    Attributes:
+        labels_at: Position of the output with the label of each row, or None.
+        scores_at: Position of the output with the probabilities `[B, C]`, or None.
+        is_classifier: Whether there are probabilities, and something says they are.
+
     Args:
         outputs: Specs of the outputs; a ZipMap as the float `[B, C]` that the pool makes of it.
         class_names: Name of each class from the metadata, or None.
         class_labels: Label of each class in the order of the probabilities, where known
             (ZipMap keys, or `output_classes` as a list); None means 0…C-1.
         classifier: Whether the metadata calls the model a classifier.
+        names_by_position: Name a row by its largest probability instead of its label.
     """
 
     def __init__(
@@ -42,37 +48,54 @@ class AnswerReader:
         class_names: list[str] | None,
         class_labels: list[int | str] | None,
         classifier: bool,
+        names_by_position: bool = False,
     ) -> None:
-        self._labels_at = _first(outputs, kinds="iuO", rank=1)
-        self._scores_at = _first(outputs, kinds="f", rank=2)
-        self.is_classifier = self._scores_at is not None and (
-            self._labels_at is not None or classifier or class_names is not None
+        self.labels_at = _first(outputs, kinds="iuO", rank=1)
+        self.scores_at = _first(outputs, kinds="f", rank=2)
+        self.is_classifier = self.scores_at is not None and (
+            self.labels_at is not None or classifier or class_names is not None
         )
-        self._names = _names_by_label(class_names, class_labels)
         self._class_names = class_names
+        self._by_position = names_by_position
+        # Positions are 0…C-1 whatever the labels are called.
+        labels = class_labels if self.labels_at is not None else None
+        self._names = None if names_by_position else _names_by_label(class_names, labels)
 
     def read(self, outputs: list[Array]) -> Answer:
         """Pick the answer out of the outputs of one request, `[b, …]` each. Views, no copy."""
-        if not self.is_classifier or self._scores_at is None:
+        if not self.is_classifier or self.scores_at is None:
             values = outputs[0]
             flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
             return Answer(flat, None, flat.tolist() if flat.dtype.hasobject else None)
-        scores = outputs[self._scores_at]
-        if self._labels_at is None:
+        scores = outputs[self.scores_at]
+        if self.labels_at is None:
             predictions = np.argmax(scores, axis=1)
         else:
-            predictions = outputs[self._labels_at]
+            predictions = outputs[self.labels_at]
         return Answer(predictions, scores, self._label(predictions.tolist(), scores))
 
     def _label(self, predictions: list[int | str], scores: Array) -> list[str] | None:
-        names = self._names
-        if names is None:
+        class_names, names = self._class_names, self._names
+        if class_names is None:
             return [str(label) for label in predictions] if _are_words(predictions) else None
-        try:
-            return [names[label] for label in predictions]
-        except KeyError:  # a label outside 0…C-1: the largest probability tells its class
-            class_names = self._class_names or []
-            return [class_names[index] for index in np.argmax(scores, axis=1)]
+        if names is not None:
+            try:
+                return [names[label] for label in predictions]
+            except KeyError:  # a label outside 0…C-1
+                pass
+        return [class_names[position] for position in np.argmax(scores, axis=1)]
+
+
+def labels_are_positions(labels: Array, scores: Array) -> bool:
+    """Tell from trial rows whether integer labels count the classes from 0.
+
+    Then each label equals the position of the largest probability, in some of its rows at least:
+    an SVC's probabilities may disagree with its labels now and then. Labels 1, 2, 3 never agree.
+    """
+    if labels.dtype.hasobject:
+        return True
+    agree = labels == np.argmax(scores, axis=1)
+    return all(bool(np.any(agree[labels == label])) for label in np.unique(labels))
 
 
 def _first(outputs: tuple[TensorSpec, ...], *, kinds: str, rank: int) -> int | None:

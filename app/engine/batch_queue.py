@@ -102,9 +102,11 @@ class BatchQueue:
         return not (item.alone or batch[0].alone) and num_rows + item.num_rows <= max_rows
 
     def expire(self, now: float) -> list[WorkItem]:
-        """Take out what is past its deadline, or abandoned. O(1) until something may be."""
-        if now < self.next_deadline:
-            return []
+        """Take out what is past its deadline. O(1) until something may be."""
+        return self.sweep(now) if now >= self.next_deadline else []
+
+    def sweep(self, now: float) -> list[WorkItem]:
+        """Take out what is past its deadline, or abandoned. O(n)."""
         late = [item for item in self if item.deadline <= now or item.future.done()]
         staying = [item for item in self if not (item.deadline <= now or item.future.done())]
         self._groups.clear()

@@ -1,6 +1,6 @@
-"""One run of a batch: join the rows, call the session, count what comes back.
+"""One run of a batch: join the rows, call the session, count and hand out what comes back.
 
-Runs on whatever thread `batcher.py` chose; touches nothing but its arguments.
+`run_batch` is called on whatever thread `batcher.py` chose; it touches nothing but its arguments.
 `B` rows in the batch, `b` rows of one request.
 """
 
@@ -30,16 +30,32 @@ def run_batch(batch: list[WorkItem], counted: bool, session: Session) -> Outcome
     """
     num_rows = sum(item.num_rows for item in batch)
     inputs = batch[0].inputs
-    if len(batch) > 1:
-        inputs = {name: np.concatenate([item.inputs[name] for item in batch]) for name in inputs}
     started = perf_counter()
     try:
+        if len(batch) > 1:
+            inputs = {name: np.concatenate([i.inputs[name] for i in batch]) for name in inputs}
+            started = perf_counter()
         outputs = session.run(inputs)
         if counted:
             _check_rows(outputs, num_rows)
     except InferenceError as error:
         return Outcome(error, num_rows, 0.0)
+    except Exception as error:  # memory ran out, say: whatever it is, somebody waits for an answer
+        return Outcome(RunFailed(f"run: {type(error).__name__}"), num_rows, 0.0)
     return Outcome(outputs, num_rows, perf_counter() - started)
+
+
+def hand_out(
+    batch: list[WorkItem], outputs: list[Array], started: float, run_seconds: float
+) -> None:
+    """Give each request its rows of the outputs, as views; event loop only."""
+    start = 0
+    for item in batch:
+        stop = start + item.num_rows
+        if not item.future.done():  # its caller has left; the others must still get theirs
+            own = outputs if len(batch) == 1 else [output[start:stop] for output in outputs]
+            item.future.set_result(RunResult(own, started - item.arrived, run_seconds))
+        start = stop
 
 
 def _check_rows(outputs: list[Array], num_rows: int) -> None:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.engine.batch_queue import BatchQueue, RunResult, WorkItem
-from app.engine.batch_run import Outcome, join, run_batch
+from app.engine.batch_run import Outcome, hand_out, join, run_batch
 from app.engine.cost_curve import CostCurve
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
@@ -69,7 +69,8 @@ class Batcher:
 
     Mutable state: the queue, `_scheduled` (a dispatch is due at the end of this turn or at the end
     of the delay), `_expiry` (the timer of the earliest deadline), `_num_running` runs in lanes,
-    and `_drained`, which `aclose` waits for.
+    `_waiting_for_lane` (rows are due and every lane is busy) and `_drained`, which `aclose` waits
+    for.
 
     Args:
         pool: Where runs happen.
@@ -98,6 +99,7 @@ class Batcher:
         self._scheduled: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._num_running = 0
+        self._waiting_for_lane = False
         self._closed = False
         self._drained: asyncio.Event | None = None
 
@@ -140,11 +142,13 @@ class Batcher:
     def _admit(self, num_rows: int, deadline: float, now: float) -> None:
         if self._closed:
             raise NotReady("model: this version is being replaced", retry_after_seconds=1)
-        waiting = self._queue.num_rows
-        if not waiting:
+        if not self._queue:
             return
+        if self._queue.num_rows + num_rows > self._options.max_queue_size:
+            self._refuse_late(self._queue.sweep(now))  # rows whose callers have left make room
+        waiting = self._queue.num_rows
         wait = self.predicted_wait_seconds()
-        if waiting + num_rows > self._options.max_queue_size:
+        if waiting and waiting + num_rows > self._options.max_queue_size:
             raise Overloaded(
                 f"queue: expected at most {self._options.max_queue_size} rows waiting, "
                 f"found {waiting}",
@@ -162,30 +166,34 @@ class Batcher:
         waiting = self._queue.num_rows + self._num_running
         if not waiting:
             return 0.0
-        if not self._pays:
-            return self._curve.predict(1) * waiting / self._pool.statistics().num_sessions
-        size = min(waiting, self._options.max_batch_size)
-        runs = ceil(waiting / size)
-        return self._curve.predict(size) * runs / self._pool.statistics().num_sessions
+        size = min(waiting, self._options.max_batch_size) if self._pays else 1
+        rounds = ceil(ceil(waiting / size) / self._pool.statistics().num_sessions)
+        return self._curve.predict(size) * rounds
 
     def _enqueue(self, item: WorkItem) -> asyncio.Future[RunResult]:
         self._queue.push(item)
-        delay = self._options.max_queue_delay_seconds
-        if self._scheduled is None:
-            loop = item.future.get_loop()
-            if delay and self._queue.num_rows < self._options.max_batch_size:
-                self._scheduled = loop.call_later(delay, self._dispatch)
-            else:
-                self._scheduled = loop.call_soon(self._dispatch)
-        elif delay and self._queue.num_rows >= self._options.max_batch_size:
-            self._scheduled.cancel()
+        if self._options.max_queue_delay_seconds and not self._waiting_for_lane:
+            self._schedule_delayed(item.future.get_loop())
+        elif self._scheduled is None:
             self._scheduled = item.future.get_loop().call_soon(self._dispatch)
         return item.future
 
+    def _schedule_delayed(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for company: one timer, set by the first row; a full batch goes at once."""
+        full = self._queue.num_rows >= self._options.max_batch_size
+        if self._scheduled is None and not full:
+            delay = self._options.max_queue_delay_seconds
+            self._scheduled = loop.call_later(delay, self._dispatch)
+        elif full:
+            self._schedule_soon(loop)
+        self._watch_deadlines()
+
     def _dispatch(self) -> None:
         """Start every run that can start now."""
-        self._scheduled = None
-        self._refuse_late()
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        self._refuse_late(self._queue.expire(monotonic()))
         while self._queue:
             inline = self._is_short(self._queue.num_rows)
             if not (inline or self._pool.idle):
@@ -202,6 +210,7 @@ class Batcher:
                 self._num_running += 1
                 done = partial(self._finish_in_lane, batch, monotonic())
                 self._pool.start(partial(run_batch, batch, self._batching), done)
+        self._waiting_for_lane = bool(self._queue)
         self._watch_deadlines()
         if self._drained is not None and not (self._queue or self._num_running):
             self._drained.set()
@@ -213,7 +222,7 @@ class Batcher:
     def _finish_in_lane(self, batch: list[WorkItem], started: float, outcome: Outcome) -> None:
         self._num_running -= 1
         self._finish(batch, started, False, outcome)
-        if self._scheduled is None and (self._queue or self._closed):
+        if self._waiting_for_lane or self._closed:
             self._dispatch()
 
     def _finish(
@@ -223,29 +232,22 @@ class Batcher:
         if isinstance(outcome.outputs, InferenceError):
             if len(batch) > 1:
                 self._queue.push_front(batch)
-                self._schedule_soon(batch[0])
+                self._schedule_soon(batch[0].future.get_loop())
             elif not batch[0].future.done():
                 batch[0].future.set_exception(outcome.outputs)
             return
-        num_rows, seconds = outcome.num_rows, outcome.seconds
-        self._curve.update(num_rows, seconds)
-        start = 0
-        for item in batch:
-            stop = start + item.num_rows
-            if not item.future.done():  # its caller has left; the others must still get theirs
-                outputs = outcome.outputs
-                if len(batch) > 1:
-                    outputs = [output[start:stop] for output in outputs]
-                item.future.set_result(RunResult(outputs, started - item.arrived, seconds))
-            start = stop
-        self._on_batch(BatchRecord(len(batch), num_rows, seconds, inline))
+        self._curve.update(outcome.num_rows, outcome.seconds)
+        hand_out(batch, outcome.outputs, started, outcome.seconds)
+        self._on_batch(BatchRecord(len(batch), outcome.num_rows, outcome.seconds, inline))
 
-    def _schedule_soon(self, item: WorkItem) -> None:
-        if self._scheduled is None:
-            self._scheduled = item.future.get_loop().call_soon(self._dispatch)
+    def _schedule_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._scheduled = loop.call_soon(self._dispatch)
 
-    def _refuse_late(self) -> None:
-        for item in self._queue.expire(monotonic()):
+    @staticmethod
+    def _refuse_late(late: list[WorkItem]) -> None:
+        for item in late:
             if not item.future.done():
                 waited = monotonic() - item.arrived
                 item.future.set_exception(
@@ -264,14 +266,14 @@ class Batcher:
 
     def _expire(self) -> None:
         self._expiry = None
-        self._refuse_late()
+        self._refuse_late(self._queue.expire(monotonic()))
         self._watch_deadlines()
 
     async def aclose(self) -> None:
         """Refuse new rows, wait for those that are here; idempotent."""
         self._closed = True
-        while self._queue or self._num_running:
-            self._drained = asyncio.Event()
+        if self._queue or self._num_running:
+            self._drained = self._drained or asyncio.Event()
             await self._drained.wait()
 
     def statistics(self) -> BatcherStatistics:

@@ -5,15 +5,19 @@ dtype and are built once. MessagePack tensors are views into the body, no copy. 
 look like is `schema.py`; which values are valid is `tensor.py`.
 """
 
-import json
 import warnings
 from enum import Enum
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 
+from app.engine.duplicate_keys import (
+    refuse_json_duplicates,
+    refuse_msgpack_duplicates,
+    refuse_outer_json_duplicates,
+)
 from app.engine.explain import explain_decode_error, explain_rows
 from app.engine.schema import BatchBody, PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec
@@ -23,6 +27,9 @@ from app.errors import InvalidInput
 # valid requests (np.errstate around each conversion would cost 1 µs).
 warnings.filterwarnings("error", "overflow encountered in cast", RuntimeWarning)
 
+MAX_RANK, MAX_SIZE = 8, 2**31 - 1
+"""Most dimensions of a raw tensor, and the largest of them; far beyond what a body can hold."""
+
 _python_types: dict[str, type] = {"f": float, "i": int, "u": int, "b": bool, "O": str}
 
 
@@ -31,6 +38,14 @@ class WireFormat(Enum):
 
     JSON = "application/json"
     MSGPACK = "application/msgpack"
+
+
+def wire_type(spec: TensorSpec) -> Any:
+    """Give the type of a tensor's values as nested lists: `list[list[float]]` for `[b, F]`."""
+    nested: Any = _python_types[spec.numpy_dtype.kind]
+    for _ in spec.shape:
+        nested = list[nested]
+    return nested
 
 
 class DecodedRequest(msgspec.Struct, gc=False):
@@ -59,12 +74,10 @@ class RequestCodec:
     def __init__(self, spec: TensorSpec, max_rows: int) -> None:
         self._spec = spec
         self._max_rows = max_rows
-        nested: Any = _python_types[spec.numpy_dtype.kind]
-        self._keys_only_strings = nested is not str
-        for _ in spec.shape:
-            nested = list[nested]
-        self._json = msgspec.json.Decoder(PredictBody[nested])
-        self._msgpack = msgspec.msgpack.Decoder(PredictBody[WireTensor | nested])
+        nested, body_of = wire_type(spec), cast(Any, PredictBody)  # types made at run time
+        self._keys_only_strings = spec.dtype != "str"
+        self._json = msgspec.json.Decoder(body_of[nested])
+        self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
 
     def decode(self, body: bytes | msgspec.Raw, wire_format: WireFormat) -> DecodedRequest:
         """Decode and check one body.
@@ -79,10 +92,12 @@ class RequestCodec:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             explain_decode_error(error, body, wire_format.name, PredictBody)
         if as_json:
-            refuse_duplicate_keys(bytes(body), self._keys_only_strings)
+            refuse_json_duplicates(bytes(body), self._keys_only_strings)
+        else:
+            refuse_msgpack_duplicates(bytes(body))
         array = self._to_array(request.data)
         self._spec.check(array)
-        num_rows = len(array)
+        num_rows = len(array) if array.ndim else 1
         if num_rows > self._max_rows:
             raise InvalidInput(f"data: expected at most {self._max_rows} rows, found {num_rows}")
         return DecodedRequest(
@@ -92,12 +107,15 @@ class RequestCodec:
     def _to_array(self, data: Any) -> Array:
         if isinstance(data, WireTensor):
             return tensor_from_bytes(data, self._spec.dtype)
-        if not data:
+        if isinstance(data, list) and not data:
             raise InvalidInput("data: expected at least 1 row, found 0")
         try:
-            return np.asarray(data, dtype=self._spec.numpy_dtype)
+            array = np.asarray(data, dtype=self._spec.numpy_dtype)
         except (ValueError, OverflowError, RuntimeWarning):
             explain_rows(data, self._spec)
+        if array.dtype.hasobject and array.ndim != len(self._spec.shape):  # ragged strings
+            explain_rows(data, self._spec)
+        return array
 
 
 _batch_decoders: dict[WireFormat, Any] = {
@@ -117,6 +135,10 @@ def decode_batch(body: bytes, wire_format: WireFormat) -> list[msgspec.Raw]:
         members: list[msgspec.Raw] = _batch_decoders[wire_format].decode(body).requests
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, body, wire_format.name, BatchBody)
+    if wire_format is WireFormat.JSON:
+        refuse_outer_json_duplicates(body)
+    else:
+        refuse_msgpack_duplicates(body)
     if not members:
         raise InvalidInput("requests: expected at least 1, found 0")
     return members
@@ -128,23 +150,32 @@ def tensor_from_bytes(tensor: WireTensor, dtype: str, field: str = "data") -> Ar
     The size is computed in Python's unbounded integers before anything is allocated.
 
     Raises:
-        InvalidInput: Another dtype than the model's, negative sizes, or bytes that do not fill
+        InvalidInput: Another dtype than the model's, impossible sizes, or bytes that do not fill
             the shape exactly.
     """
     if tensor.dtype != dtype:
         raise InvalidInput(f"{field}.dtype: expected {dtype}, found {tensor.dtype[:20]!r}")
     if dtype == "str":
-        raise InvalidInput(f"{field}: strings have no raw form; send nested lists")
-    if any(size < 0 for size in tensor.shape):
-        raise InvalidInput(f"{field}.shape: expected sizes of 0 or more, found {tensor.shape[:8]}")
-    expected = prod(tensor.shape) * np.dtype(dtype).itemsize
-    if expected != tensor.data.nbytes:
+        raise InvalidInput(f"{field}: expected nested lists, found bytes; strings have no raw form")
+    shape = tensor.shape
+    if len(shape) > MAX_RANK or any(not 0 <= size <= MAX_SIZE for size in shape):
+        found = str([str(size)[:12] for size in shape[:4]]).replace("'", "")
         raise InvalidInput(
-            f"{field}.data: expected {expected} bytes for {dtype} {tensor.shape[:8]}, "
+            f"{field}.shape: expected sizes of 0 to {MAX_SIZE}, {MAX_RANK} at most, found {found}"
+        )
+    itemsize = np.dtype(dtype).itemsize
+    if prod(shape) * itemsize != tensor.data.nbytes:
+        raise InvalidInput(
+            f"{field}.data: expected {prod(shape) * itemsize} bytes for {dtype} {shape}, "
             f"found {tensor.data.nbytes}"
         )
     array = np.frombuffer(tensor.data, dtype=np.dtype(dtype).newbyteorder("<"))
-    array = array.reshape(tensor.shape)
+    try:
+        array = array.reshape(shape)
+    except ValueError:  # nothing, of sizes that multiply beyond the address space
+        raise InvalidInput(f"{field}.shape: expected at least 1 value, found 0") from None
+    if dtype == "bool" and np.any(array.view(np.uint8) > 1):
+        raise InvalidInput(f"{field}.data: expected booleans as bytes of 0 or 1, found others")
     return array if array.flags.aligned else array.copy()
 
 
@@ -173,29 +204,4 @@ def rows_for_wire(array: Array, wire_format: WireFormat) -> Any:
     """Give an output as the wire wants it: nested lists, or raw bytes in MessagePack."""
     if wire_format is WireFormat.JSON or array.dtype.hasobject:
         return array.tolist()
-    data = memoryview(np.ascontiguousarray(array).data).cast("B")
-    return WireTensor(array.dtype.name, list(array.shape), data)
-
-
-def refuse_duplicate_keys(body: bytes, keys_only_strings: bool) -> None:
-    """Raise if an object of a decoded JSON body has a key twice; msgspec takes the last in silence.
-
-    Args:
-        body: JSON that has been decoded once, so its form is known to be right.
-        keys_only_strings: Whether every string in it is a key: then the text between quotes tells,
-            at 0.4 µs. An escaped character, or strings as values, need the slow way.
-    """
-    if keys_only_strings and b"\\" not in body:
-        keys = body.split(b'"')[1::2]
-        if len(set(keys)) == len(keys):
-            return
-    json.loads(body, object_pairs_hook=_unique)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in seen:
-            raise InvalidInput(f"{key}: expected once, found twice")
-        seen[key] = value
-    return seen
+    return WireTensor(array.dtype.name, list(array.shape), memoryview(array.tobytes()))

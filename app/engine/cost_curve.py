@@ -67,7 +67,7 @@ def _fit(samples: list[Sample]) -> tuple[float, float]:
     mean_rows = sum(w * s.num_rows for w, s in zip(weights, samples, strict=True)) / total
     mean_seconds = sum(w * s.seconds for w, s in zip(weights, samples, strict=True)) / total
     spread = sum(w * (s.num_rows - mean_rows) ** 2 for w, s in zip(weights, samples, strict=True))
-    if spread == 0.0:
+    if all(sample.num_rows == samples[0].num_rows for sample in samples):
         return 0.0, mean_seconds / mean_rows
     slope = (
         sum(

@@ -45,12 +45,12 @@ def explain_decode_error(
     if missing := re.search(r"missing required field `(.+?)`", text):
         raise InvalidInput(f"{missing[1]}: expected a value, found nothing") from None
     if unknown := re.search(r"unknown field `(.+?)`", text):
+        field = unknown[1][:24] if unknown[1].isidentifier() else "body"
         expected = ", ".join(struct.__struct_fields__)
-        raise InvalidInput(
-            f"{unknown[1][:40]}: expected one of {expected}, found an unknown field"
-        ) from None
+        raise InvalidInput(f"{field}: expected one of {expected}, found an unknown field") from None
     if found := _mismatch.match(text):
-        field = (found["path"] or "$").removeprefix("$").removeprefix(".") or "body"
+        field = (found["path"] or "$").split("` in `")[-1].removeprefix("$").removeprefix(".")
+        field = field or "body"
         actual = found["found"] or _value_at(field, body, language)
         expected = found["expected"].replace("`", "")
         raise InvalidInput(

@@ -73,36 +73,53 @@ def refine(spec: TensorSpec, metadata: ModelMetadata) -> TensorSpec:
     Raises:
         ModelLoadError: A size that both give differs; names the field, expected and found.
     """
-    said = metadata.input_shape
-    if said is None and metadata.features is not None and len(spec.shape) == 2:
-        said = [None, len(metadata.features)]
-    if said is None:
-        return spec
-    wanted = [-1 if size is None else size for size in said]
-    _agree("input_shape: number of dimensions", len(spec.shape), len(wanted))
-    for axis in range(1, len(wanted)):
-        if -1 not in (wanted[axis], spec.shape[axis]):
-            _agree(f"input_shape[{axis}]", spec.shape[axis], wanted[axis])
-    sizes = (w if s == -1 else s for s, w in zip(spec.shape[1:], wanted[1:], strict=True))
-    refined = TensorSpec(spec.name, spec.dtype, (spec.shape[0], *sizes))
-    if metadata.features is not None and len(refined.shape) == 2 and refined.shape[1] != -1:
-        _agree("features: number of names", refined.shape[1], len(metadata.features))
+    refined = spec if metadata.input_shape is None else _refine_by_shape(spec, metadata.input_shape)
+    names = metadata.features
+    if names is None or len(refined.shape) != 2:
+        return refined
+    if refined.shape[1] == -1:
+        return TensorSpec(spec.name, spec.dtype, (spec.shape[0], len(names)))
+    _agree("features: number of names", refined.shape[1], len(names))
     return refined
 
 
-def check_classes(metadata: ModelMetadata, num_classes: int) -> None:
-    """Hold the classes of the metadata against those of the model's probabilities.
+def _refine_by_shape(spec: TensorSpec, input_shape: list[int | None]) -> TensorSpec:
+    said = [-1 if size is None else size for size in input_shape]
+    _agree("input_shape: number of dimensions", len(spec.shape), len(said))
+    for axis, (size, other) in enumerate(zip(spec.shape, said, strict=True)):
+        if other < 1 and other != -1:
+            raise ModelLoadError(
+                f"metadata: input_shape[{axis}]: expected null or a size from 1 on, found {other}"
+            )
+        if -1 not in (size, other):
+            _agree(f"input_shape[{axis}]", size, other)
+    # The first size stays as the file has it: an exporter's example batch is no limit.
+    sizes = (o if s == -1 else s for s, o in zip(spec.shape[1:], said[1:], strict=True))
+    return TensorSpec(spec.name, spec.dtype, (*spec.shape[:1], *sizes))
+
+
+def check_classes(
+    metadata: ModelMetadata, num_classes: int, labels: list[int | str] | None = None
+) -> None:
+    """Hold the classes of the metadata against those of the model.
+
+    Args:
+        metadata: What is said.
+        num_classes: Columns of the probabilities.
+        labels: Their labels, where the file tells (a ZipMap does).
 
     Raises:
         ModelLoadError: They differ; names the field, expected and found.
     """
-    if metadata.num_classes is not None and metadata.output_classes is not None:
+    if metadata.output_classes is not None:
         _agree("output_classes", num_classes, metadata.num_classes)
+    if labels is not None and metadata.class_labels is not None:
+        _agree("output_classes", labels, metadata.class_labels)
     if metadata.class_names is not None:
         _agree("class_names: number of names", num_classes, len(metadata.class_names))
 
 
-def _agree(field: str, expected: int, found: int) -> None:
+def _agree(field: str, expected: object, found: object) -> None:
     if expected != found:
         raise ModelLoadError(
             f"metadata: {field}: expected {expected} as in the ONNX file, found {found}"

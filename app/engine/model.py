@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import mmap
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -16,14 +17,14 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from app.engine.answer import AnswerReader
+from app.engine.answer import AnswerReader, labels_are_positions
 from app.engine.batcher import Batcher, BatchOptions, BatchRecord
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
-from app.engine.warm_up import measure, prove_batching, sample_inputs
+from app.engine.warm_up import measure, prove_batching, sample_inputs, with_drawn_rows
 from app.errors import InvalidInput, ModelLoadError, RunFailed
 
 RANDOM_OPERATORS = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli")
@@ -152,8 +153,8 @@ class Model:
 
     async def aclose(self) -> None:
         """Wait for the requests that hold the model, then end its threads; idempotent."""
-        while self.num_users:
-            self._unused = asyncio.Event()
+        if self.num_users:
+            self._unused = self._unused or asyncio.Event()
             await self._unused.wait()
         await self.batcher.aclose()
         self.pool.close()
@@ -186,30 +187,42 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
 
 def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> AnswerReader:
     """Learn from one run what the signature does not say: number and labels of the classes."""
-    labels, num_classes = metadata.class_labels, None
-    try:
-        outputs = pool.sessions[0].run_raw(sample)
-    except RunFailed:  # the batching proof will say so
-        outputs = []
-    for output in outputs:
-        if isinstance(output, list):
-            labels = list(output[0])
-            num_classes = len(labels)
-        elif output.ndim == 2 and output.dtype.kind == "f":
-            num_classes = output.shape[1]
-    reader = AnswerReader(
+    make_reader = partial(
+        AnswerReader,
         pool.sessions[0].outputs,
         class_names=metadata.class_names,
-        class_labels=labels,
         classifier=(metadata.model_type or "").startswith("classif"),
     )
-    if num_classes is not None and reader.is_classifier:
-        check_classes(metadata, num_classes)
-    return reader
+    roles = make_reader(class_names=None, class_labels=None)
+    if metadata.class_names is not None and roles.scores_at is not None:
+        roles.is_classifier = True
+    try:
+        # Many rows where labels have to be told from positions, so that most classes are seen.
+        many = metadata.class_names is not None and roles.labels_at is not None
+        trial = with_drawn_rows(pool, sample, 32) if many else sample
+        outputs = pool.sessions[0].run_raw(trial)
+    except RunFailed:  # the batching proof will say so
+        outputs = []
+    if not outputs or not roles.is_classifier or roles.scores_at is None:
+        return make_reader(class_labels=metadata.class_labels)
+    scores = outputs[roles.scores_at]
+    keys = list(scores[0]) if isinstance(scores, list) else None
+    check_classes(metadata, len(keys) if keys is not None else scores.shape[1], keys)
+    labels = keys or metadata.class_labels
+    by_position = (
+        labels is None
+        and roles.labels_at is not None
+        and not labels_are_positions(outputs[roles.labels_at], scores)
+    )
+    return make_reader(class_labels=labels, names_by_position=by_position)
 
 
 def _read_file(file: ModelFile) -> tuple[str, bool]:
-    """Digest the model's files; tell whether the graph is free of random operators."""
+    """Digest the model's files; tell whether the graph is free of random operators.
+
+    Weights in a file of their own are named in the ONNX file: whatever lies beside it and is named
+    there is taken for part of the model.
+    """
     digest = hashlib.sha256()
     with (
         file.path.open("rb") as handle,
@@ -217,6 +230,11 @@ def _read_file(file: ModelFile) -> tuple[str, bool]:
     ):
         digest.update(content)
         is_random = any(content.find(name) != -1 for name in RANDOM_OPERATORS)
+        beside = [path for path in sorted(file.path.parent.iterdir()) if path != file.path]
+        parts = [p for p in beside if p.is_file() and content.find(p.name.encode()) != -1]
     if file.metadata_path is not None:
-        digest.update(file.metadata_path.read_bytes())
+        parts.append(file.metadata_path)
+    for part in parts:
+        with part.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest(), not is_random

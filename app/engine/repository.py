@@ -11,7 +11,7 @@ import asyncio
 from pathlib import Path
 
 from app.engine.model import EngineOptions, Model, ModelFile, OnBatch, load_model
-from app.errors import ModelLoadError, ModelNotFound
+from app.errors import ModelLoadError, ModelNotFound, NotReady
 
 
 def find_models(path: Path) -> list[ModelFile]:
@@ -76,6 +76,7 @@ class Repository:
         self._models: dict[str, Model] = {}
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+        self._closed = False
 
     @property
     def models(self) -> list[Model]:
@@ -108,9 +109,12 @@ class Repository:
 
         Raises:
             ModelLoadError: Nothing has been replaced.
+            NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
             loaded = await asyncio.to_thread(self._load_all)
+            if self._closed:
+                raise NotReady("server: expected to be running, found it shutting down")
             old, self._models = self._models, {model.name: model for model in loaded}
             for model in old.values():
                 task = asyncio.create_task(model.aclose())
@@ -129,4 +133,5 @@ class Repository:
 
     async def aclose(self) -> None:
         """Drain every model; idempotent."""
+        self._closed = True
         await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))

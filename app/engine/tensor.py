@@ -78,7 +78,12 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         Raises:
             InvalidInput: Wrong rank, size, dtype, no rows, or a value that is not finite.
         """
-        if array.shape[1:] != self.shape[1:] or not self.batched or not len(array):
+        if (
+            array.shape[1:] != self.shape[1:]
+            or not self.batched
+            or not array.shape
+            or not array.size
+        ):
             self._check_shape(array, field)
         if array.dtype != _numpy_dtypes[self.dtype]:
             raise InvalidInput(f"{field}: expected dtype {self.dtype}, found {array.dtype}")

@@ -7,8 +7,10 @@ Runs here are on the calling thread, with the pool's first session and then once
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from app.engine.codec import wire_type
 from app.engine.cost_curve import CostCurve, Sample
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
@@ -38,13 +40,31 @@ def sample_inputs(inputs: tuple[TensorSpec, ...], rows: list[Any] | None) -> Ten
         return {spec.name: _draw(spec) for spec in inputs}
     spec = inputs[0]
     try:
-        array = np.asarray(rows, dtype=spec.numpy_dtype)
+        array = np.asarray(msgspec.convert(rows, wire_type(spec)), dtype=spec.numpy_dtype)
         spec.check(array, "sample")
-    except (ValueError, TypeError, OverflowError, RuntimeWarning):
-        raise ModelLoadError(f"metadata: sample: expected rows of {spec.dtype}") from None
+    except msgspec.ValidationError as error:
+        # Rows of another depth are told better by the check of their shape.
+        _check_depth(rows, spec)
+        found = str(error).replace("`", "")
+        raise ModelLoadError(f"metadata: sample: expected rows of {spec.dtype}: {found}") from None
+    except (ValueError, OverflowError, RuntimeWarning):
+        raise ModelLoadError(
+            f"metadata: sample: expected rows of {spec.dtype}, found ragged or too large ones"
+        ) from None
     except InvalidInput as error:
         raise ModelLoadError(f"metadata: {error.detail}") from None
     return {spec.name: array}
+
+
+def _check_depth(rows: list[Any], spec: TensorSpec) -> None:
+    value: Any = rows
+    depth = 0
+    while isinstance(value, list):
+        depth, value = depth + 1, value[0] if value else None
+    if depth != len(spec.shape):
+        raise ModelLoadError(
+            f"metadata: sample: expected {len(spec.shape)} dimensions, found {depth}"
+        )
 
 
 def _draw(spec: TensorSpec) -> Array:
@@ -68,6 +88,7 @@ def prove_batching(pool: SessionPool, inputs: Tensors) -> str | None:
     """
     if not all(spec.batched for spec in pool.sessions[0].inputs):
         return "an input has no free first dimension"
+    inputs = with_drawn_rows(pool, inputs, 3)
     num_rows = len(next(iter(inputs.values())))
     apart = [{n: a[i : i + 1] for n, a in inputs.items()} for i in range(num_rows)]
     if num_rows == 1:
@@ -85,6 +106,22 @@ def prove_batching(pool: SessionPool, inputs: Tensors) -> str | None:
         if not _same(output, np.concatenate([single[index] for single in singles])):
             return f"output {name}: rows run together differ from rows run apart"
     return None
+
+
+def with_drawn_rows(pool: SessionPool, inputs: Tensors, num_rows: int) -> Tensors:
+    """Add drawn rows, where the model takes them: one row, or equal ones, would prove nothing."""
+    specs = {spec.name: spec for spec in pool.sessions[0].inputs}
+    if any(array.dtype.hasobject or not specs[n].batched for n, array in inputs.items()):
+        return inputs
+    wider = {}
+    for name, array in inputs.items():
+        drawn = _draw(TensorSpec(name, specs[name].dtype, (num_rows, *array.shape[1:])))
+        wider[name] = np.concatenate([array, drawn])
+    try:
+        pool.run(wider)
+    except RunFailed:
+        return inputs
+    return wider
 
 
 def _same(together: Array, apart: Array) -> bool:

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from app.web.openapi import openapi_document
 
@@ -47,15 +48,15 @@ def docs_routes() -> list[HTTPRouteHandler]:
         return Response(openapi_document(), media_type=MediaType.JSON)
 
     @get("/docs", media_type=MediaType.HTML, sync_to_thread=False)
-    def swagger() -> bytes:
-        return _page("swagger.html", "swagger-ui-bundle.js")
+    def swagger(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return _page(request, "swagger.html", "swagger-ui-bundle.js")
 
     @get("/redoc", media_type=MediaType.HTML, sync_to_thread=False)
-    def redoc() -> bytes:
-        return _page("redoc.html", "redoc.standalone.js")
+    def redoc(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return _page(request, "redoc.html", "redoc.standalone.js")
 
     @get("/docs/assets/{name:str}", sync_to_thread=False)
-    def asset(name: str) -> Response[bytes]:
+    def asset(name: FromPath[str]) -> Response[bytes]:
         path = find_asset(name)
         if path is None:
             raise NotFoundException(f"asset: expected one that is installed, found {name[:64]!r}")
@@ -69,5 +70,11 @@ def docs_routes() -> list[HTTPRouteHandler]:
     return handlers
 
 
-def _page(name: str, needs: str) -> bytes:
-    return (PAGES / (name if find_asset(needs) else "missing.html")).read_bytes()
+def _page(request: Request[Any, Any, Any], name: str, needs: str) -> Response[bytes]:
+    """Give a page; its links are relative, for use behind a prefix: no slash at the end."""
+    path = request.scope["raw_path"].decode("latin-1")
+    if path.endswith("/"):
+        location = f"../{path.rstrip('/').rsplit('/', 1)[-1]}"
+        return Response(b"", status_code=307, headers={"Location": location})
+    content = (PAGES / (name if find_asset(needs) else "missing.html")).read_bytes()
+    return Response(content, media_type=MediaType.HTML)

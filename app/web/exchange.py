@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from app.errors import BodyTooLarge
+from app.errors import BodyTooLarge, MalformedRequest
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -57,10 +57,6 @@ class HotRoute(Protocol):
         ...
 
 
-class ClientGone(Exception):
-    """The client hung up before its body was complete."""
-
-
 async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
     """Read a request's body, and stop as soon as it is too large.
 
@@ -69,7 +65,7 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: in
 
     Raises:
         BodyTooLarge: It says so itself, or turns out to be.
-        ClientGone: It broke off.
+        MalformedRequest: It broke off: the client has gone, or its framing is broken.
     """
     expected = -1
     if b"content-length" in headers and b"transfer-encoding" not in headers:
@@ -81,7 +77,7 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: in
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise MalformedRequest("body: expected all of it, found it broken off")
         chunk: bytes = message["body"]
         size += len(chunk)
         if size > max_bytes:

@@ -17,7 +17,6 @@ from app.log import get_logger
 from app.metrics import Metrics
 from app.web.error_response import not_allowed, problem_reply
 from app.web.exchange import (
-    ClientGone,
     HeaderList,
     HotRequest,
     HotRoute,
@@ -80,11 +79,8 @@ class RequestLayer:
         if route is None:
             await self._pass_on(scope, receive, send, request_id, started)
             return
-        try:
-            request = HotRequest(b"", headers, scope["query_string"], request_id, started)
-            reply = await self._answer(route, request, scope["method"], receive)
-        except ClientGone:
-            return
+        request = HotRequest(b"", headers, scope["query_string"], request_id, started)
+        reply = await self._answer(route, request, scope["method"], receive)
         reply.headers.append((b"x-request-id", request_id.encode()))
         if self._lifecycle.draining:
             reply.headers.append((b"connection", b"close"))
@@ -100,8 +96,6 @@ class RequestLayer:
         try:
             request.body = await read_body(receive, request.headers, self._max_body_bytes)
             return await route.answer(request)
-        except ClientGone:
-            raise
         except Exception as error:  # the last line of defence: no traceback reaches a client
             if isinstance(error, InferenceError):
                 self._metrics.observe_refused(error.code)

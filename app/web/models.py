@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.engine.cost_curve import Sample
@@ -61,7 +62,7 @@ def model_routes(repository: Repository) -> list[HTTPRouteHandler]:
         return Models([describe(model) for model in repository.models])
 
     @get("/models/info", sync_to_thread=False)
-    def info(model: str | None = None) -> ModelDescription:
+    def info(model: FromQuery[str | None] = None) -> ModelDescription:
         return describe(repository.get(model))
 
     @post("/models/reload", status_code=200)
@@ -71,7 +72,7 @@ def model_routes(repository: Repository) -> list[HTTPRouteHandler]:
         return Models([describe(model) for model in loaded])
 
     @get("/sample", sync_to_thread=False)
-    def sample(model: str | None = None) -> SampleBody:
+    def sample(model: FromQuery[str | None] = None) -> SampleBody:
         found = repository.get(model)
         if len(found.inputs) != 1:
             raise InvalidInput(f"model: expected one input, found {len(found.inputs)}")

@@ -52,13 +52,15 @@ class Operation(NamedTuple):
     by_model: bool = False
 
 
-_predict_errors = (400, 404, 413, 415, 422, 500, 503, 504)
+_body_errors = (400, 404, 413, 415, 422)
+_predict_errors = (*_body_errors, 500, 503, 504)
+"""A batch has no 500, 503 or 504 of its own: they are told in the member they concern."""
 
 OPERATIONS = (
     Operation("post", "/predict", "Predict rows", PredictResponse, PredictRequest,
               _predict_errors, True),
     Operation("post", "/predict/batch", "Answer many requests at once", BatchResponse, BatchBody,
-              _predict_errors, True),
+              _body_errors, True),
     Operation("get", "/sample", "A body for POST /predict", SampleBody, None, (404, 422), True),
     Operation("get", "/models", "The models that are loaded", Models),
     Operation("get", "/models/info", "One model", ModelDescription, None, (404,), True),

@@ -1,0 +1,205 @@
+"""Fixtures for all: model files in fresh folders, and the server's inner parts joined in process.
+
+`serve` joins a real repository, cache and predictor, as `app/main.py` does, without HTTP. Models
+come from `tests/models.py`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from app.cache.memory import MemoryCache
+from app.engine.batcher import BatchOptions, BatchRecord
+from app.engine.codec import WireFormat
+from app.engine.model import EngineOptions, Model, ModelFile, load_model
+from app.engine.repository import Repository
+from app.pipeline import Call, Predictor
+
+WriteModel = Callable[..., Path]
+Load = Callable[..., Model]
+Serve = Callable[..., Awaitable["Served"]]
+
+
+@pytest.fixture
+def options() -> EngineOptions:
+    """Two lanes; runs of models this small stay on the loop's thread, however slow the machine."""
+    return EngineOptions(
+        num_sessions=2,
+        providers=["CPUExecutionProvider"],
+        share_weights_above_bytes=100 * 1024 * 1024,
+        max_rows=10_000,
+        batch=BatchOptions(
+            max_batch_size=256,
+            max_queue_size=10_000,
+            max_queue_delay_seconds=0.0,
+            inline_budget_seconds=1.0,
+        ),
+    )
+
+
+@pytest.fixture
+def pool_mode(options: EngineOptions) -> EngineOptions:
+    """Every run in a lane, none on the loop's thread."""
+    return with_batch(options, inline_budget_seconds=0.0)
+
+
+def with_batch(options: EngineOptions, **changes: Any) -> EngineOptions:
+    """Change how models are batched."""
+    batch = msgspec.structs.replace(options.batch, **changes)
+    return msgspec.structs.replace(options, batch=batch)
+
+
+@pytest.fixture
+def write_model(tmp_path: Path) -> WriteModel:
+    """Write `models/NAME.onnx`, and `models/NAME.json` where there is metadata; give the former."""
+
+    def write(content: bytes, name: str = "model", **metadata: Any) -> Path:
+        path = tmp_path / "models" / f"{name}.onnx"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if metadata:
+            path.with_suffix(".json").write_text(json.dumps(metadata))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load(options: EngineOptions) -> Iterator[Load]:
+    """Load one file as a model, with `NAME.json` beside it where there is one."""
+    models: list[Model] = []
+
+    def load(path: Path, options: EngineOptions = options) -> Model:
+        metadata_path = path.with_suffix(".json")
+        file = ModelFile(path.stem, "1", path, metadata_path if metadata_path.is_file() else None)
+        models.append(load_model(file, options, lambda *_: None))
+        return models[-1]
+
+    yield load
+    for model in models:
+        model.pool.close()
+
+
+class Reply(NamedTuple):
+    """One answer, decoded, and the call that brought it."""
+
+    answer: dict[str, Any]
+    call: Call
+
+    @property
+    def predictions(self) -> npt.NDArray[Any]:
+        return to_array(self.answer["predictions"])
+
+    @property
+    def probabilities(self) -> npt.NDArray[Any]:
+        return to_array(self.answer["probabilities"])
+
+    @property
+    def cached(self) -> bool:
+        return bool(self.answer["model_info"]["cached"])
+
+
+class Served:
+    """Models that answer in process.
+
+    Attributes:
+        batches: A record of each finished run, the oldest first.
+    """
+
+    def __init__(self, path: Path, options: EngineOptions, clock: Callable[[], float]) -> None:
+        self.batches: list[BatchRecord] = []
+        self.repository = Repository(path, options, lambda _, record: self.batches.append(record))
+        self.cache = MemoryCache(64 * 1024 * 1024, clock=clock)
+        self.predictor = Predictor(
+            self.repository, self.cache, default_ttl_seconds=3600, max_members=100
+        )
+
+    async def ask(
+        self,
+        rows: Any,
+        *,
+        wire_format: WireFormat = WireFormat.JSON,
+        answer_format: WireFormat | None = None,
+        model: str | None = None,
+        timeout_seconds: float = 60.0,
+        **fields: Any,
+    ) -> Reply:
+        """Send one request; `fields` are those beside `data`."""
+        call = Call(
+            to_body({"data": rows, **fields}, wire_format),
+            wire_format,
+            answer_format or wire_format,
+            model,
+            monotonic() + timeout_seconds,
+        )
+        answer = await self.predictor.predict(call)
+        return Reply(from_body(answer, call.answer_format), call)
+
+    async def ask_batch(
+        self,
+        members: list[dict[str, Any]],
+        *,
+        wire_format: WireFormat = WireFormat.JSON,
+        timeout_seconds: float = 60.0,
+    ) -> tuple[list[dict[str, Any]], list[Call]]:
+        """Send one batch of requests; give the results and the calls that were answered."""
+        call = Call(
+            to_body({"requests": members}, wire_format),
+            wire_format,
+            wire_format,
+            None,
+            monotonic() + timeout_seconds,
+        )
+        answer, calls = await self.predictor.predict_batch(call, "request-1")
+        return from_body(answer, wire_format)["results"], calls
+
+
+@pytest.fixture
+async def serve(options: EngineOptions) -> AsyncIterator[Serve]:
+    """Load the models under a path and answer; closed at the end of the test."""
+    opened: list[Served] = []
+
+    async def start(
+        path: Path, options: EngineOptions = options, clock: Callable[[], float] = monotonic
+    ) -> Served:
+        served = Served(path, options, clock)
+        opened.append(served)
+        await served.repository.reload()
+        return served
+
+    yield start
+    for served in opened:
+        await served.repository.aclose()
+
+
+def to_body(content: Any, wire_format: WireFormat) -> bytes:
+    """Write a request; arrays go as lists in JSON, and as raw bytes in MessagePack."""
+    if wire_format is WireFormat.JSON:
+        return msgspec.json.encode(content, enc_hook=lambda array: array.tolist())
+    return msgspec.msgpack.encode(content, enc_hook=_raw_tensor)
+
+
+def from_body(body: bytes, wire_format: WireFormat) -> Any:
+    """Read an answer."""
+    decode = msgspec.json.decode if wire_format is WireFormat.JSON else msgspec.msgpack.decode
+    return decode(body)
+
+
+def to_array(value: Any) -> npt.NDArray[Any]:
+    """Make an array of nested lists, or of a raw tensor."""
+    if isinstance(value, dict):
+        return np.frombuffer(value["data"], value["dtype"]).reshape(value["shape"])
+    return np.asarray(value)
+
+
+def _raw_tensor(array: npt.NDArray[Any]) -> Any:
+    if array.dtype.hasobject:
+        return array.tolist()
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": array.tobytes()}

@@ -1,0 +1,223 @@
+"""Metrics: our histogram counts as `prometheus_client`'s does, and each family is well formed."""
+
+from collections.abc import Iterator
+
+import prometheus_client
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.metrics import ROWS, RUN_SECONDS, SECONDS, Histogram, Metrics
+
+BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Metrics of two loaded models and a small cache."""
+    return Metrics(
+        lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
+        lambda: (7, 7000, 2),
+    )
+
+
+def families(metrics: Metrics) -> dict[str, Metric]:
+    """Scrape as Prometheus does."""
+    text = generate_latest(metrics.registry).decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def value(metrics: Metrics, sample_name: str, **labels: str) -> float:
+    """The one sample of a name with these labels."""
+    found = [
+        sample.value
+        for family in families(metrics).values()
+        for sample in family.samples
+        if sample.name == sample_name and sample.labels == labels
+    ]
+    assert len(found) == 1, f"{sample_name}{labels}: {len(found)} samples"
+    return float(found[0])
+
+
+# The histogram.
+
+
+def reference(bounds: tuple[float, ...], values: list[float]) -> tuple[dict[str, float], float]:
+    """What prometheus_client counts: cumulative counts by bound, and the sum."""
+    registry = CollectorRegistry()
+    histogram = prometheus_client.Histogram("x", "x", buckets=bounds, registry=registry)
+    for observed in values:
+        histogram.observe(observed)
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    counts = {s.labels["le"]: s.value for s in samples if s.name == "x_bucket"}
+    (total,) = [s.value for s in samples if s.name == "x_sum"]
+    return counts, total
+
+
+@pytest.mark.parametrize("bounds", BUCKETS.values(), ids=BUCKETS)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_histogram_counts_like_prometheus_client(
+    bounds: tuple[float, ...], data: st.DataObject
+) -> None:
+    """Any values, those on the bounds among them, give the counts and sum of prometheus_client."""
+    values = data.draw(st.lists(st.sampled_from(bounds) | st.floats(0, 5000), max_size=40))
+    histogram = Histogram(bounds)
+
+    for observed in values:
+        histogram.observe(observed)
+
+    counts, total = histogram.buckets()
+    assert (dict(counts), total) == reference(bounds, values)
+
+
+def test_an_empty_histogram_has_all_buckets() -> None:
+    """Before the first observation every bucket is there, at 0."""
+    counts, total = Histogram((1.0, 2.0)).buckets()
+
+    assert counts == [("1.0", 0.0), ("2.0", 0.0), ("+Inf", 0.0)]
+    assert total == 0.0
+
+
+@pytest.mark.parametrize("bounds", BUCKETS.values(), ids=BUCKETS)
+def test_buckets_grow(bounds: tuple[float, ...]) -> None:
+    """Bounds are above 0 and each is larger than the one before."""
+    assert all(low < high for low, high in zip((0.0, *bounds), bounds, strict=False))
+
+
+def test_buckets_begin_where_the_values_are() -> None:
+    """Requests from 100 µs, runs from 10 µs, batches from one row."""
+    assert (SECONDS[0], RUN_SECONDS[0], ROWS[0]) == (0.0001, 0.00001, 1.0)
+
+
+# What is counted.
+
+
+def test_requests_are_counted_by_method_endpoint_and_status(metrics: Metrics) -> None:
+    """A finished request is one under its three labels, and one duration of its endpoint."""
+    for seconds in (0.001, 0.002):
+        metrics.observe_request("POST", "/predict", 200, seconds)
+    metrics.observe_request("POST", "/predict", 422, 0.003)
+
+    labels = {"method": "POST", "endpoint": "/predict"}
+    assert value(metrics, "ml_api_requests_total", **labels, status="200") == 2
+    assert value(metrics, "ml_api_requests_total", **labels, status="422") == 1
+    name = "ml_api_request_duration_seconds"
+    assert value(metrics, f"{name}_count", endpoint="/predict") == 3
+    assert value(metrics, f"{name}_sum", endpoint="/predict") == pytest.approx(0.006)
+    assert value(metrics, f"{name}_bucket", endpoint="/predict", le="0.002") == 2
+
+
+@pytest.mark.parametrize("method", ["BREW", "get", "", "X" * 1000])
+def test_invented_methods_are_one_label(metrics: Metrics, method: str) -> None:
+    """What is no method of HTTP's own is counted as OTHER."""
+    metrics.observe_request(method, "/", 405, 0.001)
+
+    labels = {"method": "OTHER", "endpoint": "/", "status": "405"}
+    assert value(metrics, "ml_api_requests_total", **labels) == 1
+
+
+def test_predictions_count_rows_and_states(metrics: Metrics) -> None:
+    """A prediction is its rows under the model, and one under how the cache answered."""
+    metrics.observe_prediction("wine", 5, "miss", 0.001)
+    metrics.observe_prediction("wine", 5, "l1", 0.0)
+
+    assert value(metrics, "ml_api_predictions_total", model="wine") == 10
+    assert value(metrics, "ml_api_cache_requests_total", result="miss") == 1
+    assert value(metrics, "ml_api_cache_requests_total", result="l1") == 1
+
+
+def test_only_what_ran_has_waited(metrics: Metrics) -> None:
+    """The time in the queue is observed for what was run, not for what the cache answered."""
+    for state in ("miss", "bypass", "l1", "coalesced"):
+        metrics.observe_prediction("wine", 1, state, 0.001)
+
+    assert value(metrics, "ml_api_queue_seconds_count", model="wine") == 2
+
+
+def test_batches_count_rows_and_seconds(metrics: Metrics) -> None:
+    """A run is one observation of its rows and one of its seconds."""
+    metrics.observe_batch("wine", 32, 0.0004)
+
+    assert value(metrics, "ml_api_batch_rows_sum", model="wine") == 32
+    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", le="32.0") == 1
+    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", le="16.0") == 0
+    assert value(metrics, "ml_api_run_seconds_sum", model="wine") == pytest.approx(0.0004)
+
+
+def test_refusals_are_counted_by_reason(metrics: Metrics) -> None:
+    """A refused request is one under the code of its error."""
+    metrics.observe_refused("overloaded")
+
+    assert value(metrics, "ml_api_refused_total", reason="overloaded") == 1
+
+
+def test_models_and_cache_are_asked_at_the_scrape(metrics: Metrics) -> None:
+    """What others know is read when somebody scrapes."""
+    assert value(metrics, "ml_api_model_load_seconds", model="wine") == 0.25
+    assert value(metrics, "ml_api_queue_depth_rows", model="wine") == 3
+    info = {"model": "price", "version": "2", "digest": "b" * 12}
+    assert value(metrics, "ml_api_model_info", **info) == 1
+    assert value(metrics, "ml_api_cache_entries") == 7
+    assert value(metrics, "ml_api_cache_bytes") == 7000
+    assert value(metrics, "ml_api_cache_evictions_total") == 2
+
+
+# Form.
+
+
+def test_every_family_is_there_before_the_first_request(metrics: Metrics) -> None:
+    """A dashboard finds all names in a server that has answered nothing yet."""
+    assert {
+        "ml_api_requests",
+        "ml_api_request_duration_seconds",
+        "ml_api_predictions",
+        "ml_api_model_load_seconds",
+    } <= families(metrics).keys()
+
+
+def test_names_carry_their_unit(metrics: Metrics) -> None:
+    """A name ends in a base unit of Prometheus, or counts things."""
+    used(metrics)
+    ours = [f for name, f in families(metrics).items() if name.startswith("ml_api_")]
+
+    for family in ours:
+        assert family.documentation.endswith(".")
+        if family.type in ("histogram", "gauge"):
+            assert family.name.endswith(("_seconds", "_rows", "_bytes", "_info", "_entries"))
+        else:
+            assert family.type == "counter"
+
+
+def test_labels_are_of_bounded_sets(metrics: Metrics) -> None:
+    """No label holds what a client invents, such as a request id or a path."""
+    used(metrics)
+    labels = {label for sample in samples(metrics) for label in sample.labels}
+
+    assert labels <= {
+        "method", "endpoint", "status", "model", "version", "digest", "result", "reason", "le"
+    }  # fmt: skip
+
+
+def test_labels_are_escaped(metrics: Metrics) -> None:
+    """A model's name may hold anything."""
+    metrics.observe_prediction('a "quoted"\nname\\', 1, "miss", 0.0)
+
+    assert value(metrics, "ml_api_predictions_total", model='a "quoted"\nname\\') == 1
+
+
+def used(metrics: Metrics) -> None:
+    """Count one of everything."""
+    metrics.observe_request("GET", "/", 200, 0.001)
+    metrics.observe_prediction("wine", 1, "miss", 0.001)
+    metrics.observe_batch("wine", 1, 0.001)
+    metrics.observe_refused("overloaded")
+
+
+def samples(metrics: Metrics) -> Iterator[prometheus_client.samples.Sample]:
+    """All samples that are ours."""
+    for name, family in families(metrics).items():
+        if name.startswith("ml_api_"):
+            yield from family.samples
