@@ -12,7 +12,8 @@ import onnxruntime as ort
 from litestar import Litestar
 
 from app.cache.memory import MemoryCache
-from app.engine.batcher import BatchOptions, BatchRecord
+from app.engine.batch_run import BatchRecord
+from app.engine.batcher import BatchOptions
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.engine.session_pool import usable_cores
@@ -31,7 +32,7 @@ from app.web.models import log_loaded, model_routes
 from app.web.predict import BatchRoute, PredictRoute
 
 GC_THRESHOLDS = (50_000, 20, 50)
-"""Young collections seldom; what start-up made is frozen out of all of them.
+"""Young collections 70 times as seldom; what start-up made is frozen out of all of them.
 
 Requests make next to no cycles, so a collection finds little (`bench/gc_pauses`).
 """

@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
     ] = 100
     max_batch_size: Annotated[
         int, Meta(ge=1, le=65536, description="Rows in one run at most; 1 = no batching.")
-    ] = 256
+    ] = 1024
     max_queue_size: Annotated[
         int, Meta(ge=1, le=10**9, description="Rows that may wait for a run; beyond it 503.")
     ] = 10_000

@@ -98,9 +98,9 @@ class Server:
         """Events that a request has left in the log so far."""
         return [x["event"] for x in self.log_lines() if x.get("request_id") == request_id]
 
-    def connect(self) -> socket.socket:
+    def connect(self, timeout_seconds: float = STOP_SECONDS) -> socket.socket:
         """Open a connection; closed by the caller."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=STOP_SECONDS)
+        return socket.create_connection(("127.0.0.1", self.port), timeout_seconds)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""

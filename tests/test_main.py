@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,126 +16,116 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
+from app.__main__ import main
 from tests import models
 from tests.server import Server, free_port, read_answer, run_to_end, wait_until
 from tests.web.occupied import Occupied
 from tests.web.samples import METADATA, ROW, WINE, write_many, write_wine
 
-ONE_SESSION = {"SESSIONS": "1", "INLINE_BUDGET_US": "0"}
+ONE_AT_A_TIME = {"SESSIONS": "1", "INLINE_BUDGET_US": "0", "MAX_BATCH_SIZE": "1"}
 STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 
 # Starts that fail: one clear line, and status 1.
 
 
-def assert_refuses(done: subprocess.CompletedProcess[str], *says: str) -> None:
-    """Assert that a start ended with status 1 and one line that says why."""
-    assert done.returncode == 1, done.stdout + done.stderr
+class Refusal(NamedTuple):
+    """A start that must fail; `{}` in a setting is a port that somebody listens on."""
+
+    model: str | None
+    environ: dict[str, str]
+    says: tuple[str, ...]
+
+
+REFUSALS = {
+    "no such model": Refusal("none.onnx", {}, ("MODEL_PATH", "none.onnx", "expected a file")),
+    "empty folder": Refusal("empty", {}, ("*.onnx", "NAME/VERSION/model.onnx")),
+    "half a model": Refusal("half.onnx", {}, ("half.onnx",)),
+    "empty file": Refusal("nothing.onnx", {}, ("nothing.onnx",)),
+    "text": Refusal("text.onnx", {}, ("text.onnx",)),
+    "metadata that contradicts": Refusal(
+        "contradiction", {}, ("input_shape[1]: expected 10", "found 4")
+    ),
+    "taken port": Refusal(None, {"PORT": "{}"}, ("PORT={}", "in use")),
+    "host of another machine": Refusal(None, {"HOST": "203.0.113.1"}, ("HOST=203.0.113.1",)),
+    "host of no machine": Refusal(None, {"HOST": "nowhere.invalid"}, ("HOST=nowhere.invalid",)),
+    "unknown provider": Refusal(
+        None,
+        {"ORT_PROVIDERS": "NoSuchProvider,CPUExecutionProvider"},
+        ("ORT_PROVIDERS", "found NoSuchProvider", "CPUExecutionProvider"),
+    ),
+    "number beyond all bounds": Refusal(
+        None, {"REQUEST_TIMEOUT_MS": "9" * 400}, ("REQUEST_TIMEOUT_MS",)
+    ),
+    "several bad settings": Refusal(
+        None,
+        {"PORT": "none", "MAX_ROWS": "0", "LOG_LEVEL": "loud", "MAX_BACTH_SIZE": "8"},
+        ("PORT='none'", "MAX_ROWS='0'", "LOG_LEVEL='loud'", "did you mean MAX_BATCH_SIZE"),
+    ),
+}
+
+
+class Ended(NamedTuple):
+    """A start that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+    taken_port: str
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """What became of each refusal; they run at the same time, for none of them gets far."""
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "empty").mkdir()
+    (folder / "half.onnx").write_bytes(WINE.read_bytes()[:300])
+    (folder / "nothing.onnx").write_bytes(b"")
+    (folder / "text.onnx").write_text("no model at all")
+    write_wine(folder / "contradiction", "1")
+    metadata = {**METADATA, "input_shape": [None, 4]}
+    (folder / "contradiction" / "wine.json").write_text(json.dumps(metadata))
+
+    def run(refusal: Refusal) -> Ended:
+        port = str(listening.getsockname()[1])
+        environ = {"PORT": str(free_port()), **refusal.environ}
+        environ = {name: text.format(port) for name, text in environ.items()}
+        model = [] if refusal.model is None else [folder / refusal.model]
+        done = run_to_end("serve", *model, **environ)
+        return Ended(done.returncode, done.stdout, done.stderr, port)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(12) as threads:
+        return dict(zip(REFUSALS, threads.map(run, REFUSALS.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_start_that_cannot_be_is_one_line(ended: dict[str, Ended], name: str) -> None:
+    """What cannot be started ends with status 1 and one line that says what is wrong."""
+    done = ended[name]
+
+    assert done.status == 1, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("ml-pipeline: ")
-    for word in says:
-        assert word in line
+    for words in REFUSALS[name].says:
+        assert words.format(done.taken_port) in line
     assert "Traceback" not in done.stdout
 
 
-def test_a_missing_model_is_refused(tmp_path: Path) -> None:
-    """A MODEL that is not there is named."""
-    done = run_to_end("serve", tmp_path / "nothing.onnx")
-
-    assert_refuses(done, "MODEL_PATH", "nothing.onnx", "expected a file or folder")
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    """A folder without models is told what was looked for."""
-    done = run_to_end("serve", tmp_path)
-
-    assert_refuses(done, str(tmp_path), "*.onnx", "NAME/VERSION/model.onnx")
-
-
-@pytest.mark.parametrize(
-    "content", [WINE.read_bytes()[:300], b"", b"no model at all"], ids=["cut", "empty", "text"]
-)
-def test_a_corrupt_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    """A file that is no ONNX model, or half of one, is named."""
-    path = tmp_path / "broken.onnx"
-    path.write_bytes(content)
-
-    done = run_to_end("serve", path)
-
-    assert_refuses(done, "broken.onnx")
-
-
-def test_a_model_that_contradicts_its_metadata_is_refused(tmp_path: Path) -> None:
-    """Metadata of another shape than the file's is told both numbers."""
-    write_wine(tmp_path, "1")
-    (tmp_path / "wine.json").write_text(json.dumps({**METADATA, "input_shape": [None, 4]}))
-
-    done = run_to_end("serve", tmp_path)
-
-    assert_refuses(done, "input_shape[1]: expected 10", "found 4")
-
-
-def test_a_taken_port_is_refused() -> None:
-    """A port on which somebody listens is not shared."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-
-        done = run_to_end("serve", PORT=str(port))
-
-    assert_refuses(done, f"PORT={port}", "in use")
-
-
-def test_all_bad_settings_are_told_at_once() -> None:
-    """Several faults of the environment are one line that names each variable and value."""
-    done = run_to_end(
-        "serve", PORT="none", MAX_ROWS="0", LOG_LEVEL="loud", MAX_BACTH_SIZE="8", ENV="test"
-    )
-
-    assert_refuses(
-        done,
-        "PORT='none'",
-        "MAX_ROWS='0'",
-        "LOG_LEVEL='loud'",
-        "ENV='test'",
-        "MAX_BACTH_SIZE",
-        "did you mean MAX_BATCH_SIZE",
-    )
-
-
-def test_an_unknown_provider_is_refused() -> None:
-    """An execution provider that is not there is told those that are."""
-    done = run_to_end("serve", ORT_PROVIDERS="NoSuchProvider,CPUExecutionProvider")
-
-    assert_refuses(done, "ORT_PROVIDERS", "found NoSuchProvider", "CPUExecutionProvider")
-
-
-@pytest.mark.parametrize("host", ["nowhere.invalid", "203.0.113.1"])
-def test_a_host_that_is_not_ours_is_refused(host: str) -> None:
-    """An address that cannot be listened on is named."""
-    done = run_to_end("serve", HOST=host, PORT=str(free_port()))
-
-    assert_refuses(done, f"HOST={host}")
-
-
-def test_a_number_beyond_all_bounds_is_refused() -> None:
-    """A setting of 400 digits is a bad setting, not a crash."""
-    done = run_to_end("serve", REQUEST_TIMEOUT_MS="9" * 400)
-
-    assert_refuses(done, "REQUEST_TIMEOUT_MS")
-
-
-def test_version_is_printed() -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints it and ends well."""
-    done = run_to_end("--version")
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
 
-    assert (done.returncode, done.stdout.strip()) == (0, __version__)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__
 
 
-def test_no_command_is_told_the_commands() -> None:
+def test_no_command_is_told_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a command the usage is told, and the status is argparse's 2."""
-    done = run_to_end()
+    with pytest.raises(SystemExit) as ended:
+        main([])
 
-    assert done.returncode == 2
-    assert done.stderr.startswith("usage: ml-pipeline")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: ml-pipeline")
 
 
 # The banner.
@@ -155,27 +146,46 @@ def paste(line: str) -> tuple[int, str]:
     return int(status or 0), body
 
 
-def test_the_banner_says_where_everything_is() -> None:
-    """The banner names server and documentation, and its curl line answers 200 with a label."""
-    with Server() as server:
-        wait_until(lambda: "curl" in server.stderr)
-        status, body = paste(curl_line(server))
-
-        assert re.search(rf"^ *server +{server.url}$", server.stderr, re.MULTILINE)
-        assert re.search(rf"^ *docs +{server.url}/docs$", server.stderr, re.MULTILINE)
-        assert status == 200
-        assert json.loads(body)["labels"] == ["class_2"]
+@pytest.fixture(scope="module")
+def bundled() -> Iterator[Server]:
+    """A server of the bundled model, by the name of this machine; what is empty counts as unset."""
+    with Server(
+        HOST="localhost", MODEL_PATH="", MAX_ROWS="", LOG_LEVEL=" ", ORT_PROVIDERS="", ENV=""
+    ) as running:
+        wait_until(lambda: "curl" in running.stderr)
+        yield running
 
 
-def test_the_curl_line_of_many_models_works(tmp_path: Path) -> None:
-    """The curl line answers 200 also where the model's name and rows hold what a shell reads."""
-    write_many(tmp_path)
-    with Server(tmp_path) as server:
-        wait_until(lambda: "curl" in server.stderr)
-        status, body = paste(curl_line(server))
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of many models, of which the first is trouble for a shell."""
+    folder = tmp_path_factory.mktemp("many")
+    write_many(folder)
+    with Server(folder, MODEL_PATH="/nowhere") as running:
+        wait_until(lambda: "curl" in running.stderr)
+        yield running
 
-        assert status == 200, curl_line(server)
-        assert json.loads(body)["model_info"]["model_name"] == "a word"
+
+def test_the_banner_says_where_everything_is(bundled: Server) -> None:
+    """The banner names the server and its documentation."""
+    assert re.search(rf"^ *server +{bundled.url}$", bundled.stderr, re.MULTILINE)
+    assert re.search(rf"^ *docs +{bundled.url}/docs$", bundled.stderr, re.MULTILINE)
+
+
+def test_the_curl_line_works(bundled: Server) -> None:
+    """The banner's curl line, pasted into a shell, is answered 200 with a label."""
+    status, body = paste(curl_line(bundled))
+
+    assert status == 200
+    assert json.loads(body)["labels"] == ["class_2"]
+
+
+def test_the_curl_line_of_many_models_works(many: Server) -> None:
+    """The curl line is answered 200 also where name and rows hold what a shell would read."""
+    status, body = paste(curl_line(many))
+
+    assert status == 200, curl_line(many)
+    assert json.loads(body)["model_info"]["model_name"] == "a word"
 
 
 def test_the_banner_shows_no_line_that_fails(tmp_path: Path) -> None:
@@ -188,29 +198,61 @@ def test_the_banner_shows_no_line_that_fails(tmp_path: Path) -> None:
         assert [paste(line.strip())[0] for line in lines] == [200] * len(lines)
 
 
-def test_localhost_is_a_host() -> None:
-    """HOST may be the name of this machine."""
-    with Server(HOST="localhost") as server:
-        assert server.client.get("/health/live").status_code == 200
-
-
 # Settings that reach the process.
 
 
-def test_an_empty_variable_counts_as_unset() -> None:
+def test_localhost_is_a_host(bundled: Server) -> None:
+    """HOST may be the name of this machine."""
+    assert bundled.client.get("/health/live").status_code == 200
+
+
+def test_an_empty_variable_counts_as_unset(bundled: Server) -> None:
     """Empty variables, which compose files make, leave every default as it is."""
-    with Server(MODEL_PATH="", MAX_ROWS="", LOG_LEVEL=" ", ORT_PROVIDERS="", ENV="") as server:
-        answer = server.client.post("/predict", json={"data": [ROW] * 1000})
+    answer = bundled.client.post("/predict", json={"data": [ROW] * 1000})
 
-        assert answer.status_code == 200
-        assert answer.json()["model_info"]["model_name"] == "wine"
+    assert answer.status_code == 200
+    assert answer.json()["model_info"]["model_name"] == "wine"
 
 
-def test_model_path_is_a_variable_and_an_argument(tmp_path: Path) -> None:
-    """The argument wins over MODEL_PATH."""
-    write_wine(tmp_path, "7", name="chosen")
-    with Server(tmp_path, MODEL_PATH="/nowhere") as server:
-        assert server.client.get("/").json()["models"] == ["chosen"]
+def test_the_argument_wins_over_the_variable(many: Server) -> None:
+    """MODEL on the command line is served, whatever MODEL_PATH says."""
+    assert "wine" in many.client.get("/").json()["models"]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one session, no cache, and 50 ms for each request."""
+    path = tmp_path_factory.mktemp("tuned") / "slow.onnx"
+    path.write_bytes(models.loop_model())
+    with Server(path, CACHE_MAX_MB="0", REQUEST_TIMEOUT_MS="50", **ONE_AT_A_TIME) as running:
+        yield running
+
+
+def test_sessions_and_batch_size_reach_the_model(tuned: Server) -> None:
+    """SESSIONS and MAX_BATCH_SIZE are what the model's description tells."""
+    info = tuned.client.get("/models/info").json()
+
+    assert info["sessions"] == 1
+    assert info["batching"]["enabled"] is False
+    assert "MAX_BATCH_SIZE" in info["batching"]["reason"]
+
+
+def test_without_memory_nothing_is_cached(tuned: Server) -> None:
+    """With CACHE_MAX_MB=0 equal requests are run each, and told to bypass the cache."""
+    answers = [tuned.client.post("/predict", json={"data": [[1]]}) for _ in range(2)]
+
+    assert [answer.json()["model_info"]["cached"] for answer in answers] == [False, False]
+    assert [answer.headers["x-cache"] for answer in answers] == ["bypass", "bypass"]
+
+
+def test_requests_have_a_deadline_by_default(tuned: Server) -> None:
+    """REQUEST_TIMEOUT_MS holds for requests that name no deadline."""
+    with ThreadPoolExecutor(1) as threads:
+        occupied = Occupied(tuned, threads)
+
+        answer = occupied.ask(1)
+
+    assert answer.json()["code"] == "deadline_exceeded"
 
 
 def test_a_start_warns_of_nothing() -> None:
@@ -308,17 +350,16 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-@STOPS
-def test_the_queue_is_drained(slow: Path, number: signal.Signals) -> None:
+def test_the_queue_is_drained(slow: Path) -> None:
     """What waits for a run at the signal is run and answered, with `Connection: close`."""
     with ExitStack() as opened:
-        server = opened.enter_context(Server(slow, MAX_BATCH_SIZE="1", **ONE_SESSION))
+        server = opened.enter_context(Server(slow, **ONE_AT_A_TIME))
         connections = [opened.enter_context(server.connect()) for _ in range(4)]
         for connection in connections:
             post(connection, [40_000])
         wait_until(lambda: metric(server, "ml_api_queue_depth_rows") == 3)
 
-        server.send(number)
+        server.send(signal.SIGTERM)
         answers = [read_answer(connection) for connection in connections]
 
         assert [answer.status for answer in answers] == [200] * 4
@@ -329,7 +370,7 @@ def test_the_queue_is_drained(slow: Path, number: signal.Signals) -> None:
 
 def test_while_it_drains_nobody_new_is_admitted(slow: Path) -> None:
     """From the signal on new connections are refused, while what runs is still answered."""
-    with Server(slow, **ONE_SESSION) as server, ThreadPoolExecutor(1) as threads:
+    with Server(slow, **ONE_AT_A_TIME) as server, ThreadPoolExecutor(1) as threads:
         occupied = Occupied(server, threads)
 
         server.send(signal.SIGTERM)
@@ -349,17 +390,18 @@ def accepts(server: Server) -> bool:
 
 def test_the_end_waits_no_longer_than_it_may(slow: Path) -> None:
     """A request that takes longer than DRAIN_TIMEOUT_SECONDS does not hold the end up."""
-    with Server(slow, DRAIN_TIMEOUT_SECONDS="1", **ONE_SESSION) as server:
+    with Server(slow, DRAIN_TIMEOUT_SECONDS="1", **ONE_AT_A_TIME) as server:
         with server.connect() as connection:
-            post(connection, [1_500_000])
+            post(connection, [10_000_000])
             wait_until(lambda: probe(server) == 504)
 
             server.send(signal.SIGTERM)
             try:
-                server.wait(timeout_seconds=3.0)
+                status = server.wait(timeout_seconds=15.0)
             finally:
                 server.send(signal.SIGKILL)
 
+        assert status == 0, server.stderr
         assert "Traceback" not in server.stderr
 
 
@@ -372,7 +414,7 @@ def probe(server: Server) -> int:
 
 def test_more_signals_do_no_harm(slow: Path) -> None:
     """Signals that come while the server drains change nothing for what runs."""
-    with Server(slow, **ONE_SESSION) as server, ThreadPoolExecutor(1) as threads:
+    with Server(slow, **ONE_AT_A_TIME) as server, ThreadPoolExecutor(1) as threads:
         occupied = Occupied(server, threads)
 
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):

@@ -7,9 +7,14 @@ a tier that cannot answer says "not here", it does not raise. `memory.py` keeps 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 
-class Hit(NamedTuple):
-    """A cached value and the tier it came from, as `X-Cache` tells it."""
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A cached value and the tier it came from, as `X-Cache` tells it.
+
+    Not a tuple: the collector would walk every one of a full cache.
+    """
 
     value: bytes
     tier: str

@@ -7,7 +7,8 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import NamedTuple
+
+import msgspec
 
 from app.cache.base import CacheStatistics, Hit
 
@@ -22,7 +23,7 @@ TTL_JITTER = 0.1
 together and meet the model as one burst."""
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True, gc=False):
     hit: Hit
     expires: float
 

@@ -80,7 +80,7 @@ class AnswerReader:
             return [str(label) for label in predictions] if _are_words(predictions) else None
         if names is not None:
             try:
-                return [names[label] for label in predictions]
+                return list(map(names.__getitem__, predictions))
             except KeyError:  # a label outside 0…C-1
                 pass
         return [class_names[position] for position in np.argmax(scores, axis=1)]

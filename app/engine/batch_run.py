@@ -11,8 +11,17 @@ import numpy as np
 
 from app.engine.batch_queue import RunResult, WorkItem
 from app.engine.session_pool import Session
-from app.engine.tensor import Array
+from app.engine.tensor import Array, Tensors
 from app.errors import InferenceError, RunFailed
+
+
+class BatchRecord(NamedTuple):
+    """One finished run, for observers."""
+
+    num_requests: int
+    num_rows: int
+    run_seconds: float
+    inline: bool
 
 
 class Outcome(NamedTuple):
@@ -23,17 +32,22 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def run_batch(batch: list[WorkItem], counted: bool, session: Session) -> Outcome:
+def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Session) -> Outcome:
     """Join the rows, run, and (if `counted`) check that each row came back; any thread.
 
     One copy of the rows, none for a lone request.
+
+    Args:
+        parts: Inputs of each request, `[b, …]` each.
+        num_rows: B.
+        counted: Whether outputs must have B rows.
+        session: Where to run.
     """
-    num_rows = sum(item.num_rows for item in batch)
-    inputs = batch[0].inputs
+    inputs = parts[0]
     started = perf_counter()
     try:
-        if len(batch) > 1:
-            inputs = {name: np.concatenate([i.inputs[name] for i in batch]) for name in inputs}
+        if len(parts) > 1:
+            inputs = {name: np.concatenate([part[name] for part in parts]) for name in inputs}
             started = perf_counter()
         outputs = session.run(inputs)
         if counted:
@@ -62,6 +76,17 @@ def _check_rows(outputs: list[Array], num_rows: int) -> None:
     for output in outputs:
         if output.shape[:1] != (num_rows,):
             raise RunFailed(f"outputs: expected {num_rows} rows, found shape {output.shape}")
+
+
+def split(inputs: Tensors, num_rows: int, limit: int) -> list[tuple[Tensors, int]]:
+    """Cut a request into parts of at most `limit` rows, with their numbers of rows; views."""
+    return [
+        (
+            {name: array[start : start + limit] for name, array in inputs.items()},
+            min(limit, num_rows - start),
+        )
+        for start in range(0, num_rows, limit)
+    ]
 
 
 def join(results: list[RunResult]) -> RunResult:

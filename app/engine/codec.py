@@ -20,7 +20,7 @@ from app.engine.duplicate_keys import (
 )
 from app.engine.explain import explain_decode_error, explain_rows
 from app.engine.schema import BatchBody, PredictBody, WireTensor
-from app.engine.tensor import Array, Tensors, TensorSpec
+from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
 from app.errors import InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
@@ -204,4 +204,4 @@ def rows_for_wire(array: Array, wire_format: WireFormat) -> Any:
     """Give an output as the wire wants it: nested lists, or raw bytes in MessagePack."""
     if wire_format is WireFormat.JSON or array.dtype.hasobject:
         return array.tolist()
-    return WireTensor(array.dtype.name, list(array.shape), memoryview(array.tobytes()))
+    return WireTensor(dtype_names[array.dtype], list(array.shape), memoryview(array.tobytes()))

@@ -14,6 +14,9 @@ PAYS_FROM = 1.15
 batches would only make the first row wait for the last."""
 
 
+WASTE = 0.05
+"""Share of a run's fixed cost that larger batches need not save."""
+
 UNKNOWN_SECONDS = 1e-3
 """Taken for a run's cost while nothing has been measured: enough to keep it off the event loop."""
 
@@ -46,6 +49,15 @@ class CostCurve:
         expected = self.fixed_seconds + self.row_seconds * num_rows
         ratio = min(seconds / expected, 4.0 * self.scale)
         self.scale += LEARNING_RATE * (ratio - self.scale)
+
+    def best_batch_size(self, max_batch_size: int) -> int:
+        """Rows beyond which a larger run gains next to nothing, and costs its first row a wait.
+
+        At B = fixed / (WASTE · row) the share of the fixed cost in a row's has fallen to WASTE.
+        """
+        if self.row_seconds * WASTE * max_batch_size <= self.fixed_seconds:
+            return max_batch_size
+        return max(1, round(self.fixed_seconds / (WASTE * self.row_seconds)))
 
     def batching_pays(self, max_batch_size: int) -> bool:
         """Whether `max_batch_size` rows together beat as many runs of one row."""

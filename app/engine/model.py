@@ -18,7 +18,8 @@ import msgspec
 import onnxruntime as ort
 
 from app.engine.answer import AnswerReader, labels_are_positions
-from app.engine.batcher import Batcher, BatchOptions, BatchRecord
+from app.engine.batch_run import BatchRecord
+from app.engine.batcher import Batcher, BatchOptions
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine

@@ -137,18 +137,20 @@ def measure(pool: SessionPool, inputs: Tensors, max_batch_size: int) -> CostCurv
 
     Args:
         pool: The model's sessions.
-        inputs: Rows to repeat, `[k, …]` each; with `max_batch_size` 1 they are run as they are.
+        inputs: Rows to repeat, `[k, …]` each; run as they are where the first size is fixed.
         max_batch_size: Largest batch the batcher will make.
     """
     samples: list[Sample] = []
     finish = perf_counter() + MEASURE_SECONDS
+    free = all(spec.batched for spec in pool.sessions[0].inputs)
     num_rows = 1
     try:
         for session in pool.sessions:
             session.run(inputs)
         while num_rows <= max_batch_size and (perf_counter() < finish or len(samples) < 2):
-            batch = inputs if max_batch_size == 1 else _resize(inputs, num_rows)
-            samples.append(Sample(num_rows, min(_time(pool, batch) for _ in range(REPEATS))))
+            batch = _resize(inputs, num_rows) if free else inputs
+            seconds = min(_time(pool, batch) for _ in range(REPEATS))
+            samples.append(Sample(_count_rows(batch), seconds))
             num_rows *= 2
     except RunFailed:  # `prove_batching` has said so already
         pass
@@ -157,6 +159,11 @@ def measure(pool: SessionPool, inputs: Tensors, max_batch_size: int) -> CostCurv
 
 def _resize(inputs: Tensors, num_rows: int) -> Tensors:
     return {name: np.resize(array, (num_rows, *array.shape[1:])) for name, array in inputs.items()}
+
+
+def _count_rows(inputs: Tensors) -> int:
+    first = next(iter(inputs.values()))
+    return len(first) if first.ndim else 1
 
 
 def _time(pool: SessionPool, inputs: Tensors) -> float:

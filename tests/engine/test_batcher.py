@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.batch_queue import RunResult
-from app.engine.batcher import Batcher, BatcherStatistics, BatchOptions, BatchRecord
+from app.engine.batch_run import BatchRecord
+from app.engine.batcher import Batcher, BatcherStatistics, BatchOptions
 from app.engine.cost_curve import CostCurve, Sample
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors
@@ -108,6 +109,41 @@ async def test_requests_of_one_turn_share_a_run(inline: bool) -> None:
 
     assert got == [[2], [4, 6], [8]]
     assert pool.runs == [[1, 2, 3, 4]]
+
+
+async def test_lone_request_after_a_lone_one_does_not_wait_for_the_turn() -> None:
+    """While each turn brings one request, the next is run before anything else happens."""
+    pool = FakePool()
+    batcher = make_batcher(pool, inline=True)
+    await answers(ask(batcher, 1))
+
+    reached = batcher.run(rows(2), 1, deadline=monotonic() + 60).send
+
+    with pytest.raises(StopIteration) as ended:
+        reached(None)
+    assert ended.value.value.outputs[0].tolist() == [[4]]
+
+
+async def test_company_ends_the_running_at_once() -> None:
+    """The turn after one that brought company shares its run again, from the first request on."""
+    pool = FakePool()
+    batcher = make_batcher(pool, inline=True)
+    await answers(ask(batcher, 1))
+    await answers(ask(batcher, 2), ask(batcher, 3), ask(batcher, 4))
+
+    await answers(ask(batcher, 5), ask(batcher, 6))
+
+    assert pool.runs == [[1], [2], [3, 4], [5, 6]]
+
+
+async def test_failed_lone_run_is_told() -> None:
+    """A request that is run at once and fails gets its error, and the next its answer."""
+    pool = FakePool(refusing(BAD))
+    batcher = make_batcher(pool, inline=True)
+    await answers(ask(batcher, 1))
+
+    assert await answers(ask(batcher, BAD)) == [RunFailed]
+    assert await answers(ask(batcher, 2)) == [[4]]
 
 
 @either_mode
@@ -758,8 +794,7 @@ async def test_rows_that_fill_the_batch_end_the_delay(inline: bool) -> None:
     assert await answers(first, second) == [[2], [4]]
 
 
-@either_mode
-async def test_partial_batch_goes_after_the_delay_of_its_first_row(inline: bool) -> None:
+async def test_partial_batch_goes_after_the_delay_of_its_first_row() -> None:
     """A partial batch runs once its first row has waited the delay: not before, and not later.
 
     The loop runs timers in the order in which they are due, so no stopwatch is needed. A batcher
@@ -768,21 +803,21 @@ async def test_partial_batch_goes_after_the_delay_of_its_first_row(inline: bool)
     loop, order = asyncio.get_running_loop(), list[str]()
     batcher = make_batcher(
         FakePool(),
-        inline=inline,
+        inline=True,
         max_queue_delay_seconds=0.03,
         on_batch=lambda record: order.append("run"),
     )
-    first = ask(batcher, 1)
-    await turns(1)
 
     loop.call_later(0.02, order.append, "before")
+    first = ask(batcher, 1)
+    await turns(1)
     loop.call_later(0.04, order.append, "after")
     await asyncio.sleep(0.02)
     second = ask(batcher, 2)
     await answers(first, second)
     await asyncio.sleep(0.03)
 
-    assert order[:3] == ["before", "run", "after"]
+    assert order.index("before") < order.index("run") < order.index("after")
 
 
 async def test_rows_within_the_delay_share_a_run() -> None:
@@ -953,6 +988,30 @@ async def test_close_ends_when_a_failed_batch_has_been_tried_again() -> None:
     assert await answers(*tasks) == [[2], RunFailed]
 
 
+async def test_close_waits_for_a_failed_batch_though_all_behind_it_have_left() -> None:
+    """Rows that are to be tried again are here still, even if nobody else is."""
+    pool = FakePool(refusing(BAD))
+    batcher = make_batcher(pool)
+    pool.hold()
+    tasks = [ask(batcher, 1), ask(batcher, BAD)]
+    await turns()
+    behind = ask(batcher, 2)
+    await turns()
+    closing = asyncio.create_task(batcher.aclose())
+    await turns()
+    behind.cancel()
+    await turns()
+
+    pool.finish_one()
+    await turns()
+    closed_early = closing.done()
+    pool.release()
+
+    assert not closed_early
+    assert await answers(*tasks) == [[2], RunFailed]
+    assert await settled(closing) == [None]
+
+
 async def test_close_may_be_repeated() -> None:
     """A second close finds nothing to do."""
     batcher = make_batcher(FakePool())
@@ -1026,6 +1085,23 @@ async def test_queue_seconds_last_until_the_run_begins() -> None:
     (result,) = await settled(task)
 
     assert result.queue_seconds >= 0.019
+
+
+async def test_split_request_waits_for_its_last_part_and_runs_them_all() -> None:
+    """Its time in the queue is that of the part that waited longest, its run that of all runs."""
+    pool = FakePool()
+    records: list[BatchRecord] = []
+    batcher = make_batcher(pool, max_batch_size=2, on_batch=records.append)
+    pool.hold()
+    task = ask(batcher, 1, 2, 3, 4)
+    await asyncio.sleep(0.02)
+
+    pool.release()
+    (result,) = await settled(task)
+
+    assert result.queue_seconds >= 0.019
+    assert result.run_seconds == sum(record.run_seconds for record in records)
+    assert len(records) == 2
 
 
 async def test_statistics_and_repr_show_what_waits_and_runs() -> None:

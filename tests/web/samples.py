@@ -56,14 +56,15 @@ def write_many(folder: Path) -> None:
     """Put models of every kind into a folder.
 
     "a word" (strings, with a sample that a shell would trip over), "brittle" (fails outside
-    100…102), "flat" (rank 1), "log" (NaN below zero), "pair" (two inputs), "plain" (wine without
-    metadata), "price" (a regressor), "whole" (int64), "wine".
+    100…102), "dice" (another answer each time), "flat" (rank 1), "log" (NaN below zero), "pair"
+    (two inputs), "plain" (wine without metadata), "price" (a regressor), "whole" (int64), "wine".
     """
     write_wine(folder, "1")
     shutil.copy(WINE, folder / "plain.onnx")
     contents = {
         "a word": models.words_model(),
         "brittle": models.lookup_model(),
+        "dice": models.random_model(),
         "flat": models.scale_model(shape=[None]),
         "log": _log_model(),
         "pair": models.two_input_model(),

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from tests.server import Server, exchange, settled
+from tests.server import Server, exchange, read_answer, settled
 from tests.web.problem import assert_problem
 from tests.web.samples import ROW, fresh_row
 
@@ -240,3 +241,13 @@ def test_connections_are_kept(server: Server) -> None:
             received = connection.recv(65536)
             assert received.startswith(b"HTTP/1.1 ")
             assert b"connection: close" not in received
+
+
+def test_idle_connections_leave_room_for_others(server: Server) -> None:
+    """However many connections are open and idle, the next one is answered."""
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as opened:
+        for number in range(300):
+            connection = opened.enter_context(server.connect(timeout_seconds=3.0))
+            connection.sendall(request)
+            assert read_answer(connection, "GET").status == 200, f"connection {number}"

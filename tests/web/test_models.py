@@ -1,6 +1,7 @@
 """`/models`, `/models/info`, `/models/reload` and `/sample` over HTTP."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from tests.server import Server, new_client
 from tests.web.problem import assert_problem
 from tests.web.samples import METADATA, ROW, WINE, WINE_ROWS, wine_answers, write_wine
 
-ZOO = ["a word", "brittle", "flat", "log", "pair", "plain", "price", "whole", "wine"]
+ZOO = ["a word", "brittle", "dice", "flat", "log", "pair", "plain", "price", "whole", "wine"]
 DESCRIPTION = {
     "model_name",
     "model_version",
@@ -129,18 +130,29 @@ def test_there_is_no_sample_for_two_inputs(zoo: Server) -> None:
 # Reload.
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the wine model as version 1."""
-    write_wine(tmp_path / "models", "1")
-    return tmp_path / "models"
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server, and the folder that it serves."""
+    folder = tmp_path_factory.mktemp("reload") / "models"
+    write_wine(folder, "1")
+    with Server(folder) as server:
+        yield server, folder
 
 
 @pytest.fixture
-def reloading(folder: Path) -> Iterator[Server]:
-    """A server of that folder."""
-    with Server(folder) as running:
-        yield running
+def folder(running: tuple[Server, Path]) -> Path:
+    """The folder, with the wine model as version 1 and nothing else, and loaded so."""
+    server, folder = running
+    shutil.rmtree(folder, ignore_errors=True)
+    write_wine(folder, "1")
+    assert server.client.post("/models/reload").status_code == 200
+    return folder
+
+
+@pytest.fixture
+def reloading(running: tuple[Server, Path], folder: Path) -> Server:
+    """The server, with version 1 of the wine model loaded."""
+    return running[0]
 
 
 def version(server: Server) -> str:
@@ -238,15 +250,6 @@ def repeat_a_name(folder: Path) -> None:
     (folder / "vine.json").write_text(json.dumps({**METADATA, "model_name": "wine"}))
 
 
-@pytest.fixture(scope="module")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """A server of version 1 that nothing may change, and its folder."""
-    folder = tmp_path_factory.mktemp("steady") / "models"
-    write_wine(folder, "1")
-    with Server(folder) as running:
-        yield running, folder
-
-
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -259,20 +262,18 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, P
     ],
 )
 def test_what_cannot_be_loaded_leaves_the_old_model_serving(
-    steady: tuple[Server, Path], spoil: Callable[[Path], None], says: str
+    reloading: Server, folder: Path, spoil: Callable[[Path], None], says: str
 ) -> None:
     """A reload that fails is a 422 with the reason; the old model answers as before."""
-    server, folder = steady
-    shutil.rmtree(folder, ignore_errors=True)
     write_wine(folder, "2")
     spoil(folder)
 
-    answer = server.client.post("/models/reload")
+    answer = reloading.client.post("/models/reload")
 
     problem = assert_problem(answer, 422, "model_load_failed")
     assert says in problem["detail"]
-    assert version(server) == "1"
-    assert server.client.get("/health").json()["status"] == "healthy"
+    assert version(reloading) == "1"
+    assert reloading.client.get("/health").json()["status"] == "healthy"
 
 
 def test_concurrent_reloads_all_succeed(reloading: Server, folder: Path) -> None:
@@ -288,11 +289,26 @@ def test_concurrent_reloads_all_succeed(reloading: Server, folder: Path) -> None
     assert version(reloading) == "2"
 
 
+def test_reloads_do_not_pile_up(reloading: Server) -> None:
+    """Replaced models are let go: memory does not grow by a model a reload."""
+
+    def memory_after(num_reloads: int) -> float:
+        for _ in range(num_reloads):
+            reloading.client.post("/models/reload")
+        scraped = reloading.client.get("/metrics").text
+        (line,) = re.findall(r"^process_resident_memory_bytes (.+)$", scraped, re.MULTILINE)
+        return float(line)
+
+    before = memory_after(20)
+
+    assert memory_after(80) < before + 10_000_000
+
+
 def test_a_reload_is_logged(reloading: Server, folder: Path) -> None:
     """Each model that a reload brings has a line in the log."""
-    write_wine(folder, "2")
+    write_wine(folder, "logged")
 
     reloading.client.post("/models/reload")
 
     lines = [line for line in reloading.log_lines() if line["event"] == "model_loaded"]
-    assert [line["version"] for line in lines] == ["1", "2"]
+    assert [line["version"] for line in lines[-2:]] == ["1", "logged"]

@@ -1,0 +1,66 @@
+"""Whether a request may join the queue: refused at once, before any work, or let in.
+
+Knows the cost of runs and the limits; what waits is told by `batcher.py`.
+"""
+
+from math import ceil
+
+from app.engine.cost_curve import CostCurve
+from app.errors import Overloaded
+
+
+class Admission:
+    """Predicts waits and refuses what cannot be run in time.
+
+    Args:
+        curve: Cost of a run.
+        rows_per_run: Rows that a lane takes at most; 1 for models that are not batched.
+        num_sessions: Lanes.
+        max_queue_size: Rows that may wait.
+    """
+
+    def __init__(
+        self, curve: CostCurve, *, rows_per_run: int, num_sessions: int, max_queue_size: int
+    ) -> None:
+        self._curve = curve
+        self._rows_per_run = rows_per_run
+        self._num_sessions = num_sessions
+        self._max_queue_size = max_queue_size
+
+    def wait_seconds(self, num_ahead: int) -> float:
+        """Seconds until `num_ahead` rows, waiting or running, will all have been run."""
+        if not num_ahead:
+            return 0.0
+        size = min(num_ahead, self._rows_per_run)
+        rounds = ceil(ceil(num_ahead / size) / self._num_sessions)
+        return self._curve.predict(size) * rounds
+
+    def is_full(self, num_waiting: int, num_rows: int) -> bool:
+        """Whether `num_rows` more do not fit; into an empty queue everything does."""
+        return bool(num_waiting) and num_waiting + num_rows > self._max_queue_size
+
+    def refuse_if_full(self, num_waiting: int, num_rows: int, wait_seconds: float) -> None:
+        """Raise if the rows do not fit.
+
+        Raises:
+            Overloaded: With the seconds until what waits now is through.
+        """
+        if self.is_full(num_waiting, num_rows):
+            raise Overloaded(
+                f"queue: expected at most {self._max_queue_size} rows waiting, found {num_waiting}",
+                retry_after_seconds=max(1, ceil(wait_seconds)),
+            )
+
+    @staticmethod
+    def refuse_if_late(seconds_left: float, wait_seconds: float) -> None:
+        """Raise if the wait is longer than the request has.
+
+        Raises:
+            Overloaded: With the seconds until what waits now is through.
+        """
+        if wait_seconds > seconds_left:
+            raise Overloaded(
+                f"deadline: expected an answer in {seconds_left:.3f} s, found {wait_seconds:.3f} s "
+                "of work waiting",
+                retry_after_seconds=max(1, ceil(wait_seconds)),
+            )
