@@ -31,6 +31,10 @@ SWITCH_SECONDS = 0.0005
 Python's default of 5 ms left a lane idle for 2.3 of 7.5 ms at batches of 32 (`bench/batching`).
 """
 
+BACKLOG, MAX_CONNECTIONS = 1024, 16_384
+"""Connections that may wait to be accepted, and that may be open. Granian's 128 would let as many
+idle clients shut out all others."""
+
 LINGER_SECONDS = 0.25
 """Time between `Connection: close` on every answer and closing connections.
 
@@ -47,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             settings = msgspec.structs.replace(settings, model_path=parsed.model)
         configure(settings.log_level, settings.env)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+            if not runner.run(_serve(settings)):
+                _leave()
     except (SettingsError, InferenceError, OSError) as error:
         print(f"ml-pipeline: {error}", file=sys.stderr)
         return 1
@@ -63,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(settings: Settings) -> None:
-    """Load, listen, wait for a signal, drain."""
+async def _serve(settings: Settings) -> bool:
+    """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     app = create_app(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -79,19 +84,25 @@ async def _serve(settings: Settings) -> None:
         await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.is_set():
             raise OSError("HTTP server: ended unasked")
-        await _drain(app, server, serving, settings.drain_timeout_seconds)
+        return await _drain(app, server, serving, settings.drain_timeout_seconds)
 
 
 async def _drain(
     app: Application, server: Server, serving: asyncio.Task[None], timeout_seconds: float
-) -> None:
-    """Let clients go, then stop listening and wait for what is under way."""
+) -> bool:
+    """Let clients go, stop listening, wait for what is under way; False if it takes too long."""
     app.lifecycle.begin_drain()
     await asyncio.sleep(LINGER_SECONDS)
     server.stop()  # type: ignore[no-untyped-call]
     _, late = await asyncio.wait({serving}, timeout=timeout_seconds)
-    if late:  # the loop ends before Granian does: nobody is left to take what it says then
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    return not late
+
+
+def _leave() -> None:
+    """End without the interpreter's clean-up: threads inside ONNX Runtime would make it abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def make_server(app: Application, settings: Settings) -> Server:
@@ -104,6 +115,8 @@ def make_server(app: Application, settings: Settings) -> Server:
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
+        backlog=BACKLOG,
+        backpressure=MAX_CONNECTIONS,
     )
 
 

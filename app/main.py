@@ -65,6 +65,7 @@ class Application:
             self._cache,
             default_ttl_seconds=settings.cache_ttl_seconds,
             max_members=settings.max_rows,
+            caching=settings.cache_max_mb > 0,
         )
         litestar = Litestar(
             route_handlers=[

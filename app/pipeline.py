@@ -81,6 +81,7 @@ class Predictor:
         cache: Encoded answers by key.
         default_ttl_seconds: For requests that name no `cache_ttl`.
         max_members: Most requests in a batch.
+        caching: Whether answers are cached at all.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class Predictor:
         *,
         default_ttl_seconds: float,
         max_members: int,
+        caching: bool = True,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._default_ttl_seconds = default_ttl_seconds
         self._max_members = max_members
+        self._caching = caching
         self._flights: SingleFlight[bytes] = SingleFlight((DeadlineExceeded, Overloaded))
 
     async def predict(self, call: Call) -> bytes:
@@ -105,7 +108,7 @@ class Predictor:
         """
         with self._repository.get(call.model_name) as model:
             request = self._decode(model, call)
-            if not (request.use_cache and model.cacheable):
+            if not (self._caching and request.use_cache and model.cacheable):
                 return await self._compute(model, request, call)
             key = self._key(model, request, call)
             if (hit := self._cache.peek(key)) is not None:
@@ -215,7 +218,7 @@ class Predictor:
             error.detail = f"{field}.{error.detail}"
             member.answer = self._failed(error, call, request_id)
             return member
-        if member.request.use_cache and model.cacheable:
+        if self._caching and member.request.use_cache and model.cacheable:
             member.key = self._key(model, member.request, call)
         return member
 

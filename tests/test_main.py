@@ -40,7 +40,6 @@ REFUSALS = {
     "no such model": Refusal("none.onnx", {}, ("MODEL_PATH", "none.onnx", "expected a file")),
     "empty folder": Refusal("empty", {}, ("*.onnx", "NAME/VERSION/model.onnx")),
     "half a model": Refusal("half.onnx", {}, ("half.onnx",)),
-    "empty file": Refusal("nothing.onnx", {}, ("nothing.onnx",)),
     "text": Refusal("text.onnx", {}, ("text.onnx",)),
     "metadata that contradicts": Refusal(
         "contradiction", {}, ("input_shape[1]: expected 10", "found 4")
@@ -79,7 +78,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     folder = tmp_path_factory.mktemp("refused")
     (folder / "empty").mkdir()
     (folder / "half.onnx").write_bytes(WINE.read_bytes()[:300])
-    (folder / "nothing.onnx").write_bytes(b"")
     (folder / "text.onnx").write_text("no model at all")
     write_wine(folder / "contradiction", "1")
     metadata = {**METADATA, "input_shape": [None, 4]}

@@ -110,7 +110,7 @@ class Model:
             self.curve,
             options,
             batching=batching,
-            on_batch=lambda record: on_batch(self.name, record),
+            on_batch=partial(on_batch, self.name),  # no lambda: it would hold the model in a cycle
         )
 
     @property
