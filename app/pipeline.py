@@ -43,6 +43,7 @@ class Call(msgspec.Struct, gc=False):
         answer_format: How the answer shall be written.
         model_name: As asked for, then as answered.
         deadline: `time.monotonic()` seconds.
+        in_batch: Whether it is a member of a batch, so that others come with it.
         num_rows: Rows in the body.
         cache_state: `l1`, `redis`, `coalesced`, `miss` or `bypass`.
         decode_seconds: Bytes to checked arrays.
@@ -56,6 +57,7 @@ class Call(msgspec.Struct, gc=False):
     answer_format: WireFormat
     model_name: str | None
     deadline: float
+    in_batch: bool = False
     num_rows: int = 0
     cache_state: str = "bypass"
     decode_seconds: float = 0.0
@@ -153,7 +155,11 @@ class Predictor:
         """Batch, run, read and encode."""
         inputs = request.inputs
         result = await model.batcher.run(
-            inputs, request.num_rows, deadline=call.deadline, group=model.group(inputs)
+            inputs,
+            request.num_rows,
+            deadline=call.deadline,
+            group=model.group(inputs),
+            company=call.in_batch,
         )
         call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
         predictions, probabilities, labels = model.reader.read(result.outputs)
@@ -210,7 +216,7 @@ class Predictor:
         self, model: Model, batch: Call, field: str, raw: msgspec.Raw, request_id: str
     ) -> _Member:
         """Decode a member and make its key; a bad one has its answer at once."""
-        call = Call(raw, batch.body_format, batch.answer_format, model.name, batch.deadline)
+        call = Call(raw, batch.body_format, batch.answer_format, model.name, batch.deadline, True)
         member = _Member(call)
         try:
             member.request = self._decode(model, call)

@@ -562,6 +562,16 @@ async def test_misses_of_a_batch_are_one_run(served: Served) -> None:
     assert {call.cache_state for call in calls} == {"miss"}
 
 
+async def test_misses_of_a_batch_are_one_run_after_a_lone_request_too(served: Served) -> None:
+    """Members know that they come together: the first is not run ahead of the others."""
+    await served.ask(ROW)
+    await served.ask(OTHER_ROW)
+
+    await served.ask_batch([{"data": [[float(value)] * 3]} for value in range(50, 58)])
+
+    assert [record.num_requests for record in served.batches] == [1, 1, 8]
+
+
 async def test_misses_over_the_batch_size_are_as_few_runs_as_fit(
     write_model: WriteModel, serve: Serve, options: EngineOptions
 ) -> None:

@@ -107,7 +107,13 @@ class Batcher:
         self._drained: asyncio.Event | None = None
 
     async def run(
-        self, inputs: Tensors, num_rows: int, *, deadline: float, group: Hashable = ()
+        self,
+        inputs: Tensors,
+        num_rows: int,
+        *,
+        deadline: float,
+        group: Hashable = (),
+        company: bool = False,
     ) -> RunResult:
         """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
 
@@ -116,6 +122,7 @@ class Batcher:
             num_rows: b.
             deadline: `time.monotonic()` seconds; later than that the answer is of no use.
             group: Requests of equal groups may share a run.
+            company: Whether the caller knows that others come in the same turn.
 
         Raises:
             Overloaded: The queue is full, or will not be through before the deadline.
@@ -126,7 +133,13 @@ class Batcher:
         now = monotonic()
         self._admit(num_rows, deadline, now)
         limit = self._options.max_batch_size
-        if self._lone and deadline > now and num_rows <= limit and self._is_short(num_rows):
+        if (
+            self._lone
+            and not company
+            and deadline > now
+            and num_rows <= limit
+            and self._is_short(num_rows)
+        ):
             return self._run_at_once(inputs, num_rows)
         if num_rows <= limit or not self._batching:
             return await self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, _future()))
