@@ -12,8 +12,8 @@ import onnxruntime as ort
 from litestar import Litestar
 
 from app.cache.memory import MemoryCache
+from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
-from app.engine.batcher import BatchOptions
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.engine.session_pool import usable_cores

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 from app.cache.memory import MemoryCache
+from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
-from app.engine.batcher import BatchOptions
 from app.engine.codec import WireFormat
 from app.engine.model import EngineOptions, Model, ModelFile, load_model
 from app.engine.repository import Repository

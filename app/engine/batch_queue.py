@@ -13,6 +13,22 @@ import msgspec
 from app.engine.tensor import Array, Tensors
 
 
+class BatchOptions(msgspec.Struct, frozen=True):
+    """How a model is batched.
+
+    Attributes:
+        max_batch_size: Rows in a run at most; 1 turns batching off.
+        max_queue_size: Rows that may wait; beyond it requests are refused.
+        max_queue_delay_seconds: Longest wait of a first row for company; 0 = never wait.
+        inline_budget_seconds: Runs predicted to be shorter stay on the event loop's thread.
+    """
+
+    max_batch_size: int
+    max_queue_size: int
+    max_queue_delay_seconds: float
+    inline_budget_seconds: float
+
+
 class RunResult(msgspec.Struct, frozen=True, gc=False):
     """What a request gets back.
 

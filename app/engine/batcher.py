@@ -21,31 +21,13 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
-import msgspec
-
 from app.engine.admission import Admission
-from app.engine.batch_queue import BatchQueue, RunResult, WorkItem
+from app.engine.batch_queue import BatchOptions, BatchQueue, RunResult, WorkItem
 from app.engine.batch_run import BatchRecord, Outcome, hand_out, join, run_batch, split
 from app.engine.cost_curve import CostCurve
 from app.engine.session_pool import Session, SessionPool
 from app.engine.tensor import Tensors
 from app.errors import DeadlineExceeded, InferenceError, NotReady
-
-
-class BatchOptions(msgspec.Struct, frozen=True):
-    """How a model is batched.
-
-    Attributes:
-        max_batch_size: Rows in a run at most; 1 turns batching off.
-        max_queue_size: Rows that may wait; beyond it requests are refused.
-        max_queue_delay_seconds: Longest wait of a first row for company; 0 = never wait.
-        inline_budget_seconds: Runs predicted to be shorter stay on the event loop's thread.
-    """
-
-    max_batch_size: int
-    max_queue_size: int
-    max_queue_delay_seconds: float
-    inline_budget_seconds: float
 
 
 class BatcherStatistics(NamedTuple):

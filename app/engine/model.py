@@ -18,8 +18,9 @@ import msgspec
 import onnxruntime as ort
 
 from app.engine.answer import AnswerReader, labels_are_positions
+from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
-from app.engine.batcher import Batcher, BatchOptions
+from app.engine.batcher import Batcher
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine

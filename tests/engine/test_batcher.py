@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine.batch_queue import RunResult
+from app.engine.batch_queue import BatchOptions, RunResult
 from app.engine.batch_run import BatchRecord
-from app.engine.batcher import Batcher, BatcherStatistics, BatchOptions
+from app.engine.batcher import Batcher, BatcherStatistics
 from app.engine.cost_curve import CostCurve, Sample
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors
