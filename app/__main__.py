@@ -25,12 +25,6 @@ from app.log import configure, get_logger
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
 
-SWITCH_SECONDS = 0.0005
-"""Longest that the event loop keeps a session's thread from starting its run.
-
-Python's default of 5 ms left a lane idle for 2.3 of 7.5 ms at batches of 32 (`bench/batching`).
-"""
-
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 """Connections that may wait to be accepted, and that may be open. Granian's 128 would let as many
 idle clients shut out all others."""
@@ -72,7 +66,6 @@ async def _serve(settings: Settings) -> bool:
     """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     app = create_app(settings)
-    sys.setswitchinterval(SWITCH_SECONDS)
     async with app.lifespan():
         server = make_server(app, settings)
         server.on_startup(lambda: _announce(app, settings))

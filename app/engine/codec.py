@@ -94,7 +94,7 @@ class RequestCodec:
         if as_json:
             refuse_json_duplicates(bytes(body), self._keys_only_strings)
         else:
-            refuse_msgpack_duplicates(bytes(body))
+            refuse_msgpack_duplicates(memoryview(body))
         array = self._to_array(request.data)
         self._spec.check(array)
         num_rows = len(array) if array.ndim else 1

@@ -45,20 +45,20 @@ def refuse_outer_json_duplicates(body: bytes) -> None:
     _unique(outermost)
 
 
-def refuse_msgpack_duplicates(body: bytes) -> None:
+def refuse_msgpack_duplicates(body: bytes | memoryview) -> None:
     """Raise if the outermost map of a MessagePack body, or a tensor in it, has a key twice."""
     num_pairs = _num_pairs(body)
     if num_pairs is None:
         return
     found = _map_of_raw.decode(body)
     if len(found) < num_pairs:
-        repeats = (key for key in found if body.count(msgspec.msgpack.encode(key)) > 1)
+        repeats = (key for key in found if bytes(body).count(msgspec.msgpack.encode(key)) > 1)
         raise InvalidInput(f"{next(repeats, 'body')}: expected once, found twice")
     if "data" in found:
-        refuse_msgpack_duplicates(bytes(found["data"]))
+        refuse_msgpack_duplicates(memoryview(found["data"]))
 
 
-def _num_pairs(body: bytes) -> int | None:
+def _num_pairs(body: bytes | memoryview) -> int | None:
     """Read the header of a map; None for anything else. Source: the MessagePack specification."""
     if 0x80 <= body[0] <= 0x8F:
         return body[0] & 0x0F
