@@ -24,6 +24,7 @@ from app.errors import InferenceError
 from app.log import configure, get_logger
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
+from app.web.middleware import ASGIApp
 
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 """Connections that may wait to be accepted, and that may be open. Granian's 128 would let as many
@@ -67,7 +68,7 @@ async def _serve(settings: Settings) -> bool:
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     app = create_app(settings)
     async with app.lifespan():
-        server = make_server(app, settings)
+        server = make_server(app.asgi, settings)
         server.on_startup(lambda: _announce(app, settings))
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.Event()
@@ -98,10 +99,10 @@ def _leave() -> None:
     os._exit(0)
 
 
-def make_server(app: Application, settings: Settings) -> Server:
+def make_server(asgi: ASGIApp, settings: Settings) -> Server:
     """Make the HTTP server; models are loaded by then, so it has no lifespan of its own."""
     return Server(
-        app,
+        asgi,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,

@@ -42,6 +42,7 @@ class Application:
     """The ASGI application, and what starts and stops it. Nothing is opened before `lifespan`.
 
     Attributes:
+        asgi: What `__call__` calls, for a server that counts microseconds.
         lifecycle: Where the process stands.
         repository: The models.
 
@@ -57,7 +58,7 @@ class Application:
         self.repository = Repository(
             Path(settings.model_path), engine_options(settings), self._on_batch
         )
-        self._asgi = self._build_web(settings)
+        self.asgi = self._build_web(settings)
 
     def _build_web(self, settings: Settings) -> ASGIApp:
         predictor = Predictor(
@@ -118,7 +119,7 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection event."""
-        await self._asgi(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
     def _on_batch(self, model: str, record: BatchRecord) -> None:
         self._metrics.observe_batch(model, record.num_rows, record.run_seconds)

@@ -155,9 +155,10 @@ class Batcher:
             return
         if self._admission.is_full(self._queue.num_rows, num_rows):
             self._refuse_late(self._queue.sweep(now))  # rows whose callers have left make room
-        wait_seconds = self.predicted_wait_seconds()
-        self._admission.refuse_if_full(self._queue.num_rows, num_rows, wait_seconds)
-        self._admission.refuse_if_late(deadline - now, wait_seconds)
+            wait_seconds = self.predicted_wait_seconds()
+            self._admission.refuse_if_full(self._queue.num_rows, num_rows, wait_seconds)
+        if self._waiting_for_lane:  # else the queue is empty again at the end of this turn
+            self._admission.refuse_if_late(deadline - now, self.predicted_wait_seconds())
 
     def predicted_wait_seconds(self) -> float:
         """Seconds until the rows that wait now will all have been run."""

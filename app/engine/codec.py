@@ -179,16 +179,15 @@ def tensor_from_bytes(tensor: WireTensor, dtype: str, field: str = "data") -> Ar
     return array if array.flags.aligned else array.copy()
 
 
-_encoders: dict[WireFormat, msgspec.json.Encoder | msgspec.msgpack.Encoder] = {
-    WireFormat.JSON: msgspec.json.Encoder(),
-    WireFormat.MSGPACK: msgspec.msgpack.Encoder(),
-}
+_json_encoder, _msgpack_encoder = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
 _cached_tails = {WireFormat.JSON: (b"false}}", b"true}}"), WireFormat.MSGPACK: (b"\xc2", b"\xc3")}
 
 
 def encode(answer: msgspec.Struct, wire_format: WireFormat) -> bytes:
     """Write a Struct. JSON has no NaN or infinity: they become null."""
-    return _encoders[wire_format].encode(answer)
+    if wire_format is WireFormat.JSON:  # no dict: an Enum's hash is Python code
+        return _json_encoder.encode(answer)
+    return _msgpack_encoder.encode(answer)
 
 
 def mark_cached(answer: bytes, wire_format: WireFormat) -> bytes:

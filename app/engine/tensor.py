@@ -38,6 +38,8 @@ _numpy_dtypes = {name: np.dtype(object if name == "str" else name) for name in t
 dtype_names = {dtype: name for name, dtype in _numpy_dtypes.items()}
 """The way back; `dtype.name` is made anew at each call and takes 3 µs."""
 
+_free = (-1,)
+
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]
 """The engine's unit of work: input name to array `[b, …]`."""
@@ -81,12 +83,8 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         Raises:
             InvalidInput: Wrong rank, size, dtype, no rows, or a value that is not finite.
         """
-        if (
-            array.shape[1:] != self.shape[1:]
-            or not self.batched
-            or not array.shape
-            or not array.size
-        ):
+        shape = array.shape
+        if shape[1:] != self.shape[1:] or self.shape[:1] != _free or not shape or not shape[0]:
             self._check_shape(array, field)
         if array.dtype != _numpy_dtypes[self.dtype]:
             raise InvalidInput(f"{field}: expected dtype {self.dtype}, found {array.dtype}")

@@ -14,7 +14,7 @@ _formats = {
     b"application/x-msgpack": WireFormat.MSGPACK,
     b"application/vnd.msgpack": WireFormat.MSGPACK,
 }
-_media_types = {wire_format: wire_format.value.encode() for wire_format in WireFormat}
+_json, _msgpack = WireFormat.JSON.value.encode(), WireFormat.MSGPACK.value.encode()
 
 
 class PredictRoute:
@@ -123,7 +123,7 @@ def _headers(call: Call, cache_state: str, started: float) -> HeaderList:
         (perf_counter() - started) * 1e3,
     )
     return [
-        (b"content-type", _media_types[call.answer_format]),
+        (b"content-type", _json if call.answer_format is WireFormat.JSON else _msgpack),
         (b"server-timing", timing),
         (b"x-cache", cache_state.encode()),
     ]
