@@ -12,6 +12,8 @@ import shlex
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -24,7 +26,6 @@ from app.errors import InferenceError
 from app.log import configure, get_logger
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
-from app.web.middleware import ASGIApp
 
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 """Connections that may wait to be accepted, and that may be open. Granian's 128 would let as many
@@ -67,18 +68,23 @@ async def _serve(settings: Settings) -> bool:
     """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     app = create_app(settings)
+    _on_signal(_leave)  # while models load nothing has been promised to anybody
     async with app.lifespan():
         server = make_server(app.asgi, settings)
         server.on_startup(lambda: _announce(app, settings))
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        _on_signal(stopping.set)
         asked = asyncio.create_task(stopping.wait())
         await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.is_set():
             raise OSError("HTTP server: ended unasked")
         return await _drain(app, server, serving, settings.drain_timeout_seconds)
+
+
+def _on_signal(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
 
 
 async def _drain(
@@ -88,7 +94,8 @@ async def _drain(
     app.lifecycle.begin_drain()
     await asyncio.sleep(LINGER_SECONDS)
     server.stop()  # type: ignore[no-untyped-call]
-    _, late = await asyncio.wait({serving}, timeout=timeout_seconds)
+    seconds = app.lifecycle.drain_seconds_left(timeout_seconds)
+    _, late = await asyncio.wait({serving}, timeout=seconds)
     return not late
 
 
@@ -99,7 +106,7 @@ def _leave() -> None:
     os._exit(0)
 
 
-def make_server(asgi: ASGIApp, settings: Settings) -> Server:
+def make_server(asgi: Callable[..., Any], settings: Settings) -> Server:
     """Make the HTTP server; models are loaded by then, so it has no lifespan of its own."""
     return Server(
         asgi,

@@ -1,6 +1,6 @@
 """Where the process stands: starting → ready → draining."""
 
-from time import time
+from time import monotonic, time
 
 
 class Lifecycle:
@@ -12,6 +12,8 @@ class Lifecycle:
         draining: Set once, by SIGTERM: answers carry `Connection: close` from then on.
     """
 
+    _drain_began = 0.0
+
     def __init__(self) -> None:
         self.started = time()
         self.ready = False
@@ -20,7 +22,13 @@ class Lifecycle:
     def begin_drain(self) -> None:
         """Turn unready before anything else happens; idempotent."""
         self.ready = False
-        self.draining = True
+        if not self.draining:
+            self.draining = True
+            self._drain_began = monotonic()
+
+    def drain_seconds_left(self, timeout_seconds: float) -> float:
+        """Seconds left of a drain that may take `timeout_seconds` in all."""
+        return max(0.0, timeout_seconds - (monotonic() - self._drain_began))
 
     @property
     def uptime_seconds(self) -> float:

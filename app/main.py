@@ -110,8 +110,9 @@ class Application:
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()
+        seconds = self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
         try:
-            async with asyncio.timeout(self._drain_timeout_seconds):
+            async with asyncio.timeout(seconds):
                 await self.repository.aclose()
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)

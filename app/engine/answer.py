@@ -4,8 +4,8 @@ Which output plays which role is decided once, at load, from the signature and t
 
 1. A rank-1 output of integers or strings beside a `[B, C]` float output (or a ZipMap, which
    arrives here as such an array): a classifier; the former are its predictions.
-2. Metadata that says classifier, and one `[B, C]` float output alone: the predictions are the
-   positions of the largest probability.
+2. Metadata that says classifier, and one `[B, C]` float output alone, C > 1: the predictions are
+   the positions of the largest probability.
 3. Anything else: the first output is the predictions; `[B, 1]` is flattened to `[B]`.
 """
 
@@ -63,7 +63,7 @@ class AnswerReader:
 
     def read(self, outputs: list[Array]) -> Answer:
         """Pick the answer out of the outputs of one request, `[b, …]` each. Views, no copy."""
-        if not self.is_classifier or self.scores_at is None:
+        if not self.is_classifier or self.scores_at is None or self._is_lone_score(outputs):
             values = outputs[0]
             flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
             return Answer(flat, None, flat.tolist() if flat.dtype.hasobject else None)
@@ -73,6 +73,11 @@ class AnswerReader:
         else:
             predictions = outputs[self.labels_at]
         return Answer(predictions, scores, self._label(predictions.tolist(), scores))
+
+    def _is_lone_score(self, outputs: list[Array]) -> bool:
+        """One column and no labels, such as a sigmoid: its largest position would say nothing."""
+        assert self.scores_at is not None
+        return self.labels_at is None and outputs[self.scores_at].shape[1:] == (1,)
 
     def _label(self, predictions: list[int | str], scores: Array) -> list[str] | None:
         class_names, names = self._class_names, self._names

@@ -29,6 +29,9 @@ from app.engine.session_pool import Session, SessionPool
 from app.engine.tensor import Tensors
 from app.errors import DeadlineExceeded, InferenceError, NotReady
 
+SWEEP_SECONDS = 0.05
+"""Least time between two looks through a full queue: one costs 3 ms at 10,000 rows."""
+
 
 class BatcherStatistics(NamedTuple):
     """Snapshot of a batcher."""
@@ -85,6 +88,7 @@ class Batcher:
         self._waiting_for_lane = False
         self._delay = options.max_queue_delay_seconds
         self._lone = self._crowded = False
+        self._swept = 0.0
         self._closed = False
         self._drained: asyncio.Event | None = None
 
@@ -154,7 +158,9 @@ class Batcher:
         if not self._queue:
             return
         if self._admission.is_full(self._queue.num_rows, num_rows):
-            self._refuse_late(self._queue.sweep(now))  # rows whose callers have left make room
+            if now - self._swept > SWEEP_SECONDS:  # rows whose callers have left make room
+                self._swept = now
+                self._refuse_late(self._queue.sweep(now))
             wait_seconds = self.predicted_wait_seconds()
             self._admission.refuse_if_full(self._queue.num_rows, num_rows, wait_seconds)
         if self._waiting_for_lane:  # else the queue is empty again at the end of this turn

@@ -17,6 +17,11 @@ from app.web.openapi import openapi_document
 
 PAGES = Path(__file__).parent / "pages"
 
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:"
+)
+"""Keeps the pages' scripts from calling out; both set styles of their own, ReDoc makes a worker."""
+
 _packages = {
     "swagger-ui.css": ("flask_openapi_swagger", "templates/swagger/css"),
     "swagger-ui-bundle.js": ("flask_openapi_swagger", "templates/swagger/js"),
@@ -77,4 +82,5 @@ def _page(request: Request[Any, Any, Any], name: str, needs: str) -> Response[by
         location = f"../{path.rstrip('/').rsplit('/', 1)[-1]}"
         return Response(b"", status_code=307, headers={"Location": location})
     content = (PAGES / (name if find_asset(needs) else "missing.html")).read_bytes()
-    return Response(content, media_type=MediaType.HTML)
+    headers = {"Content-Security-Policy": POLICY}
+    return Response(content, media_type=MediaType.HTML, headers=headers)
