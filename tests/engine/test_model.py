@@ -506,6 +506,8 @@ async def test_closing_again_is_harmless(write_model: WriteModel, load: Load) ->
 
     await asyncio.wait_for(model.aclose(), 5)
 
+    assert model.batcher.statistics() == (0, 0, 0)
+
 
 async def test_two_who_close_at_once_both_return(write_model: WriteModel, load: Load) -> None:
     """A reload and a shutdown may close the same model together; neither hangs."""

@@ -560,6 +560,8 @@ async def test_closing_again_is_harmless(write_model: WriteModel, serve: Serve) 
 
     await asyncio.wait_for(served.repository.aclose(), 5)
 
+    assert [model.num_users for model in served.repository.models] == [0]
+
 
 async def test_close_during_a_reload_leaves_nothing_open(
     write_model: WriteModel, serve: Serve
