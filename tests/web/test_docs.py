@@ -156,3 +156,13 @@ def test_missing_packages_cost_the_pages_alone(without_docs: Server) -> None:
     """Without the packages everything else works, the document included."""
     assert without_docs.client.get("/openapi.json").status_code == 200
     assert without_docs.client.post("/predict", json={"data": [ROW]}).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_may_talk_to_this_server_alone(client: httpx.Client, path: str) -> None:
+    """The policy of a page names no other host, so that no script of it can call out."""
+    policy = client.get(path).headers["content-security-policy"]
+
+    assert policy.startswith("default-src 'self';")
+    assert "connect-src" not in policy
+    assert "http" not in policy
