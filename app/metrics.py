@@ -117,7 +117,7 @@ class Metrics(Collector):
         yield self._request_counter()
         yield _histograms(
             "ml_api_request_duration_seconds",
-            "From the first byte of a request to the last of its answer handed to the server.",
+            "From the arrival of a request's head to its answer handed to the HTTP server.",
             "endpoint",
             self._durations,
         )

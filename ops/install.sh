@@ -77,7 +77,7 @@ pip_install() {
 }
 
 install_lock() {
-  say "installing ${1#"$root"/} (about a minute the first time)"
+  say "installing ${1#"$root"/} (the first time only)"
   pip_install --require-hashes -r "$1"
 }
 

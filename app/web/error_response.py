@@ -36,7 +36,7 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
         headers["Allow"] = (error.headers or {}).get("allow", "GET")
         problem = _wrong_method(request.method, headers["Allow"], request_id)
     elif isinstance(error, NotFoundException) and error.detail == "Not Found":
-        detail = f"path: expected one of /openapi.json, found {request.url.path[:64]!r}"
+        detail = f"path: expected a route that /openapi.json lists, found {request.url.path[:64]!r}"
         problem = Problem("Not found", 404, detail, "not_found", request_id)
     else:
         problem = _problem(error, request_id)
