@@ -1,7 +1,7 @@
 """Every Prometheus metric: name, unit, buckets, labels.
 
-Counting is plain Python (a dict entry, a bisected list) and costs about 0.2 µs where
-`prometheus_client`'s own objects cost 0.5 to 1.5; their text form is made from these numbers by
+Counting is plain Python (a dict entry, a bisected list): 0.15 µs an observation where those of
+`prometheus_client` cost 0.3 to 0.75 (`bench/micro`); their text form is made from these numbers by
 `prometheus_client` when somebody asks. One process a replica, one event loop: no locks.
 """
 

@@ -20,7 +20,7 @@ def refuse_json_duplicates(body: bytes, keys_only_strings: bool) -> None:
     Args:
         body: Decoded before.
         keys_only_strings: Whether every string in it is a key: then the text between quotes tells,
-            at 0.4 µs. An escaped character, or strings as values, need the slow way.
+            at 1 µs. An escaped character, or strings as values, need the slow way.
 
     Raises:
         InvalidInput: Names the key.

@@ -36,7 +36,7 @@ Source: the type strings of `onnxruntime.NodeArg.type`.
 _numpy_dtypes = {name: np.dtype(object if name == "str" else name) for name in type_names.values()}
 
 dtype_names = {dtype: name for name, dtype in _numpy_dtypes.items()}
-"""The way back; `dtype.name` is made anew at each call and takes 3 µs."""
+"""The way back; `dtype.name` is Python code that makes it anew at each call."""
 
 _free = (-1,)
 

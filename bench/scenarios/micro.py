@@ -1,0 +1,72 @@
+"""Small costs that comments and the README quote: keys, metrics, cache entries.
+
+Microseconds are the quickest of seven timings; bytes are tracemalloc's.
+"""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from timeit import Timer
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Histogram as LibraryHistogram
+
+from app.cache.memory import MemoryCache
+from app.engine.cache_key import cache_key
+from app.engine.duplicate_keys import refuse_json_duplicates
+from app.metrics import SECONDS, Histogram
+
+ENTRIES, VALUE_BYTES = 100_000, 200
+ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
+
+
+def main() -> None:
+    """Measure and print."""
+    print("| what | cost |\n|---|---:|")
+    for rows in (1, 1_000, 15_000):
+        inputs: dict[str, Any] = {"x": np.ones((rows, 10), np.float32)}
+        key = _microseconds(partial(cache_key, b"i" * 32, inputs, b"JSON"))
+        print(f"| cache key, {rows * 40:,} bytes | {key:.1f} µs |")
+    registry = CollectorRegistry()
+    counter = Counter("c", "c", ["a"], registry=registry).labels("x")
+    library = LibraryHistogram("h", "h", ["a"], buckets=SECONDS, registry=registry).labels("x")
+    ours = Histogram(SECONDS)
+    cache = _filled()
+    print(f"| histogram, ours | {_microseconds(lambda: ours.observe(0.0015)):.2f} µs |")
+    print(f"| histogram, library | {_microseconds(lambda: library.observe(0.0015)):.2f} µs |")
+    print(f"| counter, library | {_microseconds(counter.inc):.2f} µs |")
+    known = (7).to_bytes(32, "big")
+    print(f"| look-up in the cache | {_microseconds(lambda: cache.peek(known)):.2f} µs |")
+    repeats = _microseconds(lambda: refuse_json_duplicates(ROW, True))
+    print(f"| repeated keys of a row | {repeats:.2f} µs |")
+    print(f"| cache entry beside its value | {_entry_bytes():.0f} bytes |")
+
+
+def _microseconds(call: Callable[[], object]) -> float:
+    timer = Timer(call)
+    number, _ = timer.autorange()
+    return min(timer.repeat(7, number)) / number * 1e6
+
+
+def _filled() -> MemoryCache:
+    cache = MemoryCache(2**30)
+    for number in range(ENTRIES):
+        cache.put(number.to_bytes(32, "big"), os.urandom(VALUE_BYTES), 3600.0)
+    return cache
+
+
+def _entry_bytes() -> float:
+    tracemalloc.start()
+    cache = _filled()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / cache.statistics().num_entries - VALUE_BYTES
+
+
+if __name__ == "__main__":
+    main()
