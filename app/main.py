@@ -3,15 +3,20 @@
 import asyncio
 import gc
 import os
+import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 from litestar import Litestar
 
+from app.cache.base import ResponseCache
 from app.cache.memory import MemoryCache
+from app.cache.payoff import Payoff
+from app.cache.tiered import TieredCache
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.model import EngineOptions
@@ -20,16 +25,21 @@ from app.engine.session_pool import usable_cores
 from app.errors import ModelLoadError
 from app.lifecycle import Lifecycle
 from app.log import get_logger
-from app.metrics import Metrics
+from app.metrics import Metrics, RedisCounts
 from app.pipeline import Predictor
-from app.settings import Settings, load_settings
+from app.reload import Reloader
+from app.settings import Settings, SettingsError, load_settings
 from app.web.cors import Cors
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
-from app.web.health import health_routes
+from app.web.health import Dependency, health_routes
 from app.web.middleware import ASGIApp, RequestLayer
-from app.web.models import log_loaded, model_routes
+from app.web.models import model_routes
 from app.web.predict import BatchRoute, PredictRoute
+
+if TYPE_CHECKING:
+    from app.cache.broadcast import Broadcast
+    from app.cache.redis import RedisCache
 
 GC_THRESHOLDS = (50_000, 20, 50)
 """Young collections 70 times as seldom; what start-up made is frozen out of all of them.
@@ -53,25 +63,65 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._drain_timeout_seconds = settings.drain_timeout_seconds
         self.lifecycle = Lifecycle()
-        self._cache = MemoryCache(settings.cache_max_mb * 1024 * 1024)
-        self._metrics = Metrics(self._scrape_models, self._cache.statistics)
         self.repository = Repository(
             Path(settings.model_path), engine_options(settings), self._on_batch
         )
+        replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._reloader = Reloader(self.repository, replica)
+        self._redis: RedisCache | None = None
+        self._broadcast: Broadcast | None = None
+        self._cache = self._build_cache(settings)
+        self._metrics = Metrics(
+            self._scrape_models,
+            self._cache.statistics,
+            self._scrape_redis,
+            lambda: bool(self._reloader.behind),
+        )
         self.asgi = self._build_web(settings)
+
+    def _build_cache(self, settings: Settings) -> ResponseCache:
+        near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
+        if not settings.redis_url:
+            return near
+        # Here, because the client takes 43 ms and 6 MB that a lone server can do without.
+        from app.cache.broadcast import Broadcast
+        from app.cache.redis import RedisCache
+        from app.cache.redis_link import open_pool
+
+        try:
+            pool = open_pool(settings.redis_url)
+        except ValueError as error:
+            raise SettingsError(f"REDIS_URL: {error}") from None
+        self._redis = redis = RedisCache(
+            pool,
+            settings.redis_url,
+            timeout_seconds=settings.redis_timeout_ms / 1000.0,
+            on_change=_log_redis,
+            on_round_trip=lambda operation, seconds: self._metrics.observe_round_trip(
+                operation, seconds
+            ),
+        )
+        self._broadcast = self._reloader.publisher = Broadcast(
+            pool, settings.redis_url, redis.wait_connected, self._reloader.on_message
+        )
+        always = settings.cache_policy == "always"
+        self._payoff = Payoff(lambda: redis.round_trip_seconds, always=always)
+        return TieredCache(near, redis, self._payoff)
 
     def _build_web(self, settings: Settings) -> ASGIApp:
         predictor = Predictor(
             self.repository,
             self._cache,
             default_ttl_seconds=settings.cache_ttl_seconds,
+            max_ttl_seconds=settings.cache_ttl_max_seconds,
             max_members=settings.max_rows,
-            caching=settings.cache_max_mb > 0,
+            caching=settings.cache_policy != "off"
+            and (settings.cache_max_mb > 0 or bool(settings.redis_url)),
         )
         litestar = Litestar(
             route_handlers=[
-                *health_routes(self.lifecycle, self.repository, self._metrics),
-                *model_routes(self.repository),
+                *health_routes(self.lifecycle, self.repository, self._metrics, self._dependencies),
+                *model_routes(self.repository, self._reloader),
                 *docs_routes(),
             ],
             lifespan=[lambda _: self.lifespan()],
@@ -103,7 +153,10 @@ class Application:
         Raises:
             ModelLoadError: A model cannot be served.
         """
-        log_loaded(await self.repository.reload())
+        connecting = [] if self._redis is None else [self._redis.start()]
+        await asyncio.gather(self._reloader.reload_here(), *connecting)
+        if self._broadcast is not None:
+            self._broadcast.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -116,6 +169,8 @@ class Application:
                 await self.repository.aclose()
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
+        if self._broadcast is not None:
+            await self._broadcast.aclose()
         await self._cache.aclose()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -136,6 +191,29 @@ class Application:
             )
             for model in self.repository.models
         ]
+
+    def _scrape_redis(self) -> RedisCounts | None:
+        if self._redis is None:
+            return None
+        state, num_keys, num_failures, num_dropped = self._redis.redis_statistics()
+        num_keys = {**num_keys, "left_out": self._payoff.num_left_out}
+        return RedisCounts(state, num_keys, num_failures, num_dropped)
+
+    def _dependencies(self) -> list[Dependency]:
+        found = []
+        if self._redis is not None:
+            reason = self._redis.reason
+            found.append(Dependency("redis", "degraded" if reason else "healthy", reason))
+        if behind := self._reloader.behind:
+            found.append(Dependency("reload", "degraded", behind))
+        return found
+
+
+def _log_redis(found: bool, reason: str) -> None:
+    if found:
+        get_logger().info("redis_connected")
+    else:
+        get_logger().warning("redis_lost", reason=reason)
 
 
 def create_app(settings: Settings | None = None) -> Application:

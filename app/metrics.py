@@ -7,7 +7,8 @@ Counting is plain Python (a dict entry, a bisected list): 0.15 µs an observatio
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -33,6 +34,25 @@ ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Methods that are a label value; what clients invent is counted as `OTHER`."""
+
+
+BREAKER_STATES = ("closed", "open", "half_open")
+
+
+class RedisCounts(NamedTuple):
+    """What is asked of the Redis tier at a scrape.
+
+    Attributes:
+        state: One of `BREAKER_STATES`.
+        num_keys_by_result: Look-ups.
+        num_failures_by_kind: Round trips and connections that failed.
+        num_dropped: Stores that were not made.
+    """
+
+    state: str
+    num_keys_by_result: Mapping[str, int]
+    num_failures_by_kind: Mapping[str, int]
+    num_dropped: int
 
 
 class Histogram:
@@ -66,15 +86,21 @@ class Metrics(Collector):
         scrape_models: Asked at each scrape: name, version, digest, load seconds and waiting rows
             of each loaded model.
         scrape_cache: Asked at each scrape: entries, bytes and evictions of the L1 cache.
+        scrape_redis: Asked at each scrape; None where there is none.
+        scrape_behind: Asked at each scrape: whether other models were announced than are served.
     """
 
     def __init__(
         self,
         scrape_models: Callable[[], Iterable[tuple[str, str, str, float, int]]],
         scrape_cache: Callable[[], tuple[int, int, int]],
+        scrape_redis: Callable[[], RedisCounts | None],
+        scrape_behind: Callable[[], bool],
     ) -> None:
         self._scrape_models = scrape_models
         self._scrape_cache = scrape_cache
+        self._scrape_redis = scrape_redis
+        self._scrape_behind = scrape_behind
         self._requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._durations: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._rows: defaultdict[str, int] = defaultdict(int)
@@ -83,6 +109,7 @@ class Metrics(Collector):
         self._queue: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._runs: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(RUN_SECONDS))
         self._batches: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ROWS))
+        self._round_trips: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -112,6 +139,10 @@ class Metrics(Collector):
         """Count a request that was refused; `reason` is the code of its error."""
         self._refused[reason] += 1
 
+    def observe_round_trip(self, operation: str, seconds: float) -> None:
+        """Count a round trip to Redis, `read` or `write`, answered or not."""
+        self._round_trips[operation].observe(seconds)
+
     def collect(self) -> Iterator[Metric]:
         """Give every family; called by the registry at a scrape."""
         yield self._request_counter()
@@ -136,6 +167,13 @@ class Metrics(Collector):
         yield _histograms("ml_api_batch_rows", "Rows in one run.", "model", self._batches)
         yield from self._model_gauges()
         yield from self._cache_gauges()
+        yield GaugeMetricFamily(
+            "ml_api_reload_behind",
+            "1 while this replica serves other models than another announced.",
+            float(self._scrape_behind()),
+        )
+        if (counts := self._scrape_redis()) is not None:
+            yield from self._redis_families(counts)
 
     def _request_counter(self) -> Metric:
         family = CounterMetricFamily(
@@ -169,12 +207,35 @@ class Metrics(Collector):
             "ml_api_cache_evictions", "Answers that made room for others.", num_evicted
         )
 
+    def _redis_families(self, counts: RedisCounts) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "ml_api_redis_state", "1 for the state of the circuit breaker.", labels=["state"]
+        )
+        for name in BREAKER_STATES:
+            state.add_metric([name], float(name == counts.state))
+        yield state
+        yield _counter(
+            "ml_api_redis_lookups", "Keys by result.", "result", counts.num_keys_by_result
+        )
+        yield _counter(
+            "ml_api_redis_failures", "Failures by kind.", "kind", counts.num_failures_by_kind
+        )
+        yield CounterMetricFamily(
+            "ml_api_redis_dropped_writes", "Answers that were not stored.", counts.num_dropped
+        )
+        yield _histograms(
+            "ml_api_redis_seconds",
+            "One round trip, which carries many look-ups or stores.",
+            "operation",
+            self._round_trips,
+        )
+
 
 def _le(bound: float) -> str:
     return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
 
 
-def _counter(name: str, help_text: str, label: str, counts: dict[str, int]) -> Metric:
+def _counter(name: str, help_text: str, label: str, counts: Mapping[str, int]) -> Metric:
     family = CounterMetricFamily(name, help_text, labels=[label])
     for value, count in counts.items():
         family.add_metric([value], count)

@@ -7,11 +7,11 @@ through and collects where its time went.
 
 import asyncio
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import msgspec
 
-from app.cache.base import ResponseCache
+from app.cache.base import Hit, ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
 from app.engine.cache_key import cache_key
 from app.engine.codec import (
@@ -82,6 +82,7 @@ class Predictor:
         repository: The models.
         cache: Encoded answers by key.
         default_ttl_seconds: For requests that name no `cache_ttl`.
+        max_ttl_seconds: Bound on any.
         max_members: Most requests in a batch.
         caching: Whether answers are cached at all.
     """
@@ -92,12 +93,14 @@ class Predictor:
         cache: ResponseCache,
         *,
         default_ttl_seconds: float,
+        max_ttl_seconds: float,
         max_members: int,
         caching: bool = True,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._default_ttl_seconds = default_ttl_seconds
+        self._max_ttl_seconds = max_ttl_seconds
         self._max_members = max_members
         self._caching = caching
         self._flights: SingleFlight[bytes] = SingleFlight((DeadlineExceeded, Overloaded))
@@ -128,28 +131,56 @@ class Predictor:
 
     def _key(self, model: Model, request: DecodedRequest, call: Call) -> bytes:
         started = perf_counter()
-        key = cache_key(model.identity, request.inputs, call.answer_format.name.encode())
+        key = cache_key(model.identity, request.inputs, call.answer_format.media_type)
         call.cache_seconds = perf_counter() - started
         return key
 
     async def _compute_once(
-        self, model: Model, request: DecodedRequest, call: Call, key: bytes
+        self,
+        model: Model,
+        request: DecodedRequest,
+        call: Call,
+        key: bytes,
+        *,
+        looked_far: bool = False,
     ) -> bytes:
-        """Compute and store, or share the answer of an equal request that is under way."""
-        compute = partial(self._compute_and_store, model, request, call, key)
+        """Look farther, else compute and store; or share what is under way for an equal request."""
+        compute = partial(self._look_far_or_compute, model, request, call, key, looked_far)
         call.cache_state = "miss"
         answer, shared = await self._flights.run(key, compute)
         if shared:
             call.cache_state = "coalesced"
         return answer
 
-    async def _compute_and_store(
-        self, model: Model, request: DecodedRequest, call: Call, key: bytes
+    async def _look_far_or_compute(
+        self, model: Model, request: DecodedRequest, call: Call, key: bytes, looked_far: bool
     ) -> bytes:
+        terms = self._terms(model, request.num_rows, call)
+        if not looked_far and self._cache.waits:
+            (hit,) = await self._look_up([key], terms, call)
+            if hit is not None:
+                call.cache_state = hit.tier
+                return hit.value
         answer = await self._compute(model, request, call)
-        ttl_seconds = request.cache_ttl or self._default_ttl_seconds
-        self._cache.put(key, mark_cached(answer, call.answer_format), ttl_seconds)
+        ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
+        self._cache.put(key, mark_cached(answer, call.answer_format), ttl_seconds, terms)
         return answer
+
+    async def _look_up(self, keys: list[bytes], terms: Terms, call: Call) -> list[Hit | None]:
+        started = perf_counter()
+        hits = await self._cache.get_many(keys, terms)
+        call.cache_seconds += perf_counter() - started
+        return hits
+
+    @staticmethod
+    def _terms(model: Model, num_rows: int, call: Call) -> Terms:
+        """Half of the time that is left may go into a look-up: a miss needs the rest."""
+        return Terms(
+            call.answer_format.media_type,
+            model.name,
+            model.curve.predict(num_rows),
+            (call.deadline - monotonic()) / 2,
+        )
 
     async def _compute(self, model: Model, request: DecodedRequest, call: Call) -> bytes:
         """Batch, run, read and encode."""
@@ -201,11 +232,7 @@ class Predictor:
                 self._open(model, call, f"requests[{index}]", raw, request_id)
                 for index, raw in enumerate(raws)
             ]
-            keyed = [member for member in members if member.key is not None]
-            hits = await self._cache.get_many([member.key for member in keyed if member.key])
-            for member, hit in zip(keyed, hits, strict=True):
-                if hit is not None:
-                    member.call.cache_state, member.answer = hit.tier, hit.value
+            await self._look_up_members(model, members, call)
             waiting = [member for member in members if member.answer is None]
             await asyncio.gather(*(self._close(model, m, request_id) for m in waiting))
         results = [msgspec.Raw(member.answer or b"") for member in members]
@@ -228,6 +255,16 @@ class Predictor:
             member.key = self._key(model, member.request, call)
         return member
 
+    async def _look_up_members(self, model: Model, members: list[_Member], batch: Call) -> None:
+        """Answer the members that are cached; one round trip for all."""
+        keyed = [(member, member.key) for member in members if member.key is not None]
+        num_rows = sum(member.call.num_rows for member, _ in keyed)
+        terms = self._terms(model, num_rows, batch)
+        hits = await self._look_up([key for _, key in keyed], terms, batch)
+        for (member, _), hit in zip(keyed, hits, strict=True):
+            if hit is not None:
+                member.call.cache_state, member.answer = hit.tier, hit.value
+
     async def _close(self, model: Model, member: _Member, request_id: str) -> None:
         """Compute a member's answer."""
         request, call = member.request, member.call
@@ -235,8 +272,12 @@ class Predictor:
         try:
             if member.key is None:
                 member.answer = await self._compute(model, request, call)
+            elif (hit := self._cache.peek(member.key)) is not None:  # stored since the look-up
+                call.cache_state, member.answer = hit.tier, hit.value
             else:
-                member.answer = await self._compute_once(model, request, call, member.key)
+                member.answer = await self._compute_once(
+                    model, request, call, member.key, looked_far=True
+                )
         except InferenceError as error:
             member.answer = self._failed(error, call, request_id)
             member.request = None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -86,16 +87,36 @@ class Settings(msgspec.Struct, frozen=True):
     ] = 200
     cache_max_mb: Annotated[
         int,
-        Meta(
-            ge=0, le=10**6, description="Memory for cached answers in this process; 0 = no cache."
-        ),
+        Meta(ge=0, le=10**6, description="Memory for cached answers in this process; 0 = none."),
     ] = 64
+    cache_policy: Annotated[
+        Literal["auto", "always", "off"],
+        Meta(
+            description="`auto` asks Redis less while it rarely finds and is slower than the "
+            "model; `off` = no cache."
+        ),
+    ] = "auto"
     cache_ttl_seconds: Annotated[
         int,
         Meta(
             ge=1, le=10**8, description="Lifetime of a cached answer when the request names none."
         ),
     ] = 3600
+    cache_ttl_max_seconds: Annotated[
+        int,
+        Meta(ge=1, le=10**8, description="Longest lifetime of a cached answer, whoever asks."),
+    ] = 86_400
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="`redis://`, `rediss://` or `unix://`: shares answers and reloads between "
+            "replicas; empty = not."
+        ),
+    ] = ""
+    redis_timeout_ms: Annotated[
+        int,
+        Meta(ge=1, le=60_000, description="Longest wait for Redis; then it counts as not found."),
+    ] = 20
     cors_origins: Annotated[
         tuple[str, ...],
         Meta(description="Web origins that may call from a browser, comma-separated; `*` = any."),
@@ -128,6 +149,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         value: Any = text
         if get_origin(kind) is tuple:
             value = [part.strip() for part in text.split(",") if part.strip()]
+        if field == "redis_url":  # its value is never repeated: it may hold a password
+            faults += _faults_of_redis_url(text)
         try:
             values[field] = msgspec.convert(value, annotation, strict=False)
         except msgspec.ValidationError as error:
@@ -136,6 +159,32 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if faults:
         raise SettingsError("; ".join(faults))
     return Settings(**values)
+
+
+def _faults_of_redis_url(text: str) -> list[str]:
+    """Tell what is wrong with a URL without quoting it."""
+    expected = (
+        "REDIS_URL: expected redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// or unix://PATH"
+    )
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:  # brackets that do not match, or a port that is no number
+        return [f"{expected}, found an address or port that cannot be read"]
+    if url.scheme not in ("redis", "rediss", "unix"):
+        return [f"{expected}, found another scheme"]
+    if url.fragment:
+        return [f"{expected}, found a #; in a password it is written %23"]
+    if url.scheme == "unix":
+        return [] if url.path else [f"{expected}, found no path"]
+    if not url.hostname or port == 0:
+        return [f"{expected}, found no {'port' if url.hostname else 'host'}"]
+    if not re.fullmatch(r"(/\d{0,9})?", url.path):
+        return [f"{expected}, found a path that is no database number"]
+    options = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
+    if any(not name.startswith("ssl_") for name in options) or (options and url.scheme == "redis"):
+        return [f"{expected}, found options other than those of TLS"]
+    return []
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
@@ -160,7 +209,7 @@ def settings_table() -> str:
 
 def _show(field: Any) -> str:
     default = field.default
-    if field.name == "model_path" or default is None or default == ():
+    if field.name == "model_path" or default in (None, (), ""):
         return ""
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 

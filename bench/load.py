@@ -22,7 +22,7 @@ GRACE_SECONDS = 30.0
 NUMBERED_LUA = """
 local number = {first_number}
 function request()
-  number = number + 1
+  number = {next_number}
   return wrk.format(nil, nil, nil, string.format(wrk.body, number))
 end
 """
@@ -52,12 +52,16 @@ class LoadError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One run of the generator. A numbered request counts on from `first_number`."""
+    """One run of the generator.
+
+    A numbered request counts on from `first_number`, or round and round below `cycle`.
+    """
 
     request: Request
     connections: int
     seconds: int
     first_number: int = 0
+    cycle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +114,14 @@ def pinned(cores: Sequence[int]) -> list[str]:
 def _write_script(folder: Path, load: Load) -> Path:
     body_path = folder / "body"
     body_path.write_bytes(load.request.body)
-    numbered = NUMBERED_LUA.format(first_number=load.first_number) if load.request.numbered else ""
+    following = f"(number + 1) % {load.cycle}" if load.cycle else "number + 1"
+    numbered = NUMBERED_LUA.format(first_number=load.first_number, next_number=following)
     script = folder / "load.lua"
     script.write_text(
         SCRIPT_LUA.format(
-            content_type=load.request.content_type, body_path=body_path, numbered=numbered
+            content_type=load.request.content_type,
+            body_path=body_path,
+            numbered=numbered if load.request.numbered else "",
         )
     )
     return script

@@ -119,7 +119,11 @@ class Served:
         self.repository = Repository(path, options, lambda _, record: self.batches.append(record))
         self.cache = MemoryCache(64 * 1024 * 1024, clock=clock)
         self.predictor = Predictor(
-            self.repository, self.cache, default_ttl_seconds=3600, max_members=100
+            self.repository,
+            self.cache,
+            default_ttl_seconds=3600,
+            max_ttl_seconds=86_400,
+            max_members=100,
         )
 
     async def ask(

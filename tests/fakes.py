@@ -5,11 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from app.cache.base import Terms
 from app.engine.session_pool import PoolStatistics
 from app.engine.tensor import Array, Tensors
 from app.errors import RunFailed
 
 RowFunction = Callable[[Tensors], list[Array]]
+
+TERMS = Terms(b"application/json", "model", 0.001, 60.0)
+"""For look-ups that are made for nobody in particular."""
 
 
 class ManualClock:

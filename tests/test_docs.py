@@ -5,7 +5,7 @@ import re
 import pytest
 from prometheus_client import Metric
 
-from app.metrics import Metrics
+from app.metrics import Metrics, RedisCounts
 from app.settings import settings_table
 from app.web.openapi import OPERATIONS
 from tests.server import ROOT
@@ -16,7 +16,8 @@ LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in l
 
 def metric_names() -> list[str]:
     """Name of each metric as a scrape shows it, but for the process's own."""
-    metrics = Metrics(list, lambda: (0, 0, 0))
+    counts = RedisCounts("closed", {}, {}, 0)
+    metrics = Metrics(list, lambda: (0, 0, 0), lambda: counts, lambda: False)
     return [_shown(family) for family in metrics.collect()]
 
 

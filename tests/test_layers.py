@@ -25,9 +25,11 @@ ALLOWED = {
     "cache": {"errors"},
     "engine": {"errors"},
     "pipeline": {"cache", "engine", "errors"},
-    "web": {"pipeline", "engine", "errors", "lifecycle", "log", "metrics"},
+    "reload": {"engine", "errors", "log"},
+    "web": {"pipeline", "reload", "engine", "errors", "lifecycle", "log", "metrics"},
     "main": {
-        "web", "pipeline", "cache", "engine", "errors", "lifecycle", "log", "metrics", "settings"
+        "web", "pipeline", "reload", "cache", "engine", "errors", "lifecycle", "log", "metrics",
+        "settings",
     },
     "__main__": {"main", "settings", "log", "errors"},
 }  # fmt: skip
@@ -39,9 +41,10 @@ THIRD_PARTIES = {
     "lifecycle": set(),
     "log": {"structlog", "msgspec"},
     "metrics": {"prometheus_client"},
-    "cache": {"msgspec", "redis"},
+    "cache": {"msgspec", "redis", "hiredis"},
     "engine": {"msgspec", "numpy", "onnxruntime"},
     "pipeline": {"msgspec"},
+    "reload": {"msgspec"},
     "web": {"litestar", "msgspec", "prometheus_client"},
     "main": {"litestar", "onnxruntime"},
     "__main__": {"granian", "msgspec", "uvloop"},
@@ -50,6 +53,9 @@ THIRD_PARTIES = {
 
 PURE = ("litestar", "redis", "prometheus_client", "granian", "structlog", "uvloop")
 """What the core runs without."""
+
+TALK_TO_REDIS = {"redis", "redis_link", "broadcast"}
+"""Modules of `cache/` that import its client; `main` imports them where there is a REDIS_URL."""
 
 
 class Import(NamedTuple):
@@ -156,7 +162,8 @@ def test_the_walk_sees_imports() -> None:
 @pytest.mark.parametrize("room", ["engine", "cache"])
 def test_the_core_runs_without_the_rest(room: str) -> None:
     """In a bare interpreter the modules of the core bring in no web, no Redis and no metrics."""
-    modules = [f"app.{room}.{path.stem}" for path in sorted((APP / room).glob("[!_]*.py"))]
+    files = {path.stem for path in (APP / room).glob("[!_]*.py")} - TALK_TO_REDIS
+    modules = [f"app.{room}.{name}" for name in sorted(files)]
     script = f"import sys, {', '.join(modules)}; print(*{{n.split('.')[0] for n in sys.modules}})"
 
     done = run_python(script)
@@ -174,3 +181,13 @@ def test_the_hot_path_runs_without_the_web() -> None:
     assert {name.split(".")[1] for name in loaded if name.startswith("app.")} == {
         "pipeline", "cache", "engine", "errors"
     }  # fmt: skip
+
+
+def test_a_lone_server_does_not_load_the_redis_client() -> None:
+    """Without a REDIS_URL its 43 ms and 6 MB are not paid."""
+    script = "import sys; from app.main import create_app; create_app(); print(*sys.modules)"
+
+    done = run_python(script)
+
+    assert done.returncode == 0, done.stderr
+    assert {"redis", "hiredis"} & set(done.stdout.split()) == set()

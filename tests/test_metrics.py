@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import ROWS, RUN_SECONDS, SECONDS, Histogram, Metrics
+from app.metrics import ROWS, RUN_SECONDS, SECONDS, Histogram, Metrics, RedisCounts
 
 BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
 
@@ -20,6 +20,8 @@ def metrics() -> Metrics:
     return Metrics(
         lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
         lambda: (7, 7000, 2),
+        lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
+        lambda: True,
     )
 
 
@@ -186,7 +188,9 @@ def test_names_carry_their_unit(metrics: Metrics) -> None:
     for family in ours:
         assert family.documentation.endswith(".")
         if family.type in ("histogram", "gauge"):
-            assert family.name.endswith(("_seconds", "_rows", "_bytes", "_info", "_entries"))
+            assert family.name.endswith(
+                ("_seconds", "_rows", "_bytes", "_info", "_entries", "_state", "_behind")
+            )
         else:
             assert family.type == "counter"
 
@@ -197,7 +201,8 @@ def test_labels_are_of_bounded_sets(metrics: Metrics) -> None:
     labels = {label for sample in samples(metrics) for label in sample.labels}
 
     assert labels <= {
-        "method", "endpoint", "status", "model", "version", "digest", "result", "reason", "le"
+        "method", "endpoint", "status", "model", "version", "digest", "result", "reason", "le",
+            "state", "kind", "operation",
     }  # fmt: skip
 
 

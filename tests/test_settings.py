@@ -44,6 +44,8 @@ def another(name: str) -> tuple[str, Any]:
         return str(number), number
     if get_origin(kind(name)) is tuple:
         return "one, two", ("one", "two")
+    if name == "redis_url":
+        return "redis://cache:6380/1", "redis://cache:6380/1"
     return "something", "something"
 
 

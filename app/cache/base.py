@@ -1,7 +1,8 @@
 """The contract of a response cache: bytes by key, with a time to live.
 
 A cache is never wrong (keys are digests of everything that decides an answer) and never in the way:
-a tier that cannot answer says "not here", it does not raise. `memory.py` keeps the contract.
+a tier that cannot answer says "not here", it does not raise. `memory.py`, `redis.py` and
+`tiered.py` keep the contract.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,39 @@ import msgspec
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A cached value and the tier it came from, as `X-Cache` tells it.
+    """A cached value.
 
     Not a tuple: the collector would walk every one of a full cache.
+
+    Attributes:
+        value: As it was stored.
+        tier: Where it was found, as `X-Cache` tells it.
+        expires: `time.monotonic()` seconds.
     """
 
     value: bytes
     tier: str
+    expires: float
+
+
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What a look-up is for, so that a tier can tell whether it is worth its time.
+
+    Attributes:
+        content_type: Of the value, as HTTP names it; a stored one of another is a miss.
+        group: Look-ups whose hit rate is counted together: one model's.
+        compute_seconds: What a miss costs: a slower tier may be left out.
+        patience_seconds: A longer wait is of no use.
+    """
+
+    content_type: bytes
+    group: str
+    compute_seconds: float
+    patience_seconds: float
 
 
 class CacheStatistics(NamedTuple):
-    """Snapshot of a tier."""
+    """Snapshot of what is held in this process."""
 
     num_entries: int
     num_bytes: int
@@ -31,15 +54,20 @@ class CacheStatistics(NamedTuple):
 class ResponseCache(Protocol):
     """Values by key. Event loop only."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether `get_many` looks farther than `peek` just now, so that it may have to wait."""
+        ...
+
     def peek(self, key: bytes) -> Hit | None:
         """Look where it costs no wait. A miss is None; an expired value is a miss."""
         ...
 
-    async def get_many(self, keys: Sequence[bytes]) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Look everywhere, all keys in one go; one entry a key, in their order."""
         ...
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
         """Store, replacing what is there; never waits. May forget at any time, early too."""
         ...
 

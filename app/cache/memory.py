@@ -8,9 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-import msgspec
-
-from app.cache.base import CacheStatistics, Hit
+from app.cache.base import CacheStatistics, Hit, Terms
 
 ENTRY_BYTES = 330
 """What an entry is counted with beside its value: key, dict slots, structs, bytes headers.
@@ -24,11 +22,6 @@ TTL_JITTER = 0.1
 together and meet the model as one burst."""
 
 
-class _Entry(msgspec.Struct, frozen=True, gc=False):
-    hit: Hit
-    expires: float
-
-
 class MemoryCache:
     """LRU of bytes. Event loop only.
 
@@ -39,29 +32,31 @@ class MemoryCache:
         clock: Seconds that only grow.
     """
 
+    waits = False
+
     def __init__(self, max_bytes: int, *, clock: Callable[[], float] = monotonic) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Hit] = OrderedDict()
         self._num_bytes = 0
         self._num_evicted = 0
 
     def peek(self, key: bytes) -> Hit | None:
         """Look up; O(1), 0.2 µs (`bench/micro`)."""
-        entry = self._entries.get(key)
-        if entry is None:
+        hit = self._entries.get(key)
+        if hit is None:
             return None
-        if entry.expires <= self._clock():
+        if hit.expires <= self._clock():
             self._drop(key)
             return None
         self._entries.move_to_end(key)
-        return entry.hit
+        return hit
 
-    async def get_many(self, keys: Sequence[bytes]) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Look up each key."""
         return [self.peek(key) for key in keys]
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
         """Store; the least recently used make room. A value over the whole bound is not stored."""
         if key in self._entries:
             self._drop(key)
@@ -69,14 +64,14 @@ class MemoryCache:
         if size > self._max_bytes:
             return
         ttl_seconds *= 1.0 - TTL_JITTER * random.random()
-        self._entries[key] = _Entry(Hit(value, "l1"), self._clock() + ttl_seconds)
+        self._entries[key] = Hit(value, "l1", self._clock() + ttl_seconds)
         self._num_bytes += size
         while self._num_bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
             self._num_evicted += 1
 
     def _drop(self, key: bytes) -> None:
-        self._num_bytes -= _size(self._entries.pop(key).hit.value)
+        self._num_bytes -= _size(self._entries.pop(key).value)
 
     def statistics(self) -> CacheStatistics:
         """Count entries and bytes."""

@@ -34,10 +34,17 @@ _python_types: dict[str, type] = {"f": float, "i": int, "u": int, "b": bool, "O"
 
 
 class WireFormat(Enum):
-    """How a body is written, with its media type."""
+    """How a body is written.
+
+    Attributes:
+        media_type: As HTTP names it; an attribute of its own, because `value` is Python code.
+    """
 
     JSON = "application/json"
     MSGPACK = "application/msgpack"
+
+    def __init__(self, media_type: str) -> None:
+        self.media_type = media_type.encode()
 
 
 def wire_type(spec: TensorSpec) -> Any:

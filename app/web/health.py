@@ -1,6 +1,7 @@
 """Is it up, is it ready, what is it doing: `/`, `/health…` and `/metrics`."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -12,19 +13,22 @@ from app.engine.repository import Repository
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 
+Severity = Literal["healthy", "degraded", "unhealthy"]
+_severities: tuple[Severity, ...] = get_args(Severity)
+
 
 class Dependency(Struct):
-    """State of one thing the server needs."""
+    """State of one thing the server needs; `degraded` = it answers all the same."""
 
     name: str
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Severity
     detail: str
 
 
 class Health(Struct):
     """Answer of `GET /health`."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Severity
     model_loaded: bool
     redis_connected: bool
     model_name: str | None
@@ -56,9 +60,19 @@ class Ready(Struct):
 
 
 def health_routes(
-    lifecycle: Lifecycle, repository: Repository, metrics: Metrics
+    lifecycle: Lifecycle,
+    repository: Repository,
+    metrics: Metrics,
+    dependencies: Callable[[], list[Dependency]],
 ) -> list[HTTPRouteHandler]:
-    """Make the handlers."""
+    """Make the handlers.
+
+    Args:
+        lifecycle: Where the process stands.
+        repository: The models.
+        metrics: What is scraped.
+        dependencies: Asked for all but the models: what the server can do without.
+    """
 
     @get("/", sync_to_thread=False)
     def status() -> Status:
@@ -67,7 +81,7 @@ def health_routes(
 
     @get("/health", sync_to_thread=False)
     def health() -> Response[Health]:
-        body = _health(lifecycle, repository)
+        body = _health(lifecycle, repository, dependencies())
         return Response(body, status_code=503 if body.status == "unhealthy" else 200)
 
     @get("/health/live", sync_to_thread=False)
@@ -88,7 +102,7 @@ def health_routes(
     return handlers
 
 
-def _health(lifecycle: Lifecycle, repository: Repository) -> Health:
+def _health(lifecycle: Lifecycle, repository: Repository, dependencies: list[Dependency]) -> Health:
     models = repository.models
     if lifecycle.ready:
         detail = ", ".join(f"{model.name}/{model.version}" for model in models)
@@ -96,12 +110,13 @@ def _health(lifecycle: Lifecycle, repository: Repository) -> Health:
     else:
         detail = "draining" if lifecycle.draining else "loading"
         state = Dependency("model", "unhealthy", detail)
+    found = [state, *dependencies]
     return Health(
-        status=state.status,
+        status=max((each.status for each in found), key=_severities.index),
         model_loaded=bool(models),
-        redis_connected=False,
+        redis_connected=any(each.name == "redis" and each.status == "healthy" for each in found),
         model_name=models[0].name if models else None,
         version=__version__,
         uptime=round(lifecycle.uptime_seconds, 3),
-        dependencies=[state],
+        dependencies=found,
     )

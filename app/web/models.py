@@ -12,7 +12,7 @@ from app.engine.model import Model
 from app.engine.repository import Repository
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput
-from app.log import get_logger
+from app.reload import Reloader
 
 
 class Batching(Struct):
@@ -54,7 +54,7 @@ class SampleBody(Struct):
     data: list[Any]
 
 
-def model_routes(repository: Repository) -> list[HTTPRouteHandler]:
+def model_routes(repository: Repository, reloader: Reloader) -> list[HTTPRouteHandler]:
     """Make the handlers."""
 
     @get("/models", sync_to_thread=False)
@@ -67,9 +67,7 @@ def model_routes(repository: Repository) -> list[HTTPRouteHandler]:
 
     @post("/models/reload", status_code=200)
     async def reload() -> Models:
-        loaded = await repository.reload()
-        log_loaded(loaded)
-        return Models([describe(model) for model in loaded])
+        return Models([describe(model) for model in await reloader.reload()])
 
     @get("/sample", sync_to_thread=False)
     def sample(model: FromQuery[str | None] = None) -> SampleBody:
@@ -106,17 +104,3 @@ def describe(model: Model) -> ModelDescription:
         cacheable=model.cacheable,
         load_seconds=round(model.load_seconds, 6),
     )
-
-
-def log_loaded(models: list[Model]) -> None:
-    """Write a line a loaded model, with a warning where batching is off."""
-    for model in models:
-        fields: dict[str, Any] = {
-            "model": model.name,
-            "version": model.version,
-            "digest": model.digest[:12],
-            "seconds": round(model.load_seconds, 3),
-        }
-        get_logger().info("model_loaded", **fields)
-        if model.batching_reason is not None:
-            get_logger().warning("batching_off", model=model.name, reason=model.batching_reason)

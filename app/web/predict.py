@@ -14,7 +14,6 @@ _formats = {
     b"application/x-msgpack": WireFormat.MSGPACK,
     b"application/vnd.msgpack": WireFormat.MSGPACK,
 }
-_json, _msgpack = WireFormat.JSON.value.encode(), WireFormat.MSGPACK.value.encode()
 
 
 class PredictRoute:
@@ -123,7 +122,7 @@ def _headers(call: Call, cache_state: str, started: float) -> HeaderList:
         (perf_counter() - started) * 1e3,
     )
     return [
-        (b"content-type", _json if call.answer_format is WireFormat.JSON else _msgpack),
+        (b"content-type", call.answer_format.media_type),
         (b"server-timing", timing),
         (b"x-cache", cache_state.encode()),
     ]

@@ -16,6 +16,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
+from app.cache.base import Terms
 from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
@@ -23,6 +24,8 @@ from app.metrics import SECONDS, Histogram
 
 ENTRIES, VALUE_BYTES = 100_000, 200
 ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
+
+TERMS = Terms(b"application/json", "model", 0.0, 60.0)
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def _microseconds(call: Callable[[], object]) -> float:
 def _filled() -> MemoryCache:
     cache = MemoryCache(2**30)
     for number in range(ENTRIES):
-        cache.put(number.to_bytes(32, "big"), os.urandom(VALUE_BYTES), 3600.0)
+        cache.put(number.to_bytes(32, "big"), os.urandom(VALUE_BYTES), 3600.0, TERMS)
     return cache
 
 

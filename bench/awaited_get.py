@@ -1,0 +1,85 @@
+"""The comparison: this server with one awaited `GET` a request, as programs mostly use Redis.
+
+Run as a process of its own, `python -m bench.awaited_get`; everything but the cache tier is the
+server's. Stores are not awaited either here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from time import monotonic
+
+import uvloop
+from redis.asyncio import Redis
+
+from app.__main__ import make_server
+from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
+from app.main import Application
+from app.settings import Settings, load_settings
+
+
+class AwaitedGet:
+    """A ResponseCache on redis-py as its documentation uses it: a pool, `get`, `set`."""
+
+    waits = True
+
+    def __init__(self, url: str) -> None:
+        self._client = Redis.from_url(url, protocol=3)
+        self._stores: set[asyncio.Task[object]] = set()
+
+    def peek(self, key: bytes) -> Hit | None:
+        """Nothing is here."""
+        return None
+
+    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+        """Ask for one after the other."""
+        values = [await self._client.get(_name(key)) for key in keys]
+        return [
+            Hit(value, "redis", monotonic() + 60.0) if isinstance(value, bytes) else None
+            for value in values
+        ]
+
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+        """Store without waiting for it."""
+        task: asyncio.Task[object] = asyncio.create_task(self._set(key, value, int(ttl_seconds)))
+        self._stores.add(task)
+        task.add_done_callback(self._stores.discard)
+
+    async def _set(self, key: bytes, value: bytes, ttl_seconds: int) -> None:
+        await self._client.set(_name(key), value, ex=ttl_seconds)
+
+    def statistics(self) -> CacheStatistics:
+        """Nothing is held."""
+        return CacheStatistics(0, 0, 0)
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        await self._client.aclose()
+
+
+class Comparison(Application):
+    """The server with another cache."""
+
+    def _build_cache(self, settings: Settings) -> ResponseCache:
+        return AwaitedGet(settings.redis_url)
+
+
+def _name(key: bytes) -> bytes:
+    return b"awaited_get:" + key.hex().encode()
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    settings = load_settings(os.environ)
+    application = Comparison(settings)
+    async with application.lifespan():
+        server = make_server(application.asgi, settings)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+        await server.serve()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

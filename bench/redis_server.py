@@ -1,0 +1,42 @@
+"""A redis-server of its own for a measurement: a free port, nothing on disk, ended afterwards."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from bench.harness import ServerError, free_port
+from bench.load import pinned
+from bench.request import HOST
+
+START_SECONDS = 10.0
+POLL_SECONDS = 0.02
+
+
+@contextmanager
+def redis_started(cores: Sequence[int] = ()) -> Iterator[str]:
+    """Start one as the stack configures it, and give its URL."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", ""]
+    command += ["--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]
+    process = subprocess.Popen([*pinned(cores), *command], stdout=subprocess.DEVNULL)
+    try:
+        _wait(process, port)
+        yield f"redis://{HOST}:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(POLL_SECONDS)
+    raise ServerError("redis-server did not start")
