@@ -5,6 +5,7 @@ What is told is the content digest of each model, not the model: every replica l
 and `ml_api_reload_behind` that it is behind. Cached answers need nothing: keys hold the digest.
 """
 
+from collections.abc import Sequence
 from time import time
 from typing import Any, Protocol
 
@@ -45,9 +46,9 @@ class Followed(msgspec.Struct, tag="followed"):
 
 
 class Publisher(Protocol):
-    """Sends to all replicas, or raises."""
+    """Sends to all replicas, and keeps the message for who is about a topic; or raises."""
 
-    async def publish(self, message: bytes, *, keep: bool) -> None:
+    async def publish(self, message: bytes, topics: Sequence[str]) -> None:
         """Send."""
         ...
 
@@ -56,7 +57,8 @@ _decoder = msgspec.json.Decoder(Reloaded | Followed)
 
 
 class Reloader:
-    """Event loop only. Mutable state: when the models were last read, and why this is behind.
+    """Event loop only. Mutable state: when the models were last read, why this is behind, and
+    whether a reload is still to be announced.
 
     Args:
         repository: The models.
@@ -71,6 +73,7 @@ class Reloader:
         self._repository = repository
         self._replica = replica
         self._read_at = 0.0
+        self._unannounced = False
         self.behind = ""
         self.publisher: Publisher | None = None
 
@@ -82,7 +85,7 @@ class Reloader:
         """
         loaded = await self.reload_here()
         self.behind = ""
-        await self._publish(Reloaded(self._replica, time(), self._digests()), keep=True)
+        await self._announce()
         return loaded
 
     async def reload_here(self) -> list[Model]:
@@ -97,6 +100,20 @@ class Reloader:
         log_loaded(loaded)
         return loaded
 
+    def topics(self) -> list[str]:
+        """Names of the models, whose announcements are of interest."""
+        return list(self._digests())
+
+    async def on_listening(self) -> None:
+        """Announce what could not be announced before."""
+        if self._unannounced:
+            await self._announce()
+
+    async def _announce(self) -> None:
+        digests = self._digests()
+        news = Reloaded(self._replica, time(), digests)
+        self._unannounced = not await self._publish(news, list(digests))
+
     async def on_message(self, message: bytes, kept: bool) -> None:
         """Follow what another replica announced; log how others followed this one.
 
@@ -106,7 +123,7 @@ class Reloader:
         """
         try:
             news = _decoder.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):  # TypeError: no bytes at all
             get_logger().warning("reload_message_unreadable")
             return
         if isinstance(news, Followed):
@@ -119,16 +136,20 @@ class Reloader:
         if not news.digests.keys() & self._digests().keys():
             return  # other models: other replicas that use the same Redis
         failure = ""
-        if self._difference(news):
+        if news.digests != self._digests():
             try:
                 await self.reload_here()
             except InferenceError as error:
                 failure = error.detail
+            except Exception as error:  # nobody waits for this reload, so it must tell by itself
+                failure = type(error).__name__
+                get_logger().error("reload_failed", exc_info=error)
         difference = self._difference(news)
         self.behind = f"{difference}; {failure}".removesuffix("; ") if difference else ""
+        self._unannounced = False  # newer news than its own
         followed = Followed(self._replica, news.replica, self.behind)
         _log_followed(followed)
-        await self._publish(followed, keep=False)
+        await self._publish(followed, [])
 
     def _digests(self) -> dict[str, str]:
         return {model.name: model.digest for model in self._repository.models}
@@ -142,13 +163,16 @@ class Reloader:
                 return f"{name}: expected digest {digest[:12]}, found {found[:12]}"
         return ""
 
-    async def _publish(self, news: Reloaded | Followed, *, keep: bool) -> None:
+    async def _publish(self, news: Reloaded | Followed, topics: list[str]) -> bool:
+        """Send, if there is somebody to send to; False if that failed."""
         if self.publisher is None:
-            return
+            return True
         try:
-            await self.publisher.publish(msgspec.json.encode(news), keep=keep)
+            await self.publisher.publish(msgspec.json.encode(news), topics)
         except Exception as error:  # whatever the way to the others is, this replica has reloaded
             get_logger().warning("reload_not_published", reason=str(error))
+            return False
+        return True
 
 
 def _log_followed(news: Followed) -> None:

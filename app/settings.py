@@ -181,9 +181,16 @@ def _faults_of_redis_url(text: str) -> list[str]:
         return [f"{expected}, found no {'port' if url.hostname else 'host'}"]
     if not re.fullmatch(r"(/\d{0,9})?", url.path):
         return [f"{expected}, found a path that is no database number"]
-    options = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
-    if any(not name.startswith("ssl_") for name in options) or (options and url.scheme == "redis"):
+    options = parse_qsl(url.query, keep_blank_values=True)
+    if any(not name.startswith("ssl_") for name, _ in options) or (
+        options and url.scheme == "redis"
+    ):
         return [f"{expected}, found options other than those of TLS"]
+    if not all(value for _, value in options):
+        return [f"{expected}, found an option without a value"]
+    yes_or_no = dict(options).get("ssl_check_hostname", "true").lower()
+    if yes_or_no not in ("true", "false"):
+        return [f"{expected}, found an ssl_check_hostname that is neither true nor false"]
     return []
 
 

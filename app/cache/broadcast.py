@@ -1,31 +1,46 @@
-"""Messages to all replicas over Redis pub/sub, with the last one kept for who missed it.
+"""Messages to all replicas over Redis pub/sub, with the last ones kept for who missed them.
 
 Pub/sub forgets: a replica that was cut off while a message went out would never know. So a message
-is also stored for `KEPT_SECONDS`, and each new subscription begins with it.
+is also kept under each topic it is about, for `KEPT_SECONDS`, and a new subscription begins with
+those. The channel has the database's number in it, because pub/sub has none.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from redis.asyncio.client import PubSub, Redis
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
 
-from app.cache.redis_link import CONNECT_SECONDS, RedisFailure, scrub
+from app.cache.redis_link import CONNECT_SECONDS, RedisLink, pack, refusal, scrub
 
-CHANNEL, LAST_KEY = "ml_pipeline:reload", "ml_pipeline:reload:last"
+NAME = "ml_pipeline:reload"
 KEPT_SECONDS = 3600
 
 KEEPALIVE_SECONDS = 5.0
 """Silence after which the subscription is pinged; as much again and it is made anew. A connection
 whose other end is gone without a word looks like one on which nothing is said."""
 
-PAUSE_SECONDS = 0.2
-"""Before subscribing again, and as much again at random."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+"""Before subscribing again: doubles while that fails, with jitter."""
 
-OnMessage = Callable[[bytes, bool], Awaitable[None]]
+
+class Listener(Protocol):
+    """Who is told. What it raises is a failure of the subscription."""
+
+    def topics(self) -> Sequence[str]:
+        """Whose kept messages are of interest."""
+        ...
+
+    async def on_message(self, message: bytes, kept: bool) -> None:
+        """Take a message, heard or kept; its own come too."""
+        ...
+
+    async def on_listening(self) -> None:
+        """Take note that messages are heard from now on."""
+        ...
 
 
 class Broadcast:
@@ -35,8 +50,11 @@ class Broadcast:
         pool: Connections.
         url: Where they lead, for its password not to be told.
         wait_connected: Waits until Redis can be asked.
-        on_message: Called with each message, and whether it was kept rather than heard; its own
-            too. Must not raise.
+        listener: Told of messages.
+        on_change: Told, once each, why nothing is heard; empty when it is again.
+
+    Attributes:
+        reason: Why nothing is heard just now; empty when it is.
     """
 
     def __init__(
@@ -44,68 +62,104 @@ class Broadcast:
         pool: ConnectionPool,
         url: str,
         wait_connected: Callable[[], Awaitable[None]],
-        on_message: OnMessage,
+        listener: Listener,
+        on_change: Callable[[str], None],
     ) -> None:
+        self._pool = pool
         self._client: Redis = Redis(connection_pool=pool)
         self._url = url
+        self._channel = f"{NAME}:{pool.connection_kwargs.get('db') or 0}"
         self._wait_connected = wait_connected
-        self._on_message = on_message
+        self._listener = listener
+        self._on_change = on_change
+        self.reason = ""
         self._listening: asyncio.Task[None] | None = None
 
-    async def publish(self, message: bytes, *, keep: bool) -> None:
-        """Send to all that listen, and keep it for those that do not just now.
+    async def publish(self, message: bytes, topics: Sequence[str]) -> None:
+        """Send to all that listen, and keep it under each topic for those that do not just now.
 
         Raises:
             RedisFailure: It was not sent.
         """
+        link = RedisLink(self._pool, self._url)
+        kept = [pack(b"SET", _key(topic), message, b"EX", KEPT_SECONDS) for topic in topics]
+        commands = [*kept, pack(b"PUBLISH", self._channel.encode(), message)]
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                if keep:
-                    await self._client.set(LAST_KEY, message, ex=KEPT_SECONDS)
-                await self._client.publish(CHANNEL, message)
-        except TimeoutError:
-            raise RedisFailure("timeout", f"no answer in {CONNECT_SECONDS:g} s") from None
-        except (RedisError, OSError) as error:
-            raise RedisFailure("connection", scrub(str(error), self._url)) from None
+            await link.connect()
+            for reply in await link.exchange(commands, len(commands), CONNECT_SECONDS):
+                if isinstance(reply, ResponseError):
+                    raise refusal(reply, self._url)
+        finally:
+            await link.drop()
 
     def start(self) -> None:
         """Begin to listen."""
         self._listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
+        pause_seconds = FIRST_PAUSE_SECONDS
         while True:
             await self._wait_connected()
-            subscription = self._client.pubsub(ignore_subscribe_messages=True)
+            subscription = self._client.pubsub()
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await subscription.subscribe(CHANNEL)
-                    kept = await self._client.get(LAST_KEY)
-                if isinstance(kept, bytes):
-                    await self._on_message(kept, True)
+                await self._subscribe(subscription)
+                self._tell("")
+                pause_seconds = FIRST_PAUSE_SECONDS
                 await self._hear(subscription)
-            except (RedisError, OSError):  # TimeoutError is an OSError
+            except ResponseError as error:
+                self._tell(scrub(str(error), self._url))
+            except Exception:  # lost; whether Redis can be asked is the breaker's to tell
                 pass
             finally:
-                await subscription.aclose()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(PAUSE_SECONDS * (1.0 + random.random()))
+                await _close(subscription)
+            await asyncio.sleep(pause_seconds * (0.5 + 0.5 * random.random()))
+            pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+
+    async def _subscribe(self, subscription: PubSub) -> None:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await subscription.subscribe(self._channel)
+            await subscription.get_message(timeout=CONNECT_SECONDS)  # its confirmation
+            kept = []
+            if names := [_key(topic) for topic in self._listener.topics()]:
+                kept = await self._client.mget(names)
+        for message in {value for value in kept if isinstance(value, bytes)}:
+            await self._listener.on_message(message, True)
+        await self._listener.on_listening()
 
     async def _hear(self, subscription: PubSub) -> None:
         """Pass on messages until the connection is dead."""
         pinged = False
         while True:
-            heard: dict[str, Any] | None = await subscription.get_message(timeout=KEEPALIVE_SECONDS)
-            if heard is not None:
-                pinged = False
-                if heard["type"] == "message":
-                    await self._on_message(heard["data"], False)
-            elif pinged:
-                return
-            else:
-                await subscription.ping()
-                pinged = True
+            async with asyncio.timeout(2 * KEEPALIVE_SECONDS):  # redis-py reconnects by itself
+                heard: dict[str, Any] | None = await subscription.get_message(
+                    timeout=KEEPALIVE_SECONDS
+                )
+                if heard is None:
+                    if pinged:
+                        return
+                    await subscription.ping()
+            pinged = heard is None
+            if heard is not None and heard["type"] == "message":
+                await self._listener.on_message(heard["data"], False)
+
+    def _tell(self, reason: str) -> None:
+        if reason != self.reason:
+            self.reason = reason
+            self._on_change(reason)
 
     async def aclose(self) -> None:
         """Stop listening; idempotent."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
+
+
+def _key(topic: str) -> bytes:
+    return f"{NAME}:last:{topic}".encode()
+
+
+async def _close(subscription: PubSub) -> None:
+    try:
+        await subscription.aclose()  # type: ignore[no-untyped-call]
+    except Exception:  # it is lost anyway
+        pass

@@ -34,7 +34,7 @@ def seal(key: bytes, value: bytes, content_type: bytes, expires: int) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, content_type: bytes) -> tuple[bytes, int] | None:
-    """Take a value out of its envelope; 0.6 µs for 300 bytes (`bench/micro`).
+    """Take a value out of its envelope; 1 µs for 300 bytes (`bench/micro`).
 
     Returns:
         The value and when it expires; None if it is not what was sealed for this key and type.

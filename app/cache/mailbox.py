@@ -6,6 +6,7 @@ are busy goes together with the next. `asyncio.Queue` would wake a lane an item.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -31,9 +32,20 @@ class Mailbox(Generic[Item]):
             self._sleepers.append(sleeper)
             await sleeper
 
-    def take(self, most: int) -> list[Item]:
-        """Take the oldest items, `most` of them at most; if some are left, another taker wakes."""
-        taken, self._items = self._items[:most], self._items[most:]
+    def take(self, most: int, size: Callable[[Item], int] = lambda _: 1) -> list[Item]:
+        """Take the oldest items; if some are left, another taker wakes.
+
+        Args:
+            most: Sizes add up to no more, but for a single item that is larger.
+            size: Of an item.
+        """
+        total = count = 0
+        for item in self._items:
+            total += size(item)
+            if total > most and count:
+                break
+            count += 1
+        taken, self._items = self._items[:count], self._items[count:]
         if self._items:
             self._wake()
         return taken

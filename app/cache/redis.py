@@ -1,52 +1,31 @@
-"""L2: Redis, shared by all replicas; asked in round trips that carry many, behind a breaker.
+"""L2: Redis, shared by all replicas; asked where that pays, and never in the way.
 
-All look-ups of one turn of the event loop go out as one `MGET`; while every lane is under way,
-those of later turns join the next. Stores go out behind the answers, many `SET … EX` in one write.
-Whatever goes wrong is a miss, counted: a request waits for Redis `timeout_seconds` at most, and not
-at all while the breaker is open or no lane has a connection.
+All look-ups of one turn of the event loop go out as one `MGET`, stores go out behind the answers,
+many `SET … EX` in one write (`redis_lanes.py`). Whatever goes wrong is a miss, counted: a look-up
+waits for a round trip of `timeout_seconds` and the one before it at most, and not at all while the
+breaker is open. What stands in Redis is `envelope.py`; whether to ask is `payoff.py`.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import ResponseError
 
 from app.cache.base import CacheStatistics, Hit, Terms
-from app.cache.circuit_breaker import CircuitBreaker, State
+from app.cache.circuit_breaker import State
 from app.cache.envelope import seal, unseal
-from app.cache.mailbox import Mailbox
 from app.cache.memory import TTL_JITTER
-from app.cache.redis_link import RedisFailure, RedisLink, pack, refusal
+from app.cache.payoff import Payoff
+from app.cache.redis_lanes import MAX_KEYS, RedisLanes, Values
 
 KEY_PREFIX = b"ml_pipeline:answer:"
 
-NUM_READ_LANES = 2
-"""Round trips under way at a time. One leaves the loop idle for its time, more make them smaller
-(`bench/redis`)."""
-
-MAX_KEYS, MAX_WRITES = 1000, 128
-"""In one round trip: a larger one would keep others waiting."""
-
-WRITE_DELAY_SECONDS = 0.005
-"""Stores gather this long, because nobody waits for them: 40 in a write cost 6 µs each, 8 cost
-10 (`bench/micro`)."""
-
-WRITE_BUFFER_BYTES, MAX_VALUE_BYTES = 16 * 1024 * 1024, 1024 * 1024
-"""Stores that may wait, and the largest: what is beyond is dropped and counted."""
-
-REFUSED_PAUSE_SECONDS = 1.0
-"""No stores for this long after Redis refused some: it is full, or read-only."""
-
-FLUSH_SECONDS = 1.0
-"""Longest wait for the last stores at the end."""
-
-ROUND_TRIP_WEIGHT = 0.05
-"""Of the newest in the moving average."""
+LONGEST_SECONDS = 30 * 24 * 3600
+"""A value claims to live no longer than this, whatever the clock of who stored it."""
 
 
 class RedisStatistics(NamedTuple):
@@ -54,8 +33,8 @@ class RedisStatistics(NamedTuple):
 
     Attributes:
         state: Of the breaker.
-        num_keys: Looked up, by result: `hit`, `miss`, `unreadable`.
-        num_failures: Round trips, by kind: `timeout`, `connection`, `refused`.
+        num_keys: By result: `hit`, `miss`, `unreadable`, `unanswered`, `left_out`.
+        num_failures: By kind: `timeout`, `connection`, `refused`, `closed`.
         num_dropped: Stores that were not made.
     """
 
@@ -65,30 +44,16 @@ class RedisStatistics(NamedTuple):
     num_dropped: int
 
 
-class _Question(NamedTuple):
-    """Keys to look up, and who waits for them: values in their order, or None for no answer."""
-
-    keys: Sequence[bytes]
-    answer: asyncio.Future[list[bytes | None] | None]
-    asked: float
-
-
-class _Store(NamedTuple):
-    key: bytes
-    value: bytes
-    ttl_seconds: float
-    content_type: bytes
-
-
 class RedisCache:
-    """Event loop only. Mutable state: what waits to be asked and stored, the lanes, the counts.
+    """Event loop only. Mutable state: the lanes', and the counts.
 
     Args:
         pool: Connections.
         url: Where they lead, for its password not to be told.
-        timeout_seconds: Longest a look-up may take.
+        timeout_seconds: For a round trip of look-ups.
         on_change: Told when Redis is lost and found, with the reason.
         on_round_trip: Told each one's operation, `read` or `write`, and seconds.
+        always: Ask for every key, whether it pays or not.
     """
 
     def __init__(
@@ -99,220 +64,110 @@ class RedisCache:
         timeout_seconds: float,
         on_change: Callable[[bool, str], None],
         on_round_trip: Callable[[str, float], None],
+        always: bool = True,
     ) -> None:
-        self._pool = pool
-        self._url = url
-        self._timeout_seconds = timeout_seconds
-        self._on_round_trip = on_round_trip
-        self._breaker = CircuitBreaker(self._probe, on_change)
-        self._reads: Mailbox[_Question] = Mailbox()
-        self._writes: Mailbox[_Store] = Mailbox()
-        self._buffered_bytes = 0
-        self._num_readers = 0
-        self._no_writes_before = 0.0
-        self._drained = asyncio.Event()
-        self._drained.set()
-        self._lanes: list[asyncio.Task[None]] = []
+        self._lanes = RedisLanes(
+            pool,
+            url,
+            timeout_seconds=timeout_seconds,
+            on_change=on_change,
+            on_round_trip=on_round_trip,
+        )
+        self._payoff = Payoff(lambda: self._lanes.round_trip_seconds, always=always)
         self._num_keys: Counter[str] = Counter()
-        self._num_failures: Counter[str] = Counter()
-        self._num_dropped = 0
-        self.round_trip_seconds = 0.0
 
     async def start(self) -> None:
         """Connect, or begin to try."""
-        await self._breaker.start()
-        work = [*[self._read] * NUM_READ_LANES, self._write]
-        self._lanes = [asyncio.create_task(self._run_lane(task)) for task in work]
+        await self._lanes.start()
 
     @property
     def waits(self) -> bool:
         """Whether Redis can be asked just now."""
-        return self._num_readers > 0 and self._breaker.closed
+        return self._lanes.available
 
     def peek(self, key: bytes) -> Hit | None:
         """Nothing is here."""
         return None
 
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
-        """Ask for all keys in one round trip, shared with whoever else asks in this turn."""
-        values = await self._ask(keys, terms.patience_seconds) if self.waits else None
+        """Ask for all keys that are worth it in one round trip, shared with others of this turn."""
+        hits: list[Hit | None] = [None] * len(keys)
+        if not self._lanes.available:
+            return hits
+        asked = [index for index, key in enumerate(keys) if self._payoff.asks(key, terms)]
+        self._num_keys["left_out"] += len(keys) - len(asked)
+        if not asked:
+            return hits
+        values = await self._ask([_name(keys[index]) for index in asked], terms.patience_seconds)
         if values is None:
-            return [None] * len(keys)
-        return [self._open(*entry, terms.content_type) for entry in zip(keys, values, strict=True)]
+            self._num_keys["unanswered"] += len(asked)
+            return hits
+        found = 0
+        for index, sealed in zip(asked, values, strict=True):
+            if (hit := self._open(keys[index], sealed, terms.content_type)) is not None:
+                hits[index] = hit
+                found += 1
+        self._payoff.observe(terms.group, len(asked), found)
+        return hits
 
-    async def _ask(
-        self, keys: Sequence[bytes], patience_seconds: float
-    ) -> list[bytes | None] | None:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[bytes | None] | None] = loop.create_future()
-        self._reads.put(_Question(keys, answer, loop.time()))
-        if patience_seconds >= self._timeout_seconds:
-            return await answer
-        timer = loop.call_later(patience_seconds, _resolve, answer, None)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+    async def _ask(self, names: list[bytes], timeout_seconds: float) -> Values | None:
+        if len(names) <= MAX_KEYS:
+            return await self._lanes.ask(names, timeout_seconds)
+        parts = [names[start : start + MAX_KEYS] for start in range(0, len(names), MAX_KEYS)]
+        answers = await asyncio.gather(*(self._lanes.ask(part, timeout_seconds) for part in parts))
+        if any(answer is None for answer in answers):
+            return None
+        return [value for answer in answers if answer is not None for value in answer]
 
-    def _open(self, key: bytes, sealed: bytes | None, content_type: bytes) -> Hit | None:
+    def _open(self, key: bytes, sealed: object, content_type: bytes) -> Hit | None:
         if sealed is None:
             self._num_keys["miss"] += 1
             return None
-        if (unsealed := unseal(key, sealed, content_type)) is None:
+        unsealed = unseal(key, sealed, content_type) if type(sealed) is bytes else None
+        if unsealed is None:
             self._num_keys["unreadable"] += 1
             return None
         self._num_keys["hit"] += 1
         value, expires = unsealed
-        return Hit(value, "redis", monotonic() + expires - time())
+        return Hit(value, "redis", monotonic() + min(expires - time(), LONGEST_SECONDS))
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
-        """Store behind the answer, if there is room and Redis can be asked."""
-        if (
-            not self.waits
-            or len(value) > MAX_VALUE_BYTES
-            or self._buffered_bytes + len(value) > WRITE_BUFFER_BYTES
-            or monotonic() < self._no_writes_before
-        ):
-            self._num_dropped += 1
+        """Store behind the answer, where it would be looked for; expiry is early by up to 10 %."""
+        if not self._payoff.asks(key, terms):
             return
-        self._buffered_bytes += len(value)
-        self._drained.clear()
-        self._writes.put(_Store(key, value, ttl_seconds, terms.content_type))
-
-    async def _run_lane(self, work: Callable[[RedisLink], Coroutine[Any, Any, None]]) -> None:
-        """Connect whenever it is worth it, and work until the connection is lost."""
-        while True:
-            await self._breaker.wait_closed()
-            link = RedisLink(self._pool, self._url)
-            try:
-                await link.connect()
-                await work(link)
-            except RedisFailure as failure:
-                self._fail(failure)
-            finally:
-                await link.drop()
-
-    async def _read(self, link: RedisLink) -> None:
-        self._num_readers += 1
-        try:
-            while True:
-                await self._reads.wait()
-                await self._look_up(link, self._reads.take(MAX_KEYS))
-        finally:
-            self._num_readers -= 1
-            if self._num_readers == 0:  # nobody is left to answer them
-                _resolve_all(self._reads.take(len(self._reads)))
-
-    async def _look_up(self, link: RedisLink, questions: list[_Question]) -> None:
-        started = monotonic()
-        names = [KEY_PREFIX + key.hex().encode() for asked in questions for key in asked.keys]
-        try:
-            deadline = questions[0].asked + self._timeout_seconds
-            (values,) = await link.exchange([pack(b"MGET", *names)], 1, deadline)
-            if isinstance(values, ResponseError):
-                self._fail(refusal(values, self._url))
-                return
-            if not isinstance(values, list) or len(values) != len(names):
-                raise RedisFailure("connection", "the answer does not fit the question")
-            self._breaker.succeed()
-            start = 0
-            for question in questions:
-                _resolve(question.answer, values[start : (start := start + len(question.keys))])
-        finally:
-            _resolve_all(questions)
-            self._observe("read", started)
-
-    async def _write(self, link: RedisLink) -> None:
-        while True:
-            await self._writes.wait()
-            if len(self._writes) < MAX_WRITES:
-                await asyncio.sleep(WRITE_DELAY_SECONDS)
-            await self._store(link, self._writes.take(MAX_WRITES))
-
-    async def _store(self, link: RedisLink, stores: list[_Store]) -> None:
-        started, refused = monotonic(), len(stores)
-        self._buffered_bytes -= sum(len(store.value) for store in stores)
-        try:
-            commands = [_set(store) for store in stores]
-            deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-            replies = await link.exchange(commands, len(commands), deadline)
-            errors = [reply for reply in replies if isinstance(reply, ResponseError)]
-            refused = len(errors)
-            if errors:
-                self._no_writes_before = monotonic() + REFUSED_PAUSE_SECONDS
-                self._num_failures["refused"] += 1
-        finally:
-            self._num_dropped += refused
-            if not self._writes:
-                self._drained.set()
-            self._observe("write", started)
-
-    def _fail(self, failure: RedisFailure) -> None:
-        self._num_failures[failure.kind] += 1
-        self._breaker.fail(str(failure))
-
-    def _observe(self, operation: str, started: float) -> None:
-        seconds = monotonic() - started
-        self._on_round_trip(operation, seconds)
-        if operation == "read":
-            weight = ROUND_TRIP_WEIGHT if self.round_trip_seconds else 1.0
-            self.round_trip_seconds += weight * (seconds - self.round_trip_seconds)
-
-    async def _probe(self) -> None:
-        link = RedisLink(self._pool, self._url)
-        try:
-            await link.connect()
-        finally:
-            await link.drop()
+        expires = time() + max(1.0, ttl_seconds * (1.0 - TTL_JITTER * random.random()))
+        sealed = seal(key, value, terms.content_type, int(expires))
+        self._lanes.store(_name(key), sealed, expires)
 
     def statistics(self) -> CacheStatistics:
         """Count the stores that wait."""
-        return CacheStatistics(len(self._writes), self._buffered_bytes, 0)
+        return CacheStatistics(*self._lanes.num_waiting, 0)
 
     def redis_statistics(self) -> RedisStatistics:
         """Tell how it goes."""
+        lanes = self._lanes
         return RedisStatistics(
-            self._breaker.state, self._num_keys, self._num_failures, self._num_dropped
+            lanes.breaker.state, dict(self._num_keys), dict(lanes.num_failures), lanes.num_dropped
         )
+
+    @property
+    def round_trip_seconds(self) -> float:
+        """Moving average of a look-up's round trip."""
+        return self._lanes.round_trip_seconds
 
     @property
     def reason(self) -> str:
         """Why Redis cannot be asked just now, in words; empty when it can."""
-        return self._breaker.reason or ("" if self._num_readers else "connecting")
+        return self._lanes.breaker.reason or ("" if self._lanes.available else "connecting")
 
     async def wait_connected(self) -> None:
         """Wait until Redis can be reached."""
-        await self._breaker.wait_closed()
+        await self._lanes.breaker.wait_closed()
 
     async def aclose(self) -> None:
         """Make the last stores, as far as they go at once, and disconnect; idempotent."""
-        if self.waits:
-            try:
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._drained.wait()
-            except TimeoutError:
-                pass
-        await self._breaker.aclose()
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
-        await self._pool.aclose()
+        await self._lanes.aclose()
 
 
-def _set(store: _Store) -> bytes:
-    """Pack one store; expiry is early by up to `TTL_JITTER`, in whole seconds."""
-    ttl_seconds = max(1, round(store.ttl_seconds * (1.0 - TTL_JITTER * random.random())))
-    sealed = seal(store.key, store.value, store.content_type, int(time()) + ttl_seconds)
-    name = KEY_PREFIX + store.key.hex().encode()
-    return pack(b"SET", name, sealed, b"EX", ttl_seconds)
-
-
-def _resolve(answer: asyncio.Future[Any], value: list[bytes | None] | None) -> None:
-    if not answer.done():  # else it has run out of patience, or left
-        answer.set_result(value)
-
-
-def _resolve_all(questions: list[_Question]) -> None:
-    """Answer those that have none yet: not found."""
-    for question in questions:
-        _resolve(question.answer, None)
+def _name(key: bytes) -> bytes:
+    return KEY_PREFIX + key.hex().encode()

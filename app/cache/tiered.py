@@ -1,25 +1,22 @@
-"""L1, then L2, fill back: the near tier answers at once, the far one is asked where that pays."""
+"""L1, then L2, fill back: the near tier answers at once, the far one where it can be asked."""
 
 from collections.abc import Sequence
 from time import monotonic
 
 from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
-from app.cache.payoff import Payoff
 
 
 class TieredCache:
-    """Two tiers as one. Event loop only; all state is the tiers' and the payoff's.
+    """Two tiers as one. Event loop only; all state is the tiers'.
 
     Args:
         near: In this process.
         far: Shared, and slower.
-        payoff: Decides whether the far tier is worth asking.
     """
 
-    def __init__(self, near: ResponseCache, far: ResponseCache, payoff: Payoff) -> None:
+    def __init__(self, near: ResponseCache, far: ResponseCache) -> None:
         self._near = near
         self._far = far
-        self._payoff = payoff
 
     @property
     def waits(self) -> bool:
@@ -34,24 +31,21 @@ class TieredCache:
         """Look in both; what only the far tier has is near from then on, until it expires there."""
         hits = [self._near.peek(key) for key in keys]
         missing = [index for index, hit in enumerate(hits) if hit is None]
-        asked = [index for index in missing if self._payoff.asks(keys[index], terms)]
-        self._payoff.num_left_out += len(missing) - len(asked)
-        if not asked or not self._far.waits:
+        if not missing or not self._far.waits:
             return hits
-        found = await self._far.get_many([keys[index] for index in asked], terms)
-        self._payoff.observe(terms.group, found)
+        found = await self._far.get_many([keys[index] for index in missing], terms)
         now = monotonic()
-        for index, hit in zip(asked, found, strict=True):
+        for index, hit in zip(missing, found, strict=True):
             if hit is not None:
                 hits[index] = hit
-                self._near.put(keys[index], hit.value, hit.expires - now, terms)
+                if hit.expires > now:
+                    self._near.put(keys[index], hit.value, hit.expires - now, terms)
         return hits
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
-        """Store in both; in the far tier only where it would be looked for."""
+        """Store in both."""
         self._near.put(key, value, ttl_seconds, terms)
-        if self._far.waits and self._payoff.asks(key, terms):
-            self._far.put(key, value, ttl_seconds, terms)
+        self._far.put(key, value, ttl_seconds, terms)
 
     def statistics(self) -> CacheStatistics:
         """Count what the near tier holds."""

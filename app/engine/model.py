@@ -7,6 +7,7 @@
 import asyncio
 import hashlib
 import mmap
+import os
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
@@ -172,9 +173,10 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
         ModelLoadError: The file is missing or corrupt, or contradicts its metadata.
     """
     started = perf_counter()
-    metadata = read_metadata(file.metadata_path)
     if not file.path.is_file():
         raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
+    digest, _ = _read_file(file)
+    metadata = read_metadata(file.metadata_path)
     pool = SessionPool(
         file.path,
         num_sessions=options.num_sessions,
@@ -182,6 +184,8 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
         share_weights_above_bytes=options.share_weights_above_bytes,
     )
     model = Model(file, metadata, pool, options)
+    if model.digest != digest:  # else the new file's key would lead to the old one's answers
+        raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
     model.open(options.batch, on_batch)
     model.load_seconds = perf_counter() - started
     return model
@@ -233,7 +237,7 @@ def _read_file(file: ModelFile) -> tuple[str, bool]:
         digest.update(content)
         is_random = any(content.find(name) != -1 for name in RANDOM_OPERATORS)
         beside = [path for path in sorted(file.path.parent.iterdir()) if path != file.path]
-        parts = [p for p in beside if p.is_file() and content.find(p.name.encode()) != -1]
+        parts = [p for p in beside if p.is_file() and content.find(os.fsencode(p.name)) != -1]
     if file.metadata_path is not None:
         parts.append(file.metadata_path)
     for part in parts:

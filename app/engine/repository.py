@@ -125,7 +125,10 @@ class Repository:
     def _load_all(self) -> list[Model]:
         models: dict[str, Model] = {}
         for file in find_models(self._path):
-            model = load_model(file, self._options, self._on_batch)
+            try:
+                model = load_model(file, self._options, self._on_batch)
+            except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
+                raise ModelLoadError(f"{file.path.name}: {error}") from None
             if model.name in models:
                 raise ModelLoadError(f"model_name: expected one {model.name!r}, found two")
             models[model.name] = model

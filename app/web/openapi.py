@@ -174,7 +174,7 @@ def _answer(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if operation.body is None:
         return {"description": "OK", "headers": headers, "content": {JSON: media}}
     headers["Server-Timing"] = _header("decode, cache, queue, run and total, in milliseconds.")
-    headers["X-Cache"] = _header("l1, coalesced, miss or bypass; for a batch, counts.")
+    headers["X-Cache"] = _header("l1, redis, coalesced, miss or bypass; for a batch, counts.")
     return {"description": "OK", "headers": headers, "content": {JSON: media, MSGPACK: media}}
 
 

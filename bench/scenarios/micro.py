@@ -1,4 +1,4 @@
-"""Small costs that comments and the README quote: keys, metrics, cache entries.
+"""Small costs that comments and the README quote: keys, metrics, cache entries, round trips.
 
 Microseconds are the quickest of seven timings; bytes are tracemalloc's.
 """
@@ -17,10 +17,12 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
 from app.cache.base import Terms
+from app.cache.envelope import seal, unseal
 from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
 from app.metrics import SECONDS, Histogram
+from bench import redis_costs
 
 ENTRIES, VALUE_BYTES = 100_000, 200
 ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
@@ -47,7 +49,12 @@ def main() -> None:
     print(f"| look-up in the cache | {_microseconds(lambda: cache.peek(known)):.2f} µs |")
     repeats = _microseconds(lambda: refuse_json_duplicates(ROW, True))
     print(f"| repeated keys of a row | {repeats:.2f} µs |")
+    sealed = seal(known, b"x" * 300, b"application/json", 2**31)
+    opened = _microseconds(lambda: unseal(known, sealed, b"application/json"))
+    print(f"| value of 300 bytes out of its envelope | {opened:.2f} µs |")
     print(f"| cache entry beside its value | {_entry_bytes():.0f} bytes |")
+    for what, cost in redis_costs.rows():
+        print(f"| {what} | {cost} |")
 
 
 def _microseconds(call: Callable[[], object]) -> float:

@@ -1,9 +1,12 @@
 """A loaded model answers as ONNX Runtime does, says what it is, and stays open while it is held."""
 
 import asyncio
+import itertools
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -540,3 +543,34 @@ def test_bundled_model_is_batched_and_cached(load: Load) -> None:
     model = load(path)
 
     assert (model.batching_reason, model.cacheable) == (None, True)
+
+
+def test_a_file_replaced_while_it_is_read_is_not_mistaken(
+    write_model: WriteModel, load: Load, tmp_path: Path
+) -> None:
+    """A model answers by the file that its digest is of, or is not loaded."""
+    path = write_model(scale_model(0.0))
+    factors = {sha256(scale_model(0.0)).hexdigest(): 0.0}
+    done = threading.Event()
+
+    def replace() -> None:
+        for number in itertools.count(1):
+            content = scale_model(float(number))
+            factors[sha256(content).hexdigest()] = float(number)
+            (tmp_path / "new").write_bytes(content)
+            (tmp_path / "new").replace(path)
+            if done.wait(0.002):
+                return
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for _ in range(50):
+            with suppress(ModelLoadError):
+                model = load(path)
+                for session in model.pool.sessions:
+                    (scaled,) = session.run({"x": np.ones((1, 3), np.float32)})
+                    assert scaled[0, 0] == factors[model.digest]
+    finally:
+        done.set()
+        writer.join()

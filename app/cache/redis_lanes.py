@@ -1,0 +1,278 @@
+"""The lanes to Redis: round trips that carry many look-ups, or many stores.
+
+A lane is one connection with one round trip under way. What comes while all are busy waits in a
+mailbox and goes together. A lane whose connection fails connects anew, unless the circuit breaker
+says that there is no use in it just now.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from time import monotonic, time
+from typing import Any, NamedTuple
+
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import RedisError, ResponseError
+
+from app.cache.circuit_breaker import CircuitBreaker
+from app.cache.mailbox import Mailbox
+from app.cache.redis_link import RedisFailure, RedisLink, pack, refusal
+
+NUM_READ_LANES = 2
+"""Round trips of look-ups under way at a time: one more than the one that is waited for."""
+
+MAX_KEYS, MAX_WRITE_BYTES = 1000, 256 * 1024
+"""In one round trip: a larger one would keep others waiting."""
+
+WRITE_DELAY_SECONDS = 0.005
+"""Stores gather this long, because nobody waits for them: 40 in a write cost 3.4 µs each, 8 cost
+9 (`bench/micro`)."""
+
+WRITE_BUFFER_BYTES, MAX_VALUE_BYTES = 16 * 1024 * 1024, 1024 * 1024
+"""Stores that may wait, and the largest: what is beyond is dropped and counted."""
+
+WRITE_SECONDS = 1.0
+"""For a round trip of stores, which nobody waits for."""
+
+REFUSED_PAUSE_SECONDS = 1.0
+"""No stores for this long after Redis refused some: it is full, or read-only."""
+
+FLUSH_SECONDS = 1.0
+"""Longest wait for the last stores at the end."""
+
+ROUND_TRIP_WEIGHT = 0.05
+"""Of the newest in the moving average."""
+
+Values = list[Any]
+
+
+class _Question(NamedTuple):
+    """Names to look up, and who waits: values in their order, or None where nobody could ask."""
+
+    names: Sequence[bytes]
+    answer: asyncio.Future[Values | None]
+
+
+class _Store(NamedTuple):
+    name: bytes
+    value: bytes
+    expires: float
+
+
+class RedisLanes:
+    """Event loop only. Mutable state: what waits, the lanes, the counts.
+
+    Args:
+        pool: Connections.
+        url: Where they lead, for its password not to be told.
+        timeout_seconds: For a round trip of look-ups.
+        on_change: Told when Redis is lost and found, with the reason.
+        on_round_trip: Told each one's operation, `read` or `write`, and seconds.
+
+    Attributes:
+        breaker: Its state and reason are for others to read.
+        num_failures: By kind.
+        num_dropped: Stores that were not made.
+        round_trip_seconds: Moving average of look-ups.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        url: str,
+        *,
+        timeout_seconds: float,
+        on_change: Callable[[bool, str], None],
+        on_round_trip: Callable[[str, float], None],
+    ) -> None:
+        self._pool = pool
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+        self._on_round_trip = on_round_trip
+        self.breaker = CircuitBreaker(self._probe, on_change)
+        self._reads: Mailbox[_Question] = Mailbox()
+        self._writes: Mailbox[_Store] = Mailbox()
+        self._buffered_bytes = 0
+        self._num_readers = 0
+        self._no_writes_before = 0.0
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._lanes: list[asyncio.Task[None]] = []
+        self.num_failures: Counter[str] = Counter()
+        self.num_dropped = 0
+        self.round_trip_seconds = 0.0
+
+    async def start(self) -> None:
+        """Connect, or begin to try."""
+        await self.breaker.start()
+        work = [*[self._read] * NUM_READ_LANES, self._write]
+        self._lanes = [asyncio.create_task(self._run(task)) for task in work]
+
+    @property
+    def available(self) -> bool:
+        """Whether Redis can be asked just now."""
+        return self._num_readers > 0 and self.breaker.closed
+
+    async def ask(self, names: Sequence[bytes], timeout_seconds: float) -> Values | None:
+        """Look names up, `MAX_KEYS` at most, together with whoever else asks in this turn.
+
+        Returns:
+            Values in their order; None if Redis could not be asked, or not in time.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Values | None] = loop.create_future()
+        self._reads.put(_Question(names, answer))
+        if timeout_seconds >= self._timeout_seconds:
+            return await answer
+        timer = loop.call_later(timeout_seconds, _resolve, answer, None)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+
+    def store(self, name: bytes, value: bytes, expires: float) -> None:
+        """Store behind the answer, if there is room and Redis can be asked.
+
+        Args:
+            name: In Redis.
+            value: Sealed.
+            expires: Unix seconds.
+        """
+        if (
+            not self.available
+            or len(value) > MAX_VALUE_BYTES
+            or self._buffered_bytes + len(value) > WRITE_BUFFER_BYTES
+            or monotonic() < self._no_writes_before
+        ):
+            self.num_dropped += 1
+            return
+        self._buffered_bytes += len(value)
+        self._drained.clear()
+        self._writes.put(_Store(name, value, expires))
+
+    @property
+    def num_waiting(self) -> tuple[int, int]:
+        """Stores that wait, and their bytes."""
+        return len(self._writes), self._buffered_bytes
+
+    async def _run(self, work: Callable[[RedisLink], Coroutine[Any, Any, None]]) -> None:
+        """Connect whenever it is worth it, and work until the connection is lost."""
+        while True:
+            await self.breaker.wait_closed()
+            link = RedisLink(self._pool, self._url)
+            try:
+                await link.connect()
+                await work(link)
+            except RedisFailure as failure:
+                self._fail(failure)
+            except Exception as error:  # a lane that ended would be missed by nobody
+                self._fail(RedisFailure("connection", f"{type(error).__name__} in a lane"))
+            finally:
+                await link.drop()
+
+    async def _read(self, link: RedisLink) -> None:
+        self._num_readers += 1
+        try:
+            while True:
+                await self._reads.wait()
+                await self._look_up(link, self._reads.take(MAX_KEYS, _num_names))
+        finally:
+            self._num_readers -= 1
+            if self._num_readers == 0:  # nobody is left to answer them
+                _resolve_all(self._reads.take(len(self._reads)))
+
+    async def _look_up(self, link: RedisLink, questions: list[_Question]) -> None:
+        started = monotonic()
+        names = [name for question in questions for name in question.names]
+        try:
+            (values,) = await link.exchange([pack(b"MGET", *names)], 1, self._timeout_seconds)
+            if isinstance(values, ResponseError):
+                raise refusal(values, self._url)
+            if not isinstance(values, list) or len(values) != len(names):
+                raise RedisFailure("connection", "the answer does not fit the question")
+            self.breaker.succeed()
+            start = 0
+            for question in questions:
+                _resolve(question.answer, values[start : (start := start + len(question.names))])
+        finally:
+            _resolve_all(questions)
+            seconds = monotonic() - started
+            weight = ROUND_TRIP_WEIGHT if self.round_trip_seconds else 1.0
+            self.round_trip_seconds += weight * (seconds - self.round_trip_seconds)
+            self._on_round_trip("read", seconds)
+
+    async def _write(self, link: RedisLink) -> None:
+        while True:
+            await self._writes.wait()
+            await asyncio.sleep(WRITE_DELAY_SECONDS)
+            await self._store(link, self._writes.take(MAX_WRITE_BYTES, _num_bytes))
+
+    async def _store(self, link: RedisLink, stores: list[_Store]) -> None:
+        started, refused = monotonic(), len(stores)
+        now = time()
+        commands = [
+            pack(b"SET", store.name, store.value, b"EX", max(1, round(store.expires - now)))
+            for store in stores
+        ]
+        try:
+            replies = await link.exchange(commands, len(commands), WRITE_SECONDS)
+            refused = sum(isinstance(reply, ResponseError) for reply in replies)
+            if refused:
+                self._no_writes_before = monotonic() + REFUSED_PAUSE_SECONDS
+                self.num_failures["refused"] += 1
+            else:
+                self.breaker.succeed()
+        finally:
+            self.num_dropped += refused
+            self._buffered_bytes -= sum(map(_num_bytes, stores))
+            if not self._writes:
+                self._drained.set()
+            self._on_round_trip("write", monotonic() - started)
+
+    def _fail(self, failure: RedisFailure) -> None:
+        self.num_failures[failure.kind] += 1
+        if failure.kind != "closed":
+            self.breaker.fail(str(failure))
+
+    async def _probe(self) -> None:
+        link = RedisLink(self._pool, self._url)
+        try:
+            await link.connect()
+        finally:
+            await link.drop()
+
+    async def aclose(self) -> None:
+        """Make the last stores, as far as they go at once, and disconnect; idempotent."""
+        if self.available:
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._drained.wait()
+            except TimeoutError:
+                pass
+        await self.breaker.aclose()
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        try:
+            await self._pool.aclose()
+        except (RedisError, OSError, RuntimeError):  # a Redis that does not hear that we leave
+            pass
+
+
+def _num_names(question: _Question) -> int:
+    return len(question.names)
+
+
+def _num_bytes(store: _Store) -> int:
+    return len(store.value)
+
+
+def _resolve(answer: asyncio.Future[Any], value: Values | None) -> None:
+    if not answer.done():  # else it has run out of time, or left
+        answer.set_result(value)
+
+
+def _resolve_all(questions: list[_Question]) -> None:
+    """Answer those that have none yet: nobody could ask."""
+    for question in questions:
+        _resolve(question.answer, None)
