@@ -34,7 +34,7 @@ class RedisStatistics(NamedTuple):
     Attributes:
         state: Of the breaker.
         num_keys: By result: `hit`, `miss`, `unreadable`, `unanswered`, `left_out`.
-        num_failures: By kind: `timeout`, `connection`, `refused`, `closed`.
+        num_failures: By kind: `timeout`, `connection`, `refused`.
         num_dropped: Stores that were not made.
     """
 

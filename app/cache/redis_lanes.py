@@ -231,8 +231,7 @@ class RedisLanes:
 
     def _fail(self, failure: RedisFailure) -> None:
         self.num_failures[failure.kind] += 1
-        if failure.kind != "closed":
-            self.breaker.fail(str(failure))
+        self.breaker.fail(str(failure))
 
     async def _probe(self) -> None:
         link = RedisLink(self._pool, self._url)

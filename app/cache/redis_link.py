@@ -19,7 +19,8 @@ from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 CONNECT_SECONDS = 1.0
-"""For connection, TLS and log-in, none of which a request waits for."""
+"""For connection, TLS and log-in. A request waits for them only after Redis has hung up on an idle
+connection, and no longer than for any round trip."""
 
 MAX_CONNECTIONS = 16
 """More than are ever opened at once: the lanes, a probe, publisher and subscriber."""
@@ -35,15 +36,14 @@ RECOGNISED_BYTES = 8
 PROBE_NAME = b"ml_pipeline:answer:probe"
 """Looked up, and never stored, to see whether look-ups are answered."""
 
-Kind = Literal["timeout", "connection", "refused", "closed"]
+Kind = Literal["timeout", "connection", "refused"]
 
 
 class RedisFailure(Exception):
     """Redis could not be asked; the text says why and never holds the password.
 
     Attributes:
-        kind: `timeout`, `connection`, `refused` (an error for an answer), or `closed` (hung up on
-            while nothing was under way, which is no sign of an outage).
+        kind: `timeout`, `connection`, or `refused`: an error for an answer.
     """
 
     def __init__(self, kind: Kind, text: str) -> None:
@@ -59,17 +59,20 @@ def open_pool(url: str) -> ConnectionPool:
     Raises:
         ValueError: The URL cannot be used; the text does not quote it.
     """
-    pool: ConnectionPool = ConnectionPool.from_url(
-        url,
-        protocol=3,
-        max_connections=MAX_CONNECTIONS,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=None,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_keepalive=True,
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    try:
+        pool: ConnectionPool = ConnectionPool.from_url(
+            url,
+            protocol=3,
+            max_connections=MAX_CONNECTIONS,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_keepalive=True,
+            driver_info=None,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+    except ValueError:  # its text quotes what it takes for the port, which may be a password
+        raise ValueError("expected a URL, found what cannot be read as one") from None
     try:
         pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options, no more
     except (TypeError, RedisError, OSError) as error:
@@ -125,15 +128,12 @@ class RedisLink:
         Raises:
             RedisFailure: Not in time, or the connection was lost; it is dropped.
         """
-        connection = self._connection
-        assert connection is not None
         timeout = asyncio.timeout(None)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(timeout_seconds, _expire, timeout, TURNS_OF_GRACE)
         try:
             async with timeout:
-                if await connection.can_read():
-                    raise RedisFailure("closed", "hung up, or out of step")
+                connection = await self._usable()
                 await connection.send_packed_command(commands, check_health=False)
                 return [await self._read(connection) for _ in range(num_replies)]
         except TimeoutError:
@@ -145,6 +145,14 @@ class RedisLink:
             raise await self._lost(RedisFailure("connection", reason)) from None
         finally:
             timer.cancel()
+
+    async def _usable(self) -> AbstractConnection:
+        """The connection; a new one where Redis has hung up meanwhile, or is out of step."""
+        assert self._connection is not None
+        if await self._connection.can_read():
+            await self.drop()
+            await self.connect()
+        return self._connection
 
     @staticmethod
     async def _read(connection: AbstractConnection) -> Any:

@@ -1,138 +1,168 @@
 """What every ResponseCache promises; one more implementation is one more entry in `makers`."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
 
 import pytest
 
 from app.cache.base import ResponseCache
 from app.cache.memory import MemoryCache
+from app.cache.tiered import TieredCache
 from tests.fakes import TERMS, ManualClock
+from tests.redis_cache import RedisTier, stored
+from tests.redis_server import RedisServer
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-
-makers: dict[str, Callable[[ManualClock], ResponseCache]] = {
-    "memory": lambda clock: MemoryCache(1_000_000, clock=clock),
-}
+ROOM_BYTES = 1_000_000
 
 
-class Made(NamedTuple):
-    """A cache with room for all that a test stores, and its clock."""
-
-    cache: ResponseCache
-    clock: ManualClock
+async def memory(_: RedisServer) -> ResponseCache:
+    """L1."""
+    return MemoryCache(ROOM_BYTES)
 
 
-@pytest.fixture(params=makers.values(), ids=list(makers))
-def made(request: pytest.FixtureRequest) -> Made:
-    clock = ManualClock()
-    return Made(request.param(clock), clock)
+async def redis(server: RedisServer) -> ResponseCache:
+    """L2, connected to an empty Redis."""
+    return (await RedisTier(server.url).start()).cache
 
 
-async def look(cache: ResponseCache, *keys: bytes) -> list[bytes | None]:
-    """Value of each key, wherever it is kept."""
-    return [None if hit is None else hit.value for hit in await cache.get_many(keys, TERMS)]
+async def tiered(server: RedisServer) -> ResponseCache:
+    """L1 before L2."""
+    return TieredCache(MemoryCache(ROOM_BYTES), await redis(server))
 
 
-async def test_miss_is_none(made: Made) -> None:
+makers: list[Callable[[RedisServer], Awaitable[ResponseCache]]] = [memory, redis, tiered]
+
+
+@pytest.fixture(params=makers, ids=lambda maker: maker.__name__)
+async def cache(
+    request: pytest.FixtureRequest, server: RedisServer
+) -> AsyncIterator[ResponseCache]:
+    """A cache with room for all that a test stores."""
+    cache: ResponseCache = await request.param(server)
+    yield cache
+    await cache.aclose()
+
+
+async def test_miss_is_none(cache: ResponseCache) -> None:
     """What was never stored is not there, and nothing is raised."""
-    assert made.cache.peek(KEY) is None
-    assert await made.cache.get_many([KEY], TERMS) == [None]
+    assert cache.peek(KEY) is None
+    assert await cache.get_many([KEY], TERMS) == [None]
 
 
-async def test_value_is_found_again(made: Made) -> None:
+async def test_value_is_found_again(cache: ResponseCache) -> None:
     """A stored value is given back byte for byte."""
-    made.cache.put(KEY, b"\x00answer\xff", 60, TERMS)
+    cache.put(KEY, b"\x00answer\xff", 60, TERMS)
 
-    assert await look(made.cache, KEY) == [b"\x00answer\xff"]
+    assert await stored(cache, [b"\x00answer\xff"], KEY) == [b"\x00answer\xff"]
 
 
-async def test_empty_value_is_a_value(made: Made) -> None:
+async def test_empty_value_is_a_value(cache: ResponseCache) -> None:
     """No bytes are an answer too, and not a miss."""
-    made.cache.put(KEY, b"", 60, TERMS)
+    cache.put(KEY, b"", 60, TERMS)
 
-    assert await look(made.cache, KEY) == [b""]
+    assert await stored(cache, [b""], KEY) == [b""]
 
 
-async def test_hit_names_its_tier(made: Made) -> None:
+async def test_hit_names_its_tier(cache: ResponseCache) -> None:
     """A hit says where it came from."""
-    made.cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, TERMS)
+    await stored(cache, [b"answer"], KEY)
 
-    (hit,) = await made.cache.get_many([KEY], TERMS)
+    (hit,) = await cache.get_many([KEY], TERMS)
 
     assert hit is not None
     assert hit.tier in {"l1", "redis"}
 
 
-async def test_peek_and_get_many_agree_in_process(made: Made) -> None:
+async def test_peek_and_get_many_agree_in_process(cache: ResponseCache) -> None:
     """What a peek finds, get_many finds too."""
-    made.cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, TERMS)
 
-    if (hit := made.cache.peek(KEY)) is not None:
-        assert await made.cache.get_many([KEY], TERMS) == [hit]
-    assert await look(made.cache, KEY) == [b"answer"]
+    if (hit := cache.peek(KEY)) is not None:
+        assert await cache.get_many([KEY], TERMS) == [hit]
+    assert await stored(cache, [b"answer"], KEY) == [b"answer"]
 
 
-async def test_get_many_keeps_the_order_of_the_keys(made: Made) -> None:
+async def test_get_many_keeps_the_order_of_the_keys(cache: ResponseCache) -> None:
     """There is one entry a key, in their order: misses and repeats included."""
-    made.cache.put(KEY, b"1", 60, TERMS)
-    made.cache.put(OTHER, b"2", 60, TERMS)
+    cache.put(KEY, b"1", 60, TERMS)
+    cache.put(OTHER, b"2", 60, TERMS)
 
-    assert await look(made.cache, OTHER, b"x" * 32, KEY, OTHER) == [b"2", None, b"1", b"2"]
+    expected = [b"2", None, b"1", b"2"]
+    assert await stored(cache, expected, OTHER, b"x" * 32, KEY, OTHER) == expected
 
 
-async def test_get_many_of_nothing_is_nothing(made: Made) -> None:
+async def test_get_many_of_nothing_is_nothing(cache: ResponseCache) -> None:
     """No keys, no entries."""
-    assert await made.cache.get_many([], TERMS) == []
+    assert await cache.get_many([], TERMS) == []
 
 
-async def test_put_replaces(made: Made) -> None:
+async def test_put_replaces(cache: ResponseCache) -> None:
     """The last value stored under a key is the one that is found."""
-    made.cache.put(KEY, b"old", 60, TERMS)
-    made.cache.put(KEY, b"new", 60, TERMS)
+    cache.put(KEY, b"old", 60, TERMS)
+    cache.put(KEY, b"new", 60, TERMS)
 
-    assert await look(made.cache, KEY) == [b"new"]
+    assert await stored(cache, [b"new"], KEY) == [b"new"]
 
 
-async def test_put_replaces_the_time_to_live(made: Made) -> None:
+async def test_put_replaces_the_time_to_live(cache: ResponseCache) -> None:
     """A value that is stored again lives from then on."""
-    made.cache.put(KEY, b"old", 10, TERMS)
-    made.clock.advance(8)
-    made.cache.put(KEY, b"new", 100, TERMS)
-    made.clock.advance(50)
+    cache.put(KEY, b"old", 1, TERMS)
+    cache.put(KEY, b"new", 600, TERMS)
+    await stored(cache, [b"new"], KEY)
 
-    assert await look(made.cache, KEY) == [b"new"]
+    (hit,) = await cache.get_many([KEY], TERMS)
 
-
-async def test_expired_is_a_miss(made: Made) -> None:
-    """After its time to live a value is not there, however it is asked for."""
-    made.cache.put(KEY, b"answer", 60, TERMS)
-    made.cache.put(OTHER, b"answer", 600, TERMS)
-
-    made.clock.advance(60)
-
-    assert made.cache.peek(KEY) is None
-    assert await look(made.cache, KEY, OTHER) == [None, b"answer"]
+    assert hit is not None
+    assert 500 < hit.expires - monotonic() <= 600
 
 
-async def test_keys_do_not_meet(made: Made) -> None:
+async def test_expired_is_a_miss(cache: ResponseCache) -> None:
+    """After its time to live a value is not there, however it is asked for; others are."""
+    cache.put(OTHER, b"other", 600, TERMS)
+    cache.put(KEY, b"answer", 1, TERMS)
+    await stored(cache, [b"answer", b"other"], KEY, OTHER)
+
+    left = await stored(cache, [None, b"other"], KEY, OTHER)
+
+    assert left == [None, b"other"]
+    assert cache.peek(KEY) is None
+
+
+def test_expiry_is_to_the_moment() -> None:
+    """A value is there until its time and not a moment longer: of the memory, whose clock moves."""
+    clock = ManualClock()
+    cache = MemoryCache(ROOM_BYTES, clock=clock)
+    cache.put(KEY, b"old", 10, TERMS)
+    clock.advance(8)
+    cache.put(KEY, b"new", 100, TERMS)
+    clock.advance(50)
+    between = cache.peek(KEY)
+    clock.advance(50)
+
+    assert between is not None
+    assert cache.peek(KEY) is None
+
+
+async def test_keys_do_not_meet(cache: ResponseCache) -> None:
     """Keys that differ in one byte are two keys."""
-    made.cache.put(KEY, b"1", 60, TERMS)
-    made.cache.put(KEY[:-1] + b"j", b"2", 60, TERMS)
+    cache.put(KEY, b"1", 60, TERMS)
+    cache.put(KEY[:-1] + b"j", b"2", 60, TERMS)
 
-    assert await look(made.cache, KEY) == [b"1"]
+    assert await stored(cache, [b"1"], KEY) == [b"1"]
 
 
-async def test_statistics_start_at_nothing(made: Made) -> None:
+async def test_statistics_start_at_nothing(cache: ResponseCache) -> None:
     """An empty cache holds no entries and no bytes, and has evicted none."""
-    assert made.cache.statistics() == (0, 0, 0)
+    assert cache.statistics() == (0, 0, 0)
 
 
-async def test_close_may_be_repeated(made: Made) -> None:
+async def test_close_may_be_repeated(cache: ResponseCache) -> None:
     """A second close finds nothing to do."""
-    made.cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, TERMS)
 
-    await made.cache.aclose()
-    await made.cache.aclose()
+    await cache.aclose()
+    await cache.aclose()
 
-    assert made.cache.statistics().num_bytes == 0
+    assert cache.statistics().num_bytes == 0

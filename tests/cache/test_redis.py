@@ -1,0 +1,306 @@
+"""L2 over a real Redis: what stands there, how few round trips it takes, what is not believed."""
+
+import asyncio
+from time import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.cache.envelope import seal
+from app.cache.redis import LONGEST_SECONDS
+from app.cache.redis_lanes import MAX_VALUE_BYTES, WRITE_BUFFER_BYTES
+from tests.cache.conftest import OpenTier
+from tests.fakes import TERMS
+from tests.redis_cache import RedisTier, look, named, num_calls, stored, until
+from tests.redis_server import RedisServer
+
+KEY, OTHER = named(1), named(2)
+NAME = b"ml_pipeline:answer:" + KEY.hex().encode()
+MSGPACK_TERMS = msgspec.structs.replace(TERMS, content_type=b"application/msgpack")
+CHEAP_TERMS = msgspec.structs.replace(TERMS, compute_seconds=0.0)
+
+
+def sealed(value: bytes = b"answer", key: bytes = KEY, expires: int | None = None) -> bytes:
+    """What a replica stores."""
+    return seal(key, value, TERMS.content_type, int(time()) + 60 if expires is None else expires)
+
+
+async def stored_many(tier: RedisTier, client: Any, count: int) -> list[bytes]:
+    """Keys under which something stands; the server has counted no command since."""
+    await until(lambda: num_calls(client, "mget") == 4)  # of the breaker, and of each lane
+    keys = [named(number) for number in range(count)]
+    for key in keys:
+        tier.cache.put(key, key.hex().encode(), 600, TERMS)
+    await until(lambda: client.dbsize() == count)
+    client.config_resetstat()
+    return keys
+
+
+# What goes out together.
+
+
+async def test_look_ups_of_one_turn_are_one_mget(tier: RedisTier, client: Any) -> None:
+    """However many ask in a turn of the loop, Redis is asked once, and each has its own answer."""
+    keys = await stored_many(tier, client, 50)
+
+    found = await asyncio.gather(*(look(tier.cache, key) for key in keys))
+
+    assert found == [[key.hex().encode()] for key in keys]
+    assert (num_calls(client, "mget"), num_calls(client, "get")) == (1, 0)
+
+
+async def test_many_keys_are_one_round_trip(tier: RedisTier, client: Any) -> None:
+    """A hundred keys of one look-up are one MGET."""
+    keys = await stored_many(tier, client, 100)
+
+    assert await look(tier.cache, *keys) == [key.hex().encode() for key in keys]
+    assert num_calls(client, "mget") == 1
+
+
+async def test_look_ups_that_come_while_lanes_are_busy_go_together(
+    server: RedisServer, tier: RedisTier, client: Any
+) -> None:
+    """Two round trips are under way at most; what comes meanwhile is the third."""
+    keys = await stored_many(tier, client, 30)
+    server.freeze()
+    asking = []
+    for key in keys:  # each in a turn of its own
+        asking.append(asyncio.create_task(look(tier.cache, key)))
+        await asyncio.sleep(0.001)
+    server.thaw()
+
+    found = await asyncio.gather(*asking)
+
+    assert found == [[key.hex().encode()] for key in keys]
+    assert num_calls(client, "mget") == 3
+
+
+@pytest.mark.parametrize(
+    "sizes", [[3000], [100] * 30, [1000, 1, 1000]], ids=["one", "many", "full"]
+)
+async def test_no_round_trip_carries_more_keys_than_a_thousand(
+    sizes: list[int], tier: RedisTier, client: Any
+) -> None:
+    """What is too much for one round trip is several, and all is found."""
+    keys = await stored_many(tier, client, 10)
+
+    asked = [[keys[number % 10] for number in range(size)] for size in sizes]
+    found = await asyncio.gather(*(look(tier.cache, *some) for some in asked))
+
+    assert found == [[key.hex().encode() for key in some] for some in asked]
+    assert num_calls(client, "mget") == 3
+
+
+async def test_stores_of_one_turn_are_few_writes(tier: RedisTier, client: Any) -> None:
+    """Hundreds of small stores go out as one write."""
+    await stored_many(tier, client, 500)
+    await until(lambda: "write" in tier.round_trips)
+
+    assert tier.round_trips.count("write") == 1
+
+
+async def test_store_is_behind_the_answer(tier: RedisTier, client: Any) -> None:
+    """`put` returns before anything is sent, and counts what waits until it has arrived."""
+    tier.cache.put(KEY, b"answer", 60, TERMS)
+    waiting, before = tier.cache.statistics(), client.dbsize()
+    await until(lambda: client.dbsize() == 1)
+    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+
+    assert (waiting.num_entries, before) == (1, 0)
+    assert waiting.num_bytes >= len(b"answer")
+
+
+# What stands in Redis.
+
+
+async def test_name_and_value_are_as_documented(tier: RedisTier, client: Any) -> None:
+    """An answer stands under `ml_pipeline:answer:` and its key in hexadecimal digits, sealed."""
+    tier.cache.put(KEY, b"answer", 60, TERMS)
+    await until(lambda: client.dbsize() == 1)
+
+    assert client.keys() == [NAME]
+    assert client.get(NAME)[:4] == b"mlp1"
+    assert client.get(NAME).endswith(b"application/json\nanswer")
+
+
+async def test_expiry_is_early_by_a_tenth_at_most(tier: RedisTier, client: Any) -> None:
+    """Nothing stays longer than asked, nor much shorter, and what came together goes apart."""
+    for number in range(200):
+        tier.cache.put(named(number), b"", 1000, TERMS)
+    await until(lambda: client.dbsize() == 200)
+
+    seconds = [client.pttl(name) / 1000.0 for name in client.scan_iter()]
+
+    assert max(seconds) <= 1000
+    assert min(seconds) > 900 - 1 - 10  # whole seconds, and what has passed since
+    assert max(seconds) - min(seconds) > 20
+
+
+async def test_hit_expires_as_in_redis(tier: RedisTier, client: Any) -> None:
+    """A hit says when it ends, on the clock of this process."""
+    tier.cache.put(KEY, b"answer", 1000, TERMS)
+    await stored(tier.cache, [b"answer"], KEY)
+
+    (hit,) = await tier.cache.get_many([KEY], TERMS)
+
+    assert hit is not None
+    left = hit.expires - asyncio.get_running_loop().time()
+    assert abs(left - client.pttl(NAME) / 1000.0) < 5
+
+
+@pytest.mark.parametrize("ttl_seconds", [0.1, 1])
+async def test_shortest_time_to_live_is_a_second(
+    ttl_seconds: float, tier: RedisTier, client: Any
+) -> None:
+    """Redis is never asked for an expiry of nothing, which it would refuse."""
+    tier.cache.put(KEY, b"answer", ttl_seconds, TERMS)
+    await until(lambda: "write" in tier.round_trips)
+
+    assert tier.num_dropped == 0
+    assert 0 < client.pttl(NAME) <= 1000
+
+
+async def test_value_of_a_clock_that_is_ahead_does_not_live_for_ever(
+    tier: RedisTier, client: Any
+) -> None:
+    """An expiry farther away than any that can be asked for is not believed."""
+    client.set(NAME, sealed(expires=2**32 - 1))
+
+    (hit,) = await tier.cache.get_many([KEY], TERMS)
+
+    assert hit is not None
+    assert hit.expires - asyncio.get_running_loop().time() <= LONGEST_SECONDS
+
+
+async def test_connections_speak_resp3(tier: RedisTier, client: Any) -> None:
+    """Every connection has agreed on RESP3."""
+    await until(lambda: len(client.client_list()) == 4)  # two lanes to read, one to write, this
+    own = str(client.client_id())
+
+    protocols = [entry["resp"] for entry in client.client_list() if entry["id"] != own]
+
+    assert protocols == ["3"] * 3
+
+
+# What is not believed: a miss, and counted.
+
+unreadable = {
+    "foreign": b"another program's",
+    "empty": b"",
+    "cut short": sealed()[:-1],
+    "altered": sealed()[:-1] + b"X",
+    "of another key": sealed(key=OTHER),
+    "of another format": b"mlp2" + sealed()[4:],
+}
+
+
+@pytest.mark.parametrize("value", unreadable.values(), ids=list(unreadable))
+async def test_value_that_cannot_be_read_is_a_miss(
+    value: bytes, tier: RedisTier, client: Any
+) -> None:
+    """What is not ours, or not whole, is not there, and spoils no neighbour."""
+    client.set(NAME, value)
+    client.set(b"ml_pipeline:answer:" + OTHER.hex().encode(), sealed(b"other", OTHER))
+
+    assert await look(tier.cache, KEY, OTHER) == [None, b"other"]
+    assert tier.num_keys["unreadable"] == tier.num_keys["hit"] == 1
+    assert tier.num_failures == {}
+
+
+async def test_value_of_another_content_type_is_a_miss(tier: RedisTier, client: Any) -> None:
+    """What was stored as one content type is never given out as another."""
+    tier.cache.put(KEY, b"answer", 60, MSGPACK_TERMS)
+    await until(lambda: client.dbsize() == 1)
+
+    assert await look(tier.cache, KEY) == [None]
+
+
+async def test_key_of_another_kind_is_a_miss(tier: RedisTier, client: Any) -> None:
+    """A list under our name is no answer and no failure."""
+    client.lpush(NAME, "x")
+
+    assert await look(tier.cache, KEY) == [None]
+    assert (tier.num_keys["miss"], tier.num_failures) == (1, {})
+
+
+async def test_keys_are_counted_by_result(tier: RedisTier) -> None:
+    """Each key of a look-up that was answered is a hit or a miss."""
+    tier.cache.put(KEY, b"answer", 60, TERMS)
+    await stored(tier.cache, [b"answer"], KEY)
+    before = tier.num_keys
+
+    await look(tier.cache, KEY, OTHER, KEY)
+
+    assert tier.num_keys["hit"] - before["hit"] == 2
+    assert tier.num_keys["miss"] - before.get("miss", 0) == 1
+
+
+async def test_statistics_are_a_snapshot(tier: RedisTier) -> None:
+    """What was read does not change afterwards."""
+    before = tier.cache.redis_statistics()
+    counted = dict(before.num_keys)
+
+    await look(tier.cache, KEY)
+
+    assert before.num_keys == counted
+
+
+# What is not stored: dropped, and counted.
+
+
+async def test_large_value_is_not_stored(tier: RedisTier, client: Any) -> None:
+    """A value over 1 MiB is dropped; one of nearly as much is not."""
+    tier.cache.put(KEY, b"v" * (MAX_VALUE_BYTES + 1), 60, TERMS)
+    tier.cache.put(OTHER, b"v" * (MAX_VALUE_BYTES - 100), 60, TERMS)
+    await until(lambda: client.dbsize() == 1)
+
+    assert MAX_VALUE_BYTES == 1024 * 1024
+    assert await look(tier.cache, KEY) == [None]
+    assert tier.num_dropped == 1
+
+
+async def test_full_buffer_drops(tier: RedisTier, client: Any) -> None:
+    """What has no room is dropped, what waits arrives, and then there is room again."""
+    size = 512 * 1024
+    fitting = WRITE_BUFFER_BYTES // (size + 100)
+    for number in range(fitting + 3):
+        tier.cache.put(named(number), b"v" * size, 60, TERMS)
+    waiting = tier.cache.statistics()
+    await until(lambda: client.dbsize() == fitting)
+    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+
+    assert tier.num_dropped == 3
+    assert waiting.num_entries == fitting
+    assert waiting.num_bytes <= WRITE_BUFFER_BYTES == 16 * 1024 * 1024
+
+
+async def test_what_would_not_be_looked_for_is_neither_asked_for_nor_stored(
+    server: RedisServer, client: Any
+) -> None:
+    """Where nothing is found and computing is cheap, fifteen keys of sixteen are left out."""
+    tier = RedisTier(server.url, always=False)
+    await tier.start()
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+    client.config_resetstat()
+
+    keys = [bytes([first]) * 32 for first in range(256)]
+    await tier.cache.get_many(keys, CHEAP_TERMS)
+    for key in keys:
+        tier.cache.put(key, b"answer", 60, CHEAP_TERMS)
+    await tier.cache.aclose()
+
+    assert (tier.num_keys["left_out"], tier.num_keys["miss"]) == (240, 300 + 16)
+    assert num_calls(client, "set") == 16
+
+
+async def test_with_the_policy_always_nothing_is_left_out(
+    server: RedisServer, open_tier: OpenTier
+) -> None:
+    """However rarely something is found, every key is asked for."""
+    tier = await open_tier(server)
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+
+    assert (tier.num_keys.get("left_out", 0), tier.num_keys["miss"]) == (0, 600)

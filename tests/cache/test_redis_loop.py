@@ -1,0 +1,148 @@
+"""L2 and its event loop: held up it finds what has come, closed it leaves nothing behind."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.fakes import turns
+from tests.redis_cache import SLACK_SECONDS, RedisTier, impatient, kept, look, lost, named, until
+from tests.redis_server import RedisServer
+
+KEY, OTHER = named(1), named(2)
+
+loops = pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+# A loop that is held up, by a long run or a large body, is no slow Redis.
+
+
+async def held_up(url: str, moment: int, num_before: int) -> None:
+    """Look up, and hold the loop up for longer than the timeout, so many turns later."""
+    tier = RedisTier(url, timeout_seconds=0.04)
+    await tier.start()
+    await kept(tier, KEY)
+    before = tier.num_failures
+    for _ in range(num_before):  # these keep the lanes busy
+        others = asyncio.create_task(look(tier.cache, OTHER))
+        await turns(2)
+    asking = asyncio.create_task(look(tier.cache, KEY))
+    await turns(moment)
+    asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+    found = await asking
+    if num_before:
+        await others
+    failures = tier.num_failures
+    await tier.cache.aclose()
+
+    assert found == [KEY]
+    assert failures == before
+
+
+@loops
+@pytest.mark.parametrize("moment", range(6))
+def test_loop_that_was_held_up_still_finds(
+    moment: int, new_loop: Callable[[], Any], server: RedisServer
+) -> None:
+    """Whenever it is held up, an answer that came meanwhile is a hit, and nothing has failed."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(held_up(server.url, moment, 0))
+
+
+@loops
+def test_question_that_waits_for_a_lane_outlives_a_loop_that_was_held_up(
+    new_loop: Callable[[], Any], server: RedisServer
+) -> None:
+    """A look-up that could not be sent while the loop was held up is sent after it."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(held_up(server.url, 1, 3))
+
+
+# The end.
+
+
+async def test_close_makes_the_last_stores(server: RedisServer, client: Any) -> None:
+    """What waits to be stored is stored before the connections are closed."""
+    tier = await RedisTier(server.url).start()
+    for number in range(300):
+        tier.cache.put(named(number), b"v" * 2000, 60, impatient(0))
+
+    await tier.cache.aclose()
+
+    assert client.dbsize() == 300
+    assert tier.num_dropped == 0
+
+
+async def test_after_the_close_everything_is_a_miss(tier: RedisTier, client: Any) -> None:
+    """A closed tier asks and stores nothing, however often it is closed, and has no connection."""
+    await kept(tier, KEY)
+
+    await tier.cache.aclose()
+    await tier.cache.aclose()
+    tier.cache.put(OTHER, b"answer", 60, impatient(0))
+
+    assert not tier.cache.waits
+    assert await look(tier.cache, KEY) == [None]
+    assert tier.num_dropped == 1
+    await until(lambda: len(client.client_list()) == 1)
+
+
+async def test_close_answers_who_waits(server: RedisServer, tier: RedisTier) -> None:
+    """Look-ups under way at the close are misses, and do not wait for ever."""
+    server.freeze()
+    asking = []
+    for number in range(5):
+        asking.append(asyncio.create_task(look(tier.cache, named(number))))
+        await asyncio.sleep(0.001)
+
+    await tier.cache.aclose()
+
+    assert await asyncio.wait_for(asyncio.gather(*asking), SLACK_SECONDS) == [[None]] * 5
+
+
+async def test_close_does_not_wait_long_for_a_frozen_redis(
+    server: RedisServer, tier: RedisTier
+) -> None:
+    """Stores that do not arrive within a second are given up."""
+    await kept(tier, KEY)
+    server.freeze()
+    tier.cache.put(OTHER, b"answer", 60, impatient(0))
+
+    await asyncio.wait_for(tier.cache.aclose(), 1.0 + SLACK_SECONDS)
+
+    assert not tier.cache.waits
+
+
+async def eventful(server: RedisServer, noise: list[dict[str, Any]]) -> None:
+    """Live through everything at once."""
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    tier = await RedisTier(server.url, timeout_seconds=0.05).start()
+    await kept(tier, KEY)
+    leaving = asyncio.create_task(look(tier.cache, KEY))
+    await turns(3)
+    leaving.cancel()
+    server.freeze()
+    await lost(tier)
+    server.thaw()
+    await until(lambda: tier.cache.waits)
+    server.kill()
+    await lost(tier)
+    await tier.cache.aclose()
+
+
+@loops
+def test_nothing_is_left_lying_about(new_loop: Callable[[], Any]) -> None:
+    """After any outage no task, exception or socket is left unattended."""
+    noise: list[dict[str, Any]] = []
+
+    with RedisServer() as server, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(eventful(server, noise))
+        gc.collect()
+
+    assert noise == []

@@ -1,0 +1,183 @@
+"""What is not Redis, or never answers, is a failure in time that tells no password."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+
+from app.cache.redis_link import CONNECT_SECONDS, pack
+from tests.cache.conftest import NewLink
+from tests.redis_cache import PATIENT_SECONDS, failure, until
+
+Answer = Callable[[bytes], bytes | None]
+
+
+class Stranger:
+    """A TCP server that answers what it is told to.
+
+    Attributes:
+        heard: What each connection sent.
+        num_gone: Connections that the other end has closed.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.heard: list[bytes] = []
+        self.num_gone = 0
+        self.answer = answer
+        self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer each piece that is read; an answer of None hangs up."""
+        index = len(self.heard)
+        self.heard.append(b"")
+        self._writers.append(writer)
+        try:
+            while piece := await reader.read(65536):
+                self.heard[index] += piece
+                if (answer := self.answer(piece)) is None:
+                    return
+                writer.write(answer)
+            self.num_gone += 1
+        except ConnectionError:
+            self.num_gone += 1
+        finally:
+            writer.close()
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for writer in self._writers:
+            writer.close()
+
+
+@asynccontextmanager
+async def stranger(answer: Answer) -> AsyncIterator[Stranger]:
+    """Listen on a free port."""
+    server = Stranger(answer)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.port = listening.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listening.close()
+        server.hang_up()
+
+
+def echoing(piece: bytes) -> bytes:
+    """Answer as an old Redis does that knows no HELLO: with what it was told."""
+    words = [word for word in piece.split(b"\r\n") if word[:1] not in (b"*", b"$")]
+    return b"-ERR unknown command, with args beginning with: " + b", ".join(words) + b"\r\n"
+
+
+def greeting(piece: bytes) -> bytes:
+    """Answer as Redis does."""
+    return b"%1\r\n$5\r\nproto\r\n:3\r\n" if b"HELLO" in piece else b"*1\r\n_\r\n"
+
+
+garbage: dict[str, Answer] = {
+    "http": lambda _: b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "ssh": lambda _: b"SSH-2.0-OpenSSH_9.2\r\n",
+    "binary": lambda _: bytes(range(256)),
+    "negative length": lambda _: b"*-7\r\n$-9\r\n",
+    "status for all": lambda _: b"+OK\r\n",
+    "number for all": lambda _: b":7\r\n",
+    "error for all": lambda _: b"-ERR no\r\n",
+    "null for all": lambda _: b"_\r\n",
+    "hangs up": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("userinfo", ["", ":s3cret@"], ids=["", "with password"])
+@pytest.mark.parametrize("answer", garbage.values(), ids=list(garbage))
+async def test_what_is_no_redis_is_a_failure(
+    answer: Answer, userinfo: str, new_link: NewLink
+) -> None:
+    """Whatever a stranger answers, connecting fails in time, with a reason of one line."""
+    async with stranger(answer) as server:
+        error = await failure(new_link(f"redis://{userinfo}127.0.0.1:{server.port}").connect())
+
+    assert error.kind == "connection"
+    assert 0 < len(str(error)) <= 220
+    assert len(str(error).splitlines()) == 1
+    assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("written", "password"),
+    [("s3cret", "s3cret"), ("p%40ss%3Aw%2Ford", "p@ss:w/ord"), ("100%25", "100%")],
+)
+async def test_repeated_password_is_not_told(
+    written: str, password: str, new_link: NewLink
+) -> None:
+    """Of what a server repeats the password is left out, however it is written."""
+    async with stranger(echoing) as server:
+        error = await failure(new_link(f"redis://:{written}@127.0.0.1:{server.port}").connect())
+
+        assert password.encode() in server.heard[0]
+    assert "unknown command" in str(error)
+    assert written not in str(error)
+    assert password not in str(error)
+
+
+async def test_repeated_password_that_is_cut_off_is_not_told(new_link: NewLink) -> None:
+    """An old Redis repeats 128 bytes: the beginning of a password is not told either."""
+    password = "0123456789abcdef" * 20
+    async with stranger(lambda piece: echoing(piece)[:140] + b"\r\n") as server:
+        error = await failure(new_link(f"redis://:{password}@127.0.0.1:{server.port}").connect())
+
+    assert password[:16] not in str(error)
+
+
+async def test_server_that_never_answers_is_a_timeout(new_link: NewLink) -> None:
+    """Connecting takes its time at most, and the connection is closed, not kept for another try."""
+    async with stranger(lambda _: b"") as server:
+        started = monotonic()
+        error = await failure(new_link(f"redis://127.0.0.1:{server.port}").connect())
+        seconds = monotonic() - started
+
+        assert error.kind == "timeout"
+        assert CONNECT_SECONDS * 0.9 <= seconds < CONNECT_SECONDS + 2
+        await until(lambda: server.num_gone == 1, 2.0)
+
+
+async def test_log_in_that_was_not_heard_out_is_not_gone_on_with(new_link: NewLink) -> None:
+    """After a connect that ran out of time the next one begins with a log-in of its own."""
+    async with stranger(lambda _: b"") as server:
+        link = new_link(f"redis://127.0.0.1:{server.port}")
+        await failure(link.connect())
+        server.answer = greeting
+
+        await asyncio.wait_for(link.connect(), PATIENT_SECONDS)
+
+        assert b"HELLO" in server.heard[-1]
+        assert len(server.heard) == 2
+
+
+@pytest.mark.parametrize("name", garbage)
+async def test_stranger_in_the_middle_is_a_failure_or_an_answer(
+    name: str, new_link: NewLink
+) -> None:
+    """Whatever comes in place of answers, an exchange ends in time, as its contract says."""
+    async with stranger(greeting) as server:
+        link = new_link(f"redis://127.0.0.1:{server.port}")
+        await link.connect()
+        server.answer = garbage[name]
+
+        error = await failure(link.exchange([pack(b"PING")] * 3, 3, 0.1))
+
+    assert error.kind == ("timeout" if name.endswith("for all") else "connection")
+
+
+async def test_answer_nobody_asked_for_is_never_given_to_a_question(new_link: NewLink) -> None:
+    """A connection on which something is left over is dropped before the next question."""
+    async with stranger(greeting) as server:
+        link = new_link(f"redis://127.0.0.1:{server.port}")
+        await link.connect()
+        server.answer = lambda _: b"+1\r\n+left over\r\n"
+        first = await link.exchange([pack(b"PING")], 1, PATIENT_SECONDS)
+        error = await failure(link.exchange([pack(b"PING")], 1, PATIENT_SECONDS))
+
+    assert first == [b"1"]
+    assert error.kind == "connection"  # the new one finds out that this is no Redis
