@@ -11,7 +11,7 @@ from time import monotonic, perf_counter
 
 import msgspec
 
-from app.cache.base import Hit, ResponseCache, Terms
+from app.cache.base import ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
 from app.engine.cache_key import cache_key
 from app.engine.codec import (
@@ -157,7 +157,9 @@ class Predictor:
     ) -> bytes:
         terms = self._terms(model, request.num_rows, call)
         if not looked_far and self._cache.waits:
-            (hit,) = await self._look_up([key], terms, call)
+            started = perf_counter()
+            hit = await self._cache.get(key, terms)
+            call.cache_seconds += perf_counter() - started
             if hit is not None:
                 call.cache_state = hit.tier
                 return hit.value
@@ -165,12 +167,6 @@ class Predictor:
         ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
         self._cache.put(key, mark_cached(answer, call.answer_format), ttl_seconds, terms)
         return answer
-
-    async def _look_up(self, keys: list[bytes], terms: Terms, call: Call) -> list[Hit | None]:
-        started = perf_counter()
-        hits = await self._cache.get_many(keys, terms)
-        call.cache_seconds += perf_counter() - started
-        return hits
 
     @staticmethod
     def _terms(model: Model, num_rows: int, call: Call) -> Terms:
@@ -260,7 +256,9 @@ class Predictor:
         keyed = [(member, member.key) for member in members if member.key is not None]
         num_rows = sum(member.call.num_rows for member, _ in keyed)
         terms = self._terms(model, num_rows, batch)
-        hits = await self._look_up([key for _, key in keyed], terms, batch)
+        started = perf_counter()
+        hits = await self._cache.get_many([key for _, key in keyed], terms)
+        batch.cache_seconds += perf_counter() - started
         for (member, _), hit in zip(keyed, hits, strict=True):
             if hit is not None:
                 member.call.cache_state, member.answer = hit.tier, hit.value

@@ -34,13 +34,14 @@ class AwaitedGet:
         """Nothing is here."""
         return None
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        """Ask, and wait."""
+        value = await self._client.get(_name(key))
+        return Hit(value, "redis", monotonic() + 60.0) if isinstance(value, bytes) else None
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Ask for one after the other."""
-        values = [await self._client.get(_name(key)) for key in keys]
-        return [
-            Hit(value, "redis", monotonic() + 60.0) if isinstance(value, bytes) else None
-            for value in values
-        ]
+        return [await self.get(key, terms) for key in keys]
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
         """Store without waiting for it."""

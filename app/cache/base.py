@@ -63,6 +63,10 @@ class ResponseCache(Protocol):
         """Look where it costs no wait. A miss is None; an expired value is a miss."""
         ...
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        """Look everywhere for one key: `get_many` without its lists, for the hot path."""
+        ...
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Look everywhere, all keys in one go; one entry a key, in their order."""
         ...

@@ -52,6 +52,10 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return hit
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        """Look up."""
+        return self.peek(key)
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Look up each key."""
         return [self.peek(key) for key in keys]

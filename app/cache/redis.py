@@ -89,6 +89,21 @@ class RedisCache:
         """Nothing is here."""
         return None
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        """Ask for a key, if it is worth it, in a round trip shared with others of this turn."""
+        if not self._lanes.available:
+            return None
+        if not self._payoff.asks(key, terms):
+            self._num_keys["left_out"] += 1
+            return None
+        values = await self._lanes.ask((_name(key),), terms.patience_seconds)
+        if values is None:
+            self._num_keys["unanswered"] += 1
+            return None
+        hit = self._open(key, values[0], terms.content_type)
+        self._payoff.observe(terms.group, 1, int(hit is not None))
+        return hit
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Ask for all keys that are worth it in one round trip, shared with others of this turn."""
         hits: list[Hit | None] = [None] * len(keys)

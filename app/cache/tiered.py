@@ -27,6 +27,14 @@ class TieredCache:
         """Look in the near tier."""
         return self._near.peek(key)
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        """Look in both, as `get_many` does."""
+        if (hit := self._near.peek(key)) is not None or not self._far.waits:
+            return hit
+        if (hit := await self._far.get(key, terms)) is not None:
+            self._fill(key, hit, terms)
+        return hit
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         """Look in both; what only the far tier has is near from then on, until it expires there."""
         hits = [self._near.peek(key) for key in keys]
@@ -34,13 +42,15 @@ class TieredCache:
         if not missing or not self._far.waits:
             return hits
         found = await self._far.get_many([keys[index] for index in missing], terms)
-        now = monotonic()
         for index, hit in zip(missing, found, strict=True):
             if hit is not None:
                 hits[index] = hit
-                if hit.expires > now:
-                    self._near.put(keys[index], hit.value, hit.expires - now, terms)
+                self._fill(keys[index], hit, terms)
         return hits
+
+    def _fill(self, key: bytes, hit: Hit, terms: Terms) -> None:
+        if (ttl_seconds := hit.expires - monotonic()) > 0.0:
+            self._near.put(key, hit.value, ttl_seconds, terms)
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
         """Store in both."""

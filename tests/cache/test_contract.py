@@ -93,6 +93,17 @@ async def test_get_many_keeps_the_order_of_the_keys(cache: ResponseCache) -> Non
     assert await stored(cache, expected, OTHER, b"x" * 32, KEY, OTHER) == expected
 
 
+async def test_get_finds_what_get_many_finds(cache: ResponseCache) -> None:
+    """One key looked up by itself is a hit, or a miss, as it is among others."""
+    cache.put(KEY, b"1", 60, TERMS)
+    await stored(cache, [b"1"], KEY)
+
+    found, missed = await cache.get(KEY, TERMS), await cache.get(OTHER, TERMS)
+
+    assert found is not None
+    assert (found.value, missed) == (b"1", None)
+
+
 async def test_get_many_of_nothing_is_nothing(cache: ResponseCache) -> None:
     """No keys, no entries."""
     assert await cache.get_many([], TERMS) == []

@@ -69,6 +69,21 @@ async def test_one_item_wakes_one_taker() -> None:
     assert second.num_wakes == 0
 
 
+async def test_nobody_is_woken_for_nothing() -> None:
+    """Items of one turn wake one taker; the next in line is still the next."""
+    mailbox: Mailbox[int] = Mailbox()
+    takers = [Taker(mailbox, busy=1000) for _ in range(3)]
+    tasks = await sleeping(*takers)
+
+    for items in ([1, 2], [3]):
+        for item in items:
+            mailbox.put(item)
+        await turns()
+    await stopped(*tasks)
+
+    assert [taker.taken for taker in takers] == [[[1, 2]], [[3]], []]
+
+
 async def test_what_comes_while_one_is_busy_goes_to_another() -> None:
     """An item after the first was taken wakes the next taker."""
     mailbox: Mailbox[int] = Mailbox()

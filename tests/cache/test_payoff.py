@@ -131,6 +131,7 @@ def test_groups_are_counted_apart(payoff: Payoff) -> None:
 
     assert asked(payoff) == KEYS
     assert not payoff.asks(KEYS[1], msgspec.structs.replace(CHEAP, group="unique"))
+    assert payoff.asks(KEYS[1], msgspec.structs.replace(CHEAP, group="new"))
 
 
 def test_old_look_ups_are_forgotten(payoff: Payoff) -> None:

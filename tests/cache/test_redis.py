@@ -11,8 +11,8 @@ from app.cache.envelope import seal
 from app.cache.redis import LONGEST_SECONDS
 from app.cache.redis_lanes import MAX_VALUE_BYTES, WRITE_BUFFER_BYTES
 from tests.cache.conftest import OpenTier
-from tests.fakes import TERMS
-from tests.redis_cache import RedisTier, look, named, num_calls, stored, until
+from tests.fakes import TERMS, turns
+from tests.redis_cache import RedisTier, kept, look, named, num_calls, stored, until
 from tests.redis_server import RedisServer
 
 KEY, OTHER = named(1), named(2)
@@ -100,6 +100,21 @@ async def test_stores_of_one_turn_are_few_writes(tier: RedisTier, client: Any) -
     assert tier.round_trips.count("write") == 1
 
 
+async def test_stores_of_some_turns_gather(tier: RedisTier, client: Any) -> None:
+    """A store waits a little for others to go with it."""
+    await stored_many(tier, client, 1)
+    await until(lambda: "write" in tier.round_trips)
+    tier.round_trips.clear()
+
+    tier.cache.put(KEY, b"1", 60, TERMS)
+    await turns(4)
+    tier.cache.put(OTHER, b"2", 60, TERMS)
+    await stored(tier.cache, [b"1", b"2"], KEY, OTHER)
+    await until(lambda: "write" in tier.round_trips)
+
+    assert tier.round_trips.count("write") == 1
+
+
 async def test_store_is_behind_the_answer(tier: RedisTier, client: Any) -> None:
     """`put` returns before anything is sent, and counts what waits until it has arrived."""
     tier.cache.put(KEY, b"answer", 60, TERMS)
@@ -159,6 +174,23 @@ async def test_shortest_time_to_live_is_a_second(
 
     assert tier.num_dropped == 0
     assert 0 < client.pttl(NAME) <= 1000
+
+
+async def test_value_that_has_waited_out_its_time_is_no_refusal(
+    server: RedisServer, tier: RedisTier
+) -> None:
+    """A store that has waited behind a slow one until its end is made for a second still."""
+    await kept(tier, OTHER)
+    server.freeze()
+    tier.cache.put(OTHER, b"slow", 60, TERMS)
+    await asyncio.sleep(0.03)
+    tier.cache.put(KEY, b"answer", 1, TERMS)
+    give_up = time() + 0.6
+    await until(lambda: time() > give_up)
+    server.thaw()
+    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+
+    assert (tier.num_dropped, tier.num_failures) == (0, {})
 
 
 async def test_value_of_a_clock_that_is_ahead_does_not_live_for_ever(

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from app.cache.redis_link import RedisLink, open_pool, pack, refusal
 from tests.cache.conftest import NewLink
-from tests.redis_cache import PATIENT_SECONDS, failure
+from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer
 
 
@@ -32,7 +32,7 @@ async def test_replies_come_in_order_and_errors_in_their_place(link: RedisLink) 
 
 
 async def test_connection_that_was_not_heard_out_is_not_used_again(
-    server: RedisServer, link: RedisLink
+    server: RedisServer, link: RedisLink, client: Any
 ) -> None:
     """After a timeout the next exchange has a new connection, and its own answers."""
     await link.exchange([pack(b"MSET", b"a", b"1", b"b", b"2")], 1, PATIENT_SECONDS)
@@ -49,6 +49,7 @@ async def test_connection_that_was_not_heard_out_is_not_used_again(
     assert error.kind == "timeout"
     assert value == b"2"
     assert second != first
+    await until(lambda: len(client.client_list()) == 2)  # this link's, and the client's own
 
 
 async def test_cancelled_exchange_leaves_no_answer_behind(

@@ -9,7 +9,7 @@ import pytest
 
 from app.cache.redis_link import CONNECT_SECONDS, pack
 from tests.cache.conftest import NewLink
-from tests.redis_cache import PATIENT_SECONDS, failure, until
+from tests.redis_cache import PATIENT_SECONDS, RedisTier, failure, look, named, until
 
 Answer = Callable[[bytes], bytes | None]
 
@@ -168,6 +168,30 @@ async def test_stranger_in_the_middle_is_a_failure_or_an_answer(
         error = await failure(link.exchange([pack(b"PING")] * 3, 3, 0.1))
 
     assert error.kind == ("timeout" if name.endswith("for all") else "connection")
+
+
+numbers: list[tuple[bytes, dict[str, int]]] = [
+    (b"*1\r\n:7\r\n", {"unreadable": 1}),
+    (b"*1\r\n*0\r\n", {"unreadable": 1}),
+    (b"*0\r\n", {"unanswered": 1}),
+    (b"*2\r\n_\r\n_\r\n", {"unanswered": 1}),
+]
+
+
+@pytest.mark.parametrize(("answer", "counted"), numbers, ids=["number", "list", "few", "many"])
+async def test_answers_that_are_no_values_are_misses(
+    answer: bytes, counted: dict[str, int]
+) -> None:
+    """What looks like Redis and answers a look-up with something else has nothing for anybody."""
+    async with stranger(greeting) as server:
+        tier = await RedisTier(f"redis://127.0.0.1:{server.port}").start()
+        server.answer = lambda _: answer
+        found = await asyncio.wait_for(look(tier.cache, named(1)), PATIENT_SECONDS)
+        num_keys = tier.num_keys
+        await tier.cache.aclose()
+
+    assert found == [None]
+    assert {result: count for result, count in num_keys.items() if count} == counted
 
 
 async def test_answer_nobody_asked_for_is_never_given_to_a_question(new_link: NewLink) -> None:

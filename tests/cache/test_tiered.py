@@ -44,6 +44,10 @@ class FarTier:
     def peek(self, key: bytes) -> Hit | None:
         raise AssertionError("a far tier costs a wait")
 
+    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+        (hit,) = await self.get_many([key], terms)
+        return hit
+
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
         self.asked.append(list(keys))
         self.terms.append(terms)
@@ -257,3 +261,49 @@ async def test_without_redis_the_near_tier_goes_on(near: MemoryCache) -> None:
         assert not tiered.waits
         assert await look(tiered, KEY, OTHER, THIRD) == [KEY, b"new", None]
         await tiered.aclose()
+
+
+# One key.
+
+
+async def test_one_key_is_asked_near_first(near: MemoryCache, far: FarTier) -> None:
+    """What is near is not asked far."""
+    near.put(KEY, b"near", 60, TERMS)
+    far.hold(KEY, b"far")
+
+    hit = await TieredCache(near, far).get(KEY, TERMS)
+
+    assert hit is not None
+    assert (hit.value, far.asked) == (b"near", [])
+
+
+async def test_one_far_hit_is_near_from_then_on(near: MemoryCache, far: FarTier) -> None:
+    """What was found far is found near the next time, and not asked for again."""
+    far.hold(KEY, b"far")
+    tiered = TieredCache(near, far)
+
+    first = await tiered.get(KEY, TERMS)
+    second = tiered.peek(KEY)
+
+    assert first is not None
+    assert second is not None
+    assert (first.tier, second.tier, second.value) == ("redis", "l1", b"far")
+
+
+async def test_one_expired_far_hit_is_not_kept_near(near: MemoryCache, far: FarTier) -> None:
+    """A value that Redis still had, and whose time is over by its own word, stays where it is."""
+    far.hold(KEY, b"far", seconds=-1.0)
+
+    await TieredCache(near, far).get(KEY, TERMS)
+
+    assert near.statistics().num_entries == 0
+
+
+async def test_one_key_is_not_asked_of_a_far_tier_that_cannot_be(
+    near: MemoryCache, far: FarTier
+) -> None:
+    """While the far tier cannot be asked, a miss near is a miss."""
+    far.waits = False
+
+    assert await TieredCache(near, far).get(KEY, TERMS) is None
+    assert far.asked == []
