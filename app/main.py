@@ -161,14 +161,14 @@ class Application:
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()
+        if self._broadcast is not None:
+            await self._broadcast.aclose()
         seconds = self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
         try:
             async with asyncio.timeout(seconds):
                 await self.repository.aclose()
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
-        if self._broadcast is not None:
-            await self._broadcast.aclose()
         await self._cache.aclose()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,36 +24,64 @@ loops = pytest.mark.parametrize(
 # A loop that is held up, by a long run or a large body, is no slow Redis.
 
 
-async def held_up(url: str, moment: int, num_before: int) -> None:
-    """Look up, and hold the loop up for longer than the timeout, so many turns later."""
-    tier = RedisTier(url, timeout_seconds=0.04)
-    await tier.start()
+HoldUp = Callable[[Callable[[], None]], None]
+
+
+def in_a_turn(block: Callable[[], None]) -> None:
+    """Hold the loop up in one of its turns."""
+    asyncio.get_running_loop().call_soon(block)
+
+
+def in_a_socket(block: Callable[[], None]) -> None:
+    """Hold the loop up while it reads its sockets, as a large body does."""
+    loop = asyncio.get_running_loop()
+    reader, writer = socket.socketpair()
+
+    def readable() -> None:
+        loop.remove_reader(reader)
+        reader.close()
+        writer.close()
+        block()
+
+    loop.add_reader(reader, readable)
+    writer.send(b"x")
+
+
+async def held_up(server: RedisServer, hold_up: HoldUp, moment: int, num_before: int = 0) -> None:
+    """Look up, and so many turns later hold the loop up while Redis answers, for too long."""
+    tier = await RedisTier(server.url, timeout_seconds=0.05).start()
     await kept(tier, KEY)
-    before = tier.num_failures
+
+    def block() -> None:
+        server.thaw()
+        time.sleep(2 * 0.05)
+
+    server.freeze()
+    others = []
     for _ in range(num_before):  # these keep the lanes busy
-        others = asyncio.create_task(look(tier.cache, OTHER))
+        others.append(asyncio.create_task(look(tier.cache, OTHER)))
         await turns(2)
     asking = asyncio.create_task(look(tier.cache, KEY))
     await turns(moment)
-    asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+    hold_up(block)
     found = await asking
-    if num_before:
-        await others
+    await asyncio.gather(*others)
     failures = tier.num_failures
     await tier.cache.aclose()
 
     assert found == [KEY]
-    assert failures == before
+    assert failures == {}
 
 
 @loops
+@pytest.mark.parametrize("hold_up", [in_a_turn, in_a_socket], ids=lambda how: how.__name__)
 @pytest.mark.parametrize("moment", range(6))
 def test_loop_that_was_held_up_still_finds(
-    moment: int, new_loop: Callable[[], Any], server: RedisServer
+    moment: int, hold_up: HoldUp, new_loop: Callable[[], Any], server: RedisServer
 ) -> None:
     """Whenever it is held up, an answer that came meanwhile is a hit, and nothing has failed."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(held_up(server.url, moment, 0))
+        runner.run(held_up(server, hold_up, moment))
 
 
 @loops
@@ -61,7 +90,7 @@ def test_question_that_waits_for_a_lane_outlives_a_loop_that_was_held_up(
 ) -> None:
     """A look-up that could not be sent while the loop was held up is sent after it."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(held_up(server.url, 1, 3))
+        runner.run(held_up(server, in_a_turn, 1, num_before=3))
 
 
 # The end.
@@ -109,14 +138,26 @@ async def test_close_answers_who_waits(server: RedisServer, tier: RedisTier) -> 
 async def test_close_does_not_wait_long_for_a_frozen_redis(
     server: RedisServer, tier: RedisTier
 ) -> None:
-    """Stores that do not arrive within a second are given up."""
+    """Stores that do not arrive within a second are given up, be they one write or many."""
     await kept(tier, KEY)
     server.freeze()
-    tier.cache.put(OTHER, b"answer", 60, impatient(0))
+    for number in range(10):
+        tier.cache.put(named(number), b"v" * 200_000, 60, impatient(0))
 
     await asyncio.wait_for(tier.cache.aclose(), 1.0 + SLACK_SECONDS)
 
     assert not tier.cache.waits
+
+
+async def test_close_with_nothing_to_store_does_not_wait(tier: RedisTier) -> None:
+    """Once the last store has arrived the close is over."""
+    await kept(tier, KEY)
+    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+
+    started = time.monotonic()
+    await tier.cache.aclose()
+
+    assert time.monotonic() - started < 0.9
 
 
 async def eventful(server: RedisServer, noise: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Who may speak to Redis: passwords, users of few rights, TLS. No secret is told to anybody."""
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from tests.faults.replica import (
 )
 from tests.faults.stranger import Stranger
 from tests.redis_server import RedisServer
-from tests.server import free_port, run_to_end, settled, wait_until
+from tests.server import ROOT, free_port, run_to_end, settled, wait_until
 
 SECRET = "geh@eim/ß:%"
 RIGHTS = ["+mget", "+set", "+publish", "+subscribe", "+ping"]
@@ -116,6 +117,13 @@ def test_a_user_of_few_rights(serve: Serve, tmp_path: Path) -> None:
     assert load.faults == []
     assert statuses == ("healthy", "healthy")
     assert denied == []
+
+
+def test_the_readme_tells_the_same_rights() -> None:
+    """The rule in the README allows what these tests allow, and no more."""
+    (rule,) = re.findall(r"^ACL SETUSER .+$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert rule.split()[5:] == ["~ml_pipeline:*", "&ml_pipeline:*", *RIGHTS]
 
 
 def allow(client: Redis, rights: list[str]) -> None:
