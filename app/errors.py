@@ -1,10 +1,11 @@
 """The error tree, drawn on the way of a request.
 
-    bytes → *decode* → rows → *check* → valid rows → *queue* → batch → *run* → outputs
+    *admit* → bytes → *decode* → rows → *check* → valid rows → *queue* → batch → *run* → outputs
 
 An error belongs to the arrow that raises it:
 
     InferenceError
+    ├── admit    Unauthorized 401, Forbidden 403: admin routes
     ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
@@ -35,6 +36,22 @@ class InferenceError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
+
+
+class Unauthorized(InferenceError):
+    """An admin route was called without its token."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+
+class Forbidden(InferenceError):
+    """An admin route is closed to this caller, whatever it sends."""
+
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
 
 
 class MalformedRequest(InferenceError):

@@ -28,6 +28,7 @@ from app.metrics import Metrics, RedisCounts
 from app.pipeline import Predictor
 from app.reload import Reloader
 from app.settings import Settings, SettingsError, load_settings
+from app.web.admin import admin_guard
 from app.web.cors import Cors
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
@@ -116,10 +117,11 @@ class Application:
             caching=settings.cache_policy != "off"
             and (settings.cache_max_mb > 0 or bool(settings.redis_url)),
         )
+        admin = admin_guard(settings.admin_token, production=settings.env == "production")
         litestar = Litestar(
             route_handlers=[
                 *health_routes(self.lifecycle, self.repository, self._metrics, self._dependencies),
-                *model_routes(self.repository, self._reloader),
+                *model_routes(self.repository, self._reloader, admin),
                 *docs_routes(),
             ],
             lifespan=[lambda _: self.lifespan()],

@@ -121,6 +121,13 @@ class Settings(msgspec.Struct, frozen=True):
         tuple[str, ...],
         Meta(description="Web origins that may call from a browser, comma-separated; `*` = any."),
     ] = ()
+    admin_token: Annotated[
+        str,
+        Meta(
+            description="Admin routes ask for it as `Authorization: Bearer`; empty = closed in "
+            "production, else for loopback alone."
+        ),
+    ] = ""
     drain_timeout_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="After SIGTERM, longest wait for requests under way.")
     ] = 10

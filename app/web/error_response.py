@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from app.engine.schema import Problem, to_problem
-from app.errors import InferenceError
+from app.errors import InferenceError, Unauthorized
 from app.log import get_logger
 from app.web.exchange import HeaderList, Reply
 
@@ -70,5 +70,7 @@ def _problem(error: Exception, request_id: str) -> Problem:
 
 
 def _extra(error: Exception) -> dict[str, str]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
     seconds = getattr(error, "retry_after_seconds", None)
     return {} if seconds is None else {"Retry-After": str(seconds)}

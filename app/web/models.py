@@ -13,6 +13,7 @@ from app.engine.repository import Repository
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput
 from app.reload import Reloader
+from app.web.admin import Guard
 
 
 class Batching(Struct):
@@ -54,8 +55,10 @@ class SampleBody(Struct):
     data: list[Any]
 
 
-def model_routes(repository: Repository, reloader: Reloader) -> list[HTTPRouteHandler]:
-    """Make the handlers."""
+def model_routes(
+    repository: Repository, reloader: Reloader, admin: Guard
+) -> list[HTTPRouteHandler]:
+    """Make the handlers; `admin` guards those that change what is served."""
 
     @get("/models", sync_to_thread=False)
     def models() -> Models:
@@ -65,7 +68,7 @@ def model_routes(repository: Repository, reloader: Reloader) -> list[HTTPRouteHa
     def info(model: FromQuery[str | None] = None) -> ModelDescription:
         return describe(repository.get(model))
 
-    @post("/models/reload", status_code=200)
+    @post("/models/reload", status_code=200, guards=[admin])
     async def reload() -> Models:
         return Models([describe(model) for model in await reloader.reload()])
 

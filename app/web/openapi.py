@@ -64,7 +64,7 @@ OPERATIONS = (
     Operation("get", "/sample", "A body for POST /predict", SampleBody, None, (404, 422), True),
     Operation("get", "/models", "The models that are loaded", Models),
     Operation("get", "/models/info", "One model", ModelDescription, None, (404,), True),
-    Operation("post", "/models/reload", "Read MODEL_PATH anew", Models, None, (422,)),
+    Operation("post", "/models/reload", "Read MODEL_PATH anew", Models, None, (401, 403, 422)),
     Operation("get", "/", "Short status", Status),
     Operation("get", "/health", "Health with its reasons", Health),
     Operation("get", "/health/live", "Whether the process runs", Live),
@@ -80,6 +80,8 @@ _unready = {"/health": Health, "/health/ready": Ready}
 
 _reasons = {
     400: "The body does not parse",
+    401: "The admin token is missing or another",
+    403: "Admin routes are closed to this caller; the detail says how to open them",
     404: "No such model",
     413: "The body is larger than MAX_BODY_BYTES",
     415: "Neither JSON nor MessagePack",
