@@ -40,7 +40,7 @@ def unseal(key: bytes, sealed: bytes, content_type: bytes) -> tuple[bytes, int] 
         The value and when it expires; None if it is not what was sealed for this key and type.
     """
     start = _header.size + len(content_type) + 1
-    if len(sealed) < start or not sealed.startswith(content_type + b"\n", _header.size):
+    if not sealed.startswith(content_type + b"\n", _header.size):  # or shorter than a header
         return None
     magic, checksum, expires = _header.unpack_from(sealed)
     if magic != MAGIC or crc32(memoryview(sealed)[_checked_from:], crc32(key)) != checksum:

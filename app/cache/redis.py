@@ -143,7 +143,7 @@ class RedisCache:
             self._num_keys["unreadable"] += 1
             return None
         self._num_keys["hit"] += 1
-        value, expires = unsealed
+        value, expires = unsealed  # Redis' clock decides whether it has: ours may be another's
         return Hit(value, "redis", monotonic() + min(expires - time(), LONGEST_SECONDS))
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
