@@ -26,8 +26,8 @@ MAX_CONNECTIONS = 16
 """More than are ever opened at once: the lanes, a probe, publisher and subscriber."""
 
 TURNS_OF_GRACE = 4
-"""Turns of the event loop after a deadline before it counts: to read the sockets, and to hand on what
-was read. A loop that was held up would otherwise take an answer that has long been there for late;
+"""Turns of the event loop after a deadline before it counts: to read the sockets, and to hand on
+what was read. A loop that was held up would otherwise take an answer that has long been there for late;
 two turns are the least with which `tests/cache/test_redis_loop.py` passes."""
 
 RECOGNISED_BYTES = 8
