@@ -27,8 +27,8 @@ MAX_CONNECTIONS = 16
 
 TURNS_OF_GRACE = 4
 """Turns of the event loop after a deadline before it counts: to read the sockets, and to hand on
-what was read. A loop that was held up would otherwise take an answer that has long been there for late;
-two turns are the least with which `tests/cache/test_redis_loop.py` passes."""
+what was read. A loop that was held up would otherwise take an answer that has long been there for
+late; two turns are the least with which `tests/cache/test_redis_loop.py` passes."""
 
 RECOGNISED_BYTES = 8
 """Of a password's beginning, so that it is seen even where it was cut."""
