@@ -53,10 +53,14 @@ def test_always_leaves_out_nothing(redis_url: str) -> None:
 
 def test_what_one_replica_answered_another_finds() -> None:
     """An answer is shared through Redis, and near from then on."""
-    with RedisServer() as redis, redis.client() as client:
-        with Server(REDIS_URL=redis.url) as one, Server(REDIS_URL=redis.url) as two:
-            first = ask(one, 3)
-            wait_until(lambda: client.dbsize() == 1)  # stores go out behind the answer
-            others = [ask(two, 3), ask(two, 3)]
+    with (
+        RedisServer() as redis,
+        redis.client() as client,
+        Server(REDIS_URL=redis.url) as one,
+        Server(REDIS_URL=redis.url) as two,
+    ):
+        first = ask(one, 3)
+        wait_until(lambda: client.dbsize() == 1)  # stores go out behind the answer
+        others = [ask(two, 3), ask(two, 3)]
 
     assert (first, *others) == ("miss", "redis", "l1")
