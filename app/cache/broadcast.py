@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from redis.asyncio.client import PubSub, Redis
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from app.cache.redis_link import CONNECT_SECONDS, RedisLink, pack, refusal, scrub
 
@@ -108,8 +108,10 @@ class Broadcast:
                 await self._hear(subscription)
             except ResponseError as error:
                 self._tell(scrub(str(error), self._url))
-            except Exception:  # lost; whether Redis can be asked is the breaker's to tell
+            except (RedisError, OSError, RuntimeError):  # lost: the breaker's to tell
                 pass
+            except Exception as error:  # a stranger's message, or a fault of ours: never silent
+                self._tell(f"{type(error).__name__} while listening")
             finally:
                 await _close(subscription)
             await asyncio.sleep(pause_seconds * (0.5 + 0.5 * random.random()))

@@ -166,11 +166,6 @@ class RedisCache:
         )
 
     @property
-    def round_trip_seconds(self) -> float:
-        """Moving average of a look-up's round trip."""
-        return self._lanes.round_trip_seconds
-
-    @property
     def reason(self) -> str:
         """Why Redis cannot be asked just now, in words; empty when it can."""
         return self._lanes.breaker.reason or ("" if self._lanes.available else "connecting")

@@ -81,9 +81,13 @@ async def test_connection_that_was_closed_while_idle_is_made_anew(
 
 
 async def test_drop_may_be_repeated(link: RedisLink) -> None:
-    """A second drop finds nothing to do."""
+    """A second drop finds nothing to do, and the link can be connected again."""
     await link.drop()
     await link.drop()
+
+    await link.connect()
+
+    assert await link.exchange([pack(b"PING")], 1, PATIENT_SECONDS) == [b"PONG"]
 
 
 async def test_nobody_listening_is_a_failure(new_link: NewLink) -> None:

@@ -36,7 +36,7 @@ ANSWER_SECONDS = 10.0
 LONGEST_SECONDS = 60.0
 """After it the load ends by itself, and that is a fault."""
 
-WINDOW_SECONDS = 1.0
+WINDOW_SECONDS = 0.25
 """That latencies are taken over."""
 
 MAX_FAULTS = 20
@@ -129,7 +129,7 @@ class Load:
         time.sleep(seconds)
 
     def slowest_p99(self, start: float, end: float) -> float:
-        """Give the seconds that 99 % took at most, in that second that was slowest.
+        """Give the seconds that 99 % took at most, in that quarter of a second that was slowest.
 
         Over all of an outage the few requests that noticed it would not be seen.
         """

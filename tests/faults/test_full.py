@@ -65,8 +65,8 @@ def test_stores_that_take_long(serve: Serve) -> None:
     ):
         load.wait_for("redis")
         num_keys = client.dbsize()
-        client.client_pause(1500, all=False)
-        wait_until(lambda: metric(server, TIMEOUTS) >= 1)
+        client.client_pause(3500, all=False)
+        wait_until(lambda: metric(server, TIMEOUTS) > 2)
         load.wait_for("redis")
         status = health(server)["status"]
         wait_until(lambda: client.dbsize() > num_keys + 100)
