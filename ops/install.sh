@@ -1,14 +1,15 @@
-# Sourced by ops/serve, ops/test and ops/lock: what must be there before anything runs.
+# Sourced by the scripts beside it: what must be there before anything runs.
 #
-# .venv holds the packages of requirements.lock and the project itself; ops/test adds those of
-# tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
+# .venv holds the packages of requirements.lock and the project itself; ops/stack adds those of
+# ops/requirements.lock, ops/test those of tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
 # What is in .venv is told by small files there:
-#   place             the folder and the Python it was made for; if not these: make it anew
-#   unfinished        pip was interrupted, so what it left cannot be trusted: make it anew
-#   runtime, tests    the digest of what was installed; if another: install
+#   place                  the folder and the Python it was made for; if not these: make it anew
+#   unfinished             pip was interrupted, so what it left cannot be trusted: make it anew
+#   runtime, stack, tests  the digest of what was installed; if another: install
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+PATH=$PATH:/usr/sbin # where Debian puts nginx, and who is not root does not look
 oldest_minor=11 # Python 3.11: requires-python in pyproject.toml
 
 say() { printf 'ops/%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -30,6 +31,21 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@"; } >/dev/null ||
     die "apt-get could not install $*"
 }
+
+# need_programs WHO PROGRAM:PACKAGE...: installs the Debian packages of programs that are missing.
+need_programs() {
+  local who=$1 program missing=() packages=()
+  shift
+  for program; do
+    command -v "${program%:*}" >/dev/null && continue
+    missing+=("${program%:*}") packages+=("${program#*:}")
+  done
+  ((${#missing[@]} == 0)) || apt_install "$who ${missing[*]}" "${packages[@]}"
+}
+
+# What ops/stack runs, and the Debian package that brings it.
+stack_programs=(nginx:nginx redis-server:redis-server prometheus:prometheus
+  prometheus-nginx-exporter:prometheus-nginx-exporter)
 
 # find_python: sets `python` to the newest that is new enough; one that can make a venv goes first.
 find_python() {
@@ -91,13 +107,23 @@ install_runtime() {
   echo "$wanted" >"$venv/runtime"
 }
 
-install_tests() {
-  local lock=$root/tests/requirements.lock wanted
-  install_runtime
-  wanted=$(digest "$lock" "$venv/runtime")
-  holds "$venv/tests" "$wanted" && return
+# install_more NAME LOCK AFTER: the packages of a lock, unless they are there on top of what AFTER is.
+install_more() {
+  local name=$1 lock=$root/$2 wanted
+  wanted=$(digest "$lock" "$venv/$3")
+  holds "$venv/$name" "$wanted" && return
   install_lock "$lock"
-  echo "$wanted" >"$venv/tests"
+  echo "$wanted" >"$venv/$name"
+}
+
+install_stack() {
+  install_runtime
+  install_more stack ops/requirements.lock runtime
+}
+
+install_tests() {
+  install_stack
+  install_more tests tests/requirements.lock stack
 }
 
 # one_at_a_time COMMAND: two starts at once must not install into one .venv.

@@ -172,9 +172,9 @@ class Load:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, position: int
     ) -> bool:
         """Ask once; whether the client was told to go."""
-        questions, row = _questions(), self._next_row(position)
+        asked, row = questions(), self._next_row(position)
         sent = time.monotonic()
-        writer.write(questions.requests[row])
+        writer.write(asked.requests[row])
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
         body = await reader.readexactly(int(headers[b"content-length"]))
@@ -182,7 +182,7 @@ class Load:
         told_to_go = headers.get(b"connection") == b"close"
         if not head.startswith(b"http/1.1 200 "):
             self._blame(f"not 200: {head!r} {body!r}")
-        elif (model := questions.model_of(row, body)) is None:
+        elif (model := asked.model_of(row, body)) is None:
             self._blame(f"wrong: {head!r} {body!r}")
         elif told_to_go and not self.leaving:
             self._blame("told to go")
@@ -210,7 +210,7 @@ class _Content(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Content)
 
 
-class _Questions:
+class Questions:
     """Rows as requests, and what each model answers according to ONNX Runtime itself."""
 
     def __init__(self) -> None:
@@ -234,8 +234,8 @@ class _Questions:
 
 
 @cache
-def _questions() -> _Questions:
-    return _Questions()
+def questions() -> Questions:
+    return Questions()
 
 
 def _request(row: list[float]) -> bytes:

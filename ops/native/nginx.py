@@ -1,0 +1,123 @@
+"""Nginx on a bare machine: the shipped template rendered, and a reload that loses no request."""
+
+import os
+import re
+import subprocess
+import time
+
+from ops.native.probes import answers
+from ops.native.state import ROOT, Folder, StackError, State, replace
+from ops.native.supervision import Supervisor
+
+TEMPLATES = ROOT / "nginx"
+
+CLOSING_SECONDS = 1.0
+"""How long answers say `Connection: close` before a reload.
+
+A reload closes idle connections at once, and a request that is just then on the wire is lost. In
+this time clients that are busy hang up by themselves; the others are unlikely to meet the moment.
+"""
+
+_unlimited = "6000000"
+_profiles = {
+    "default": {},
+    "bench": {
+        "RATE_LIMIT_API": _unlimited,
+        "RATE_LIMIT_PREDICT": _unlimited,
+        "CONNECTIONS_PER_CLIENT": "16000",
+    },
+}
+
+
+def render(folder: Folder, state: State) -> None:
+    """Write nginx.conf and upstreams.conf from the templates and the environment.
+
+    Raises:
+        StackError: A variable has a value that Nginx would not take.
+    """
+    for name in ("listen",):
+        (folder.nginx / name).mkdir(exist_ok=True)
+    variables = _variables(
+        {
+            **_profiles[state.profile],
+            "HTTP_LISTEN": f"127.0.0.1:{state.http_port}",
+            "STATUS_LISTEN": f"127.0.0.1:{state.status_port}",
+            "UI_ROOT": str(ROOT / "ui"),
+            "RUN_FOLDER": str(folder.nginx),
+            "PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}",
+        }
+    )
+    template = (TEMPLATES / "nginx.conf.template").read_text()
+    replace(folder.nginx / "nginx.conf", substitute(template, variables))
+    write_upstreams(folder, state)
+    check(folder)
+
+
+def write_upstreams(folder: Folder, state: State) -> None:
+    """Write upstreams.conf: its template with a line a replica in place of the look-up by name."""
+    template = (TEMPLATES / "upstreams.conf.template").read_text()
+    template = re.sub(r"(?m)^ *resolver .*\n|(?<=ADDRESS}) resolve", "", template)
+    line = re.search(r"(?m)^.*\$\{API_ADDRESS\}.*\n", template)
+    assert line is not None
+    lines = [
+        line[0].replace("${API_ADDRESS}", f"127.0.0.1:{port}") for port in state.replicas.values()
+    ]
+    template = template.replace(line[0], "".join(lines))
+    variables = {"PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}"}
+    replace(folder.nginx / "upstreams.conf", substitute(template, variables))
+
+
+def check(folder: Folder) -> None:
+    """Let Nginx read its configuration; StackError with its own words if it would not start."""
+    command = ["nginx", "-t", "-q", "-p", f"{folder.nginx}/", "-c", "nginx.conf"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise StackError(f"nginx: {done.stderr.strip()}")
+
+
+def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
+    """Let new workers take over; no request is lost. Takes about 2 s."""
+    check(folder)
+    closing = folder.nginx / "closing"
+    workers = _workers(folder)
+    closing.touch()
+    try:
+        time.sleep(CLOSING_SECONDS)
+        supervisor.signal("nginx", "HUP")
+        _wait_for_new_workers(folder, workers)
+        time.sleep(CLOSING_SECONDS / 2)  # for connections that the old ones have just accepted
+    finally:
+        closing.unlink()
+    if not answers("nginx", state.status_port):
+        raise StackError("nginx does not answer after its reload: ops/stack logs nginx")
+
+
+def substitute(template: str, variables: dict[str, str]) -> str:
+    """Fill in `${NAME}` as the official image does; KeyError for a name without a value."""
+    return re.sub(r"\$\{([A-Z_]+)\}", lambda match: variables[match[1]], template)
+
+
+def _variables(more: dict[str, str]) -> dict[str, str]:
+    """Read variables.envsh in a shell, as the official image does."""
+    script = f'set -e; . "{TEMPLATES}/variables.envsh"; env -0'
+    environment = {**os.environ, **more}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise StackError(done.stderr.strip())
+    pairs = (line.partition("=") for line in done.stdout.split("\0") if line)
+    return {name: value for name, _, value in pairs}
+
+
+def _workers(folder: Folder) -> set[int]:
+    """Give the process ids of Nginx's workers, old and new."""
+    master = int((folder.nginx / "nginx.pid").read_text())
+    with open(f"/proc/{master}/task/{master}/children") as children:
+        return set(map(int, children.read().split()))
+
+
+def _wait_for_new_workers(folder: Folder, old: set[int], timeout_seconds: float = 10.0) -> None:
+    give_up = time.monotonic() + timeout_seconds
+    while not _workers(folder) - old:
+        if time.monotonic() > give_up:
+            raise StackError("nginx kept its old configuration: ops/stack logs nginx")
+        time.sleep(0.02)

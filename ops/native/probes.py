@@ -1,0 +1,73 @@
+"""Whether a service answers, asked as its clients would."""
+
+import socket
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from typing import Literal
+
+from ops.native.state import StackError, State
+
+Kind = Literal["api", "nginx", "prometheus", "nginx-exporter", "redis"]
+
+_paths = {
+    "api": "/health/ready",
+    "nginx": "/healthz",
+    "prometheus": "/-/ready",
+    "nginx-exporter": "/metrics",
+}
+
+
+def kind_of(service: str) -> str:
+    """Give a service's kind: replicas are named api-1, api-2 …"""
+    return "api" if service.startswith("api-") else service
+
+
+def port_of(service: str, state: State) -> int:
+    """Give the port that a service is asked on."""
+    ports = {
+        "nginx": state.status_port,
+        "prometheus": state.prometheus_port,
+        "nginx-exporter": state.exporter_port,
+        "redis": state.redis_port,
+    }
+    return state.replicas[service] if service in state.replicas else ports[service]
+
+
+def answers(service: str, port: int) -> bool:
+    """Ask a service once, for two seconds at most."""
+    kind = kind_of(service)
+    try:
+        if kind == "redis":
+            with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7) == b"+PONG\r\n"
+        client = HTTPConnection("127.0.0.1", port, timeout=2.0)
+        try:
+            client.request("GET", _paths[kind])
+            return client.getresponse().status in (200, 204)
+        finally:
+            client.close()
+    except (OSError, HTTPException):
+        return False
+
+
+def wait_until_ready(
+    services: list[str],
+    state: State,
+    has_ended: Callable[[str], bool],
+    timeout_seconds: float = 60.0,
+) -> None:
+    """Wait until all answer.
+
+    Raises:
+        StackError: One has ended for good, or does not answer in time.
+    """
+    give_up = time.monotonic() + timeout_seconds
+    for service in services:
+        while not answers(service, port_of(service, state)):
+            if has_ended(service):
+                raise StackError(f"{service} ended: ops/stack logs {service}")
+            if time.monotonic() > give_up:
+                raise StackError(f"{service} does not answer: ops/stack logs {service}")
+            time.sleep(0.05)

@@ -1,0 +1,112 @@
+"""The native stack as its user starts it: `ops/native` in a folder and on ports of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from ops.native.state import Folder, State
+from ops.native.supervision import Supervisor
+from tests.server import ROOT, free_port, new_client
+
+COMMAND_SECONDS = 120.0
+
+
+class Stack:
+    """Runs from the start of a `with` block to its end.
+
+    Args:
+        path: Its folder.
+        replicas: To start with.
+        profile: As of `ops/stack up`.
+        environ: Settings and Nginx's variables.
+
+    Attributes:
+        url: Of Nginx.
+        client: Of Nginx.
+    """
+
+    def __init__(
+        self, path: Path, *, replicas: int = 2, profile: str = "bench", **environ: str
+    ) -> None:
+        self._start = ("up", "--replicas", str(replicas), "--profile", profile)
+        port = str(free_port())
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "STACK_FOLDER": str(path),
+            "HTTP_PORT": port,
+            "PROMETHEUS_PORT": str(free_port()),
+            **environ,
+        }
+        self._folder = Folder(path)
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = new_client(self.url)
+
+    def __enter__(self) -> "Stack":
+        self.up = self.run(*self._start)
+        assert self.up.returncode == 0, self.up.stderr + self.log("supervisord")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        if Supervisor(self._folder).runs:
+            down = self.run("down")
+            assert down.returncode == 0, down.stderr
+
+    def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ops/stack to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "ops.native", *arguments],
+            cwd=ROOT,
+            env={**self._environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+
+    @property
+    def state(self) -> State:
+        """Ports, and replicas by name."""
+        return self._folder.read_state()
+
+    @property
+    def port(self) -> int:
+        """Of Nginx."""
+        return self.state.http_port
+
+    def log(self, service: str) -> str:
+        """What a service has written so far."""
+        path = self._folder.logs / f"{service}.log"
+        return path.read_text() if path.exists() else ""
+
+    def pid(self, service: str) -> int:
+        """Process id of a service."""
+        pid: int = Supervisor(self._folder).processes()[service]["pid"]
+        return pid
+
+    def kill(self, service: str, number: signal.Signals) -> None:
+        """Send a signal to a service; supervisord starts anew what it ends."""
+        os.kill(self.pid(service), number)
+
+    def ask_replica(self, name: str, path: str) -> httpx.Response:
+        """Ask a replica past Nginx."""
+        with new_client(f"http://127.0.0.1:{self.state.replicas[name]}") as client:
+            return client.get(path)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Ask Prometheus through Nginx."""
+        answer = self.client.get("/prometheus/api/v1/query", params={"query": expression})
+        assert answer.status_code == 200, answer.text
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return result
