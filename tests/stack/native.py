@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,8 @@ from ops.native.supervision import Supervisor
 from tests.server import ROOT, free_port, new_client
 
 COMMAND_SECONDS = 120.0
+SCRAPED_SECONDS = 30.0
+"""Longest wait for what Prometheus scrapes and evaluates every 5 s."""
 
 
 class Stack:
@@ -110,3 +113,11 @@ class Stack:
         assert answer.status_code == 200, answer.text
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
+
+    def wait_for_series(self, expression: str, count: int) -> list[dict[str, Any]]:
+        """Ask until an expression gives so many series; what it gives in the end."""
+        give_up = time.monotonic() + SCRAPED_SECONDS
+        while len(found := self.query(expression)) != count and time.monotonic() < give_up:
+            time.sleep(0.25)
+        assert len(found) == count, found
+        return found
