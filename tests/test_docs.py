@@ -12,6 +12,12 @@ from tests.server import ROOT
 
 README = (ROOT / "README.md").read_text()
 LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+NGINX_VARIABLES = dict(
+    re.findall(
+        r"\$\{((?:RATE|CONNECTIONS|MAX|TRUSTED|HTTPS)_\w+?):?=(.*?)\}",
+        (ROOT / "nginx" / "variables.envsh").read_text(),
+    )
+)
 
 
 def metric_names() -> list[str]:
@@ -54,6 +60,15 @@ def test_the_readme_explains_no_other_metric() -> None:
 def test_every_route_is_named(path: str) -> None:
     """Each route of the OpenAPI document is in the README."""
     assert f"{path}`" in README
+
+
+@pytest.mark.parametrize("name", NGINX_VARIABLES)
+def test_every_variable_of_nginx_is_explained(name: str) -> None:
+    """What an operator may set is in the README, with its default."""
+    (line,) = re.findall(rf"^\| [^|]*`{name}`[^|]* \| .*$", README, re.MULTILINE)
+    default = NGINX_VARIABLES[name]
+
+    assert not default or f"`{default}`" in line
 
 
 @pytest.mark.parametrize("link", LINKS)
