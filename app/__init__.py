@@ -13,4 +13,10 @@ Reading order, which is the order in which a request travels:
 `main.py` joins these objects; `__main__.py` starts the process.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.32 tells its makers about the models it loads unless it finds this when it is
+# imported (onnxruntime#27379).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -253,6 +253,14 @@ def test_requests_have_a_deadline_by_default(tuned: Server) -> None:
     assert answer.json()["code"] == "deadline_exceeded"
 
 
+def test_nothing_is_left_at_home(tmp_path: Path) -> None:
+    """ONNX Runtime keeps no telemetry of the models that are served."""
+    with Server(HOME=str(tmp_path)) as server:
+        assert server.client.get("/sample").status_code == 200
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_start_warns_of_nothing() -> None:
     """With warnings as errors the server starts, serves and ends as without."""
     with Server(command=("-W", "error", "-m", "app")) as server:

@@ -41,12 +41,19 @@ Done = Callable[[Any], None]
 def usable_cores() -> int:
     """Cores this process may use: affinity and cgroup quota, not what the machine has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores or 1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
-        pass
-    return max(cores or 1, 1)
+    return max(min(cores or 1, _cgroup_cores()), 1)
+
+
+def _cgroup_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that the container's quota amounts to, rounded up; a large number without one."""
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # v2, v1
+        try:
+            quota, period = " ".join((root / file).read_text() for file in files).split()
+            if int(quota) > 0:  # v1 writes -1 where there is no quota, v2 "max"
+                return -(-int(quota) // int(period))
+        except (OSError, ValueError):
+            pass
+    return 2**16
 
 
 class Session:

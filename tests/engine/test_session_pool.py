@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine.session_pool import Session, SessionPool, usable_cores
+from app.engine.session_pool import Session, SessionPool, _cgroup_cores, usable_cores
 from app.errors import ModelLoadError, RunFailed
 from app.main import engine_options
 from app.settings import Settings
@@ -81,6 +81,29 @@ def test_usable_cores_follow_the_affinity() -> None:
 def test_usable_cores_are_no_more_than_allowed() -> None:
     """There is at least one core, and none beyond the affinity."""
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_quotas_of_both_kinds_of_cgroups_count(
+    tmp_path: Path, files: dict[str, str], cores: int | None
+) -> None:
+    """A container's quota is rounded up to cores, and none means no bound."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    found = _cgroup_cores(tmp_path)
+
+    assert found == cores if cores else found > 1000
 
 
 def test_sessions_default_to_the_usable_cores() -> None:
