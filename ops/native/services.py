@@ -101,6 +101,7 @@ def write_prometheus(folder: Folder, state: State) -> None:
         f"--web.listen-address=127.0.0.1:{state.prometheus_port}",
         "--storage.tsdb.retention.time=7d",
         "--query.timeout=10s",  # the dashboard's queries come from outside
+        "--query.max-samples=5000000",  # 16 bytes each, for one query; default 50,000,000
         "--log.level=warn",
     ]
     write_service(folder, "prometheus", command)
