@@ -27,9 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
                 parsed.run(folder, parsed)
         else:
             parsed.run(folder, parsed)
-    except StackError as error:
+    except (StackError, OSError) as error:
         print(f"ops/stack: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("ops/stack: cut off; ops/scale N sets the replicas right", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -77,7 +80,6 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     state = _choose_ports(parsed.profile)
     for left_over in folder.services.glob("*.ini"):
         left_over.unlink()
-    (folder.nginx / "closing").unlink(missing_ok=True)
     services.write_redis(folder, state)
     Replicas(folder, state, supervisor).declare(parsed.replicas)
     services.write_prometheus(folder, state)
@@ -88,7 +90,7 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     supervisor.start()
     try:
         wait_until_ready([*FIXED, *state.replicas], state, supervisor.has_ended)
-    except StackError:
+    except BaseException:
         _stop(supervisor)
         raise
     _status(folder, parsed)

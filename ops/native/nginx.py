@@ -35,8 +35,6 @@ def render(folder: Folder, state: State) -> None:
     Raises:
         StackError: A variable has a value that Nginx would not take.
     """
-    for name in ("listen",):
-        (folder.nginx / name).mkdir(exist_ok=True)
     variables = _variables(
         {
             **_profiles[state.profile],
@@ -87,7 +85,7 @@ def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
         _wait_for_new_workers(folder, workers)
         time.sleep(CLOSING_SECONDS / 2)  # for connections that the old ones have just accepted
     finally:
-        closing.unlink()
+        closing.unlink(missing_ok=True)
     if not answers("nginx", state.status_port):
         raise StackError("nginx does not answer after its reload: ops/stack logs nginx")
 

@@ -32,14 +32,16 @@ class Replicas:
         return [self._declare_one() for _ in range(count)]
 
     def scale(self, count: int) -> None:
-        """Have `count` replicas; the youngest go first."""
+        """Have `count` replicas; the youngest go first.
+
+        Sets right what a command that was cut off has left, also where the number stays.
+        """
+        self._forget(set(self._state.replicas) - self._supervisor.processes().keys())
+        if (missing := count - len(self._state.replicas)) > 0:
+            self._start(self.declare(missing))
         names = list(self._state.replicas)
-        if count > len(names):
-            self._start(self.declare(count - len(names)))
-            self._route_to(list(self._state.replicas))
-        elif count < len(names):
-            self._route_to(names[:count])
-            self._stop(names[count:])
+        self._route_to(names[:count])
+        self._stop(names[count:])
 
     def roll(self) -> None:
         """Put a new replica in place of each, one after the other."""
@@ -78,6 +80,10 @@ class Replicas:
     def _stop(self, names: list[str]) -> None:
         for name in names:
             self._supervisor.remove(name)
+            self._forget({name})
+
+    def _forget(self, names: set[str]) -> None:
+        for name in names:
             (self._folder.services / f"{name}.ini").unlink(missing_ok=True)
             del self._state.replicas[name]
-            self._folder.write_state(self._state)
+        self._folder.write_state(self._state)

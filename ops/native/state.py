@@ -95,6 +95,7 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (self.nginx / "closing").unlink(missing_ok=True)  # of a command that was killed
             yield
 
 

@@ -33,6 +33,18 @@ files = {services}/*.ini
 """
 
 
+class Refused(StackError):
+    """supervisord says no.
+
+    Attributes:
+        code: One of `supervisor.xmlrpc.Faults`.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(f"supervisord: {fault.faultString}")
+        self.code = fault.faultCode
+
+
 class Supervisor:
     """The supervisord of one stack.
 
@@ -48,7 +60,7 @@ class Supervisor:
         """Whether it answers."""
         try:
             return bool(self._call("getState")["statecode"] == 1)
-        except (OSError, HTTPException, Fault):  # the last: it is shutting down
+        except StackError:  # nobody there, or on its way out
             return False
 
     @property
@@ -87,9 +99,16 @@ class Supervisor:
         self._call("addProcessGroup", name)
 
     def remove(self, name: str) -> None:
-        """Stop a service, wait for its end, and forget it; its file is the caller's to delete."""
-        self._stop(name)
-        self._call("removeProcessGroup", name)
+        """Stop a service, wait for its end, and forget it; its file is the caller's to delete.
+
+        One that it does not know, or that has ended, is no error.
+        """
+        try:
+            self._stop(name)
+            self._call("removeProcessGroup", name)
+        except Refused as refused:
+            if refused.code != Faults.BAD_NAME:
+                raise
 
     def restart(self, name: str) -> None:
         """Stop a service, wait for its end, and start it."""
@@ -111,15 +130,20 @@ class Supervisor:
     def _stop(self, name: str) -> None:
         try:
             self._call("stopProcess", name)
-        except Fault as fault:
-            if fault.faultCode != Faults.NOT_RUNNING:
+        except Refused as refused:
+            if refused.code != Faults.NOT_RUNNING:
                 raise
 
     def _call(self, method: str, *arguments: Any) -> Any:
         """Ask on a connection of its own: a transport that has failed once stays broken."""
         transport = SupervisorTransport(None, None, f"unix://{self._folder.supervisor_socket}")
-        with ServerProxy("http://localhost", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+        try:
+            with ServerProxy("http://localhost", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except Fault as fault:
+            raise Refused(fault) from None
+        except (OSError, HTTPException) as error:
+            raise StackError(f"supervisord does not answer: {error}") from None
 
 
 def log_file(folder: Folder, service: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import BUNDLED_MODELS
+from ops.native.state import Folder
 from tests.server import ROOT
 from tests.stack.native import Stack
 
@@ -212,3 +213,19 @@ def test_the_scripts_pass_their_arguments_on(tmp_path: Path) -> None:
     )
 
     assert "not up" in done.stderr
+
+
+def test_a_command_that_was_cut_off_is_set_right(tmp_path: Path) -> None:
+    """Replicas that were declared and not started, and a `closing` left behind, are cleared."""
+    with Stack(tmp_path / "s", replicas=1) as stack:
+        folder = Folder(tmp_path / "s")
+        state = folder.read_state()
+        state.replicas["api-7"] = 65000
+        folder.write_state(state)
+        (folder.nginx / "closing").touch()
+
+        assert stack.run("scale", "1").returncode == 0
+
+        assert list(stack.state.replicas) == ["api-1"]
+        answer = stack.client.get("/api/health/ready")
+        assert (answer.status_code, answer.headers["Connection"]) == (200, "keep-alive")
