@@ -24,6 +24,9 @@ POLICY = "; ".join(
         "img-src 'self' data:",
         "font-src data:",
         "worker-src blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
     )
 )
 """Keeps the pages' scripts from calling out: ReDoc 3 would send traces to its makers.

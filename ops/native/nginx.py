@@ -46,9 +46,11 @@ def render(folder: Folder, state: State) -> None:
         }
     )
     template = (TEMPLATES / "nginx.conf.template").read_text()
-    replace(folder.nginx / "nginx.conf", substitute(template, variables))
     write_upstreams(folder, state)
-    check(folder)
+    candidate = folder.nginx / "candidate.conf"
+    replace(candidate, substitute(template, variables))
+    check(folder, candidate.name)
+    candidate.replace(folder.nginx / "nginx.conf")  # one that Nginx refuses never gets there
 
 
 def write_upstreams(folder: Folder, state: State) -> None:
@@ -65,9 +67,9 @@ def write_upstreams(folder: Folder, state: State) -> None:
     replace(folder.nginx / "upstreams.conf", substitute(template, variables))
 
 
-def check(folder: Folder) -> None:
+def check(folder: Folder, name: str = "nginx.conf") -> None:
     """Let Nginx read its configuration; StackError with its own words if it would not start."""
-    command = ["nginx", "-t", "-q", "-p", f"{folder.nginx}/", "-c", "nginx.conf"]
+    command = ["nginx", "-t", "-q", "-p", f"{folder.nginx}/", "-c", name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"nginx: {done.stderr.strip()}")
