@@ -45,7 +45,7 @@ need_programs() {
 
 # What ops/stack runs, and the Debian package that brings it.
 stack_programs=(nginx:nginx redis-server:redis-server prometheus:prometheus
-  prometheus-nginx-exporter:prometheus-nginx-exporter)
+  prometheus-nginx-exporter:prometheus-nginx-exporter setpriv:util-linux pkill:procps)
 
 # find_python: sets `python` to the newest that is new enough; one that can make a venv goes first.
 find_python() {

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--profile",
         choices=("default", "bench"),
         default="default",
-        help="bench raises the rate limits",
+        help="bench lifts the rate limits",
     )
     command("status", _status, "show what runs and where", changes=False)
     command("down", _down, "stop everything")
@@ -78,6 +78,11 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     if supervisor.runs:
         raise StackError("it is up already; see ops/stack status, ops/scale N, ops/stack down")
     state = _choose_ports(parsed.profile)
+    state.variables = nginx.chosen_variables()
+    if state.variables.get("HTTPS_ONLY") == "on":
+        raise StackError("HTTPS_ONLY=on: expected off, because this stack has no TLS; Compose has")
+    if model_path := os.environ.get("MODEL_PATH"):  # replicas start in another folder
+        os.environ["MODEL_PATH"] = os.path.abspath(model_path)
     for left_over in folder.services.glob("*.ini"):
         left_over.unlink()
     services.write_redis(folder, state)
@@ -90,10 +95,10 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     supervisor.start()
     try:
         wait_until_ready([*FIXED, *state.replicas], state, supervisor.has_ended)
+        _status(folder, parsed)
     except BaseException:
         _stop(supervisor)
         raise
-    _status(folder, parsed)
 
 
 def _choose_ports(profile: str) -> State:
@@ -165,7 +170,7 @@ def _url(name: str, state: State) -> str:
 
 
 def _logs(folder: Folder, parsed: argparse.Namespace) -> None:
-    _, state = _running(folder)
+    state = folder.read_state()  # also of a stack that has ended: its logs tell why
     names = [*FIXED, *state.replicas]
     if parsed.service == "api":
         names = list(state.replicas)
@@ -185,7 +190,9 @@ def _restart(folder: Folder, parsed: argparse.Namespace) -> None:
     if parsed.service == "api":
         Replicas(folder, state, supervisor).roll()
     elif parsed.service == "nginx":
+        state.variables |= nginx.chosen_variables()
         nginx.render(folder, state)
+        folder.write_state(state)
         nginx.reload(folder, supervisor, state)
     else:
         supervisor.restart(parsed.service)

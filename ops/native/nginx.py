@@ -18,25 +18,23 @@ A reload closes idle connections at once, and a request that is just then on the
 this time clients that are busy hang up by themselves; the others are unlikely to meet the moment.
 """
 
-_unlimited = "6000000"
 _profiles = {
     "default": {},
     "bench": {
-        "RATE_LIMIT_API": _unlimited,
-        "RATE_LIMIT_PREDICT": _unlimited,
-        "CONNECTIONS_PER_CLIENT": "16000",
+        "RATE_LIMIT_EXEMPT": "127.0.0.0/8",
     },
 }
 
 
 def render(folder: Folder, state: State) -> None:
-    """Write nginx.conf and upstreams.conf from the templates and the environment.
+    """Write nginx.conf and upstreams.conf from the templates, and variables that were set once.
 
     Raises:
         StackError: A variable has a value that Nginx would not take.
     """
     variables = _variables(
         {
+            **state.variables,
             **_profiles[state.profile],
             "HTTP_LISTEN": f"127.0.0.1:{state.http_port}",
             "STATUS_LISTEN": f"127.0.0.1:{state.status_port}",
@@ -92,6 +90,13 @@ def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
         raise StackError("nginx does not answer after its reload: ops/stack logs nginx")
 
 
+def chosen_variables() -> dict[str, str]:
+    """Give those of variables.envsh that the environment sets."""
+    script = (TEMPLATES / "variables.envsh").read_text()
+    names = re.findall(r"\$\{([A-Z_]+):?=", script)
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
 def substitute(template: str, variables: dict[str, str]) -> str:
     """Fill in `${NAME}` as the official image does; KeyError for a name without a value."""
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: variables[match[1]], template)
@@ -110,9 +115,12 @@ def _variables(more: dict[str, str]) -> dict[str, str]:
 
 def _workers(folder: Folder) -> set[int]:
     """Give the process ids of Nginx's workers, old and new."""
-    master = int((folder.nginx / "nginx.pid").read_text())
-    with open(f"/proc/{master}/task/{master}/children") as children:
-        return set(map(int, children.read().split()))
+    try:
+        master = int((folder.nginx / "nginx.pid").read_text())
+        with open(f"/proc/{master}/task/{master}/children") as children:
+            return set(map(int, children.read().split()))
+    except (OSError, ValueError):
+        raise StackError("nginx does not run: ops/stack logs nginx") from None
 
 
 def _wait_for_new_workers(folder: Folder, old: set[int], timeout_seconds: float = 10.0) -> None:

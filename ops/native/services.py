@@ -2,10 +2,11 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 
-from ops.native.state import ROOT, Folder, State, replace
+from ops.native.state import ROOT, Folder, StackError, State, replace
 from ops.native.supervision import log_file
 
 SERVICE = """\
@@ -16,7 +17,7 @@ environment = {environment}
 stopsignal = {stop_signal}
 stopwaitsecs = {stop_seconds}
 autorestart = true
-startsecs = 1
+startsecs = {start_seconds}
 startretries = 2
 redirect_stderr = true
 stdout_logfile = {log}
@@ -33,8 +34,14 @@ def write_service(
     *,
     stop_signal: str = "TERM",
     stop_seconds: int = 10,
+    start_seconds: int = 1,
 ) -> None:
-    """Write a service's file; supervisord restarts what ends unasked."""
+    """Write a service's file; supervisord restarts what ends unasked.
+
+    What supervisord leaves behind when it is killed ends too, by setpriv(1): nobody would watch it,
+    and it would keep the ports.
+    """
+    command = ["setpriv", "--pdeathsig", "TERM", *command]
     pairs = ",".join(f'{key}="{value}"' for key, value in (environment or {}).items())
     text = SERVICE.format(
         name=name,
@@ -43,6 +50,7 @@ def write_service(
         environment=_escape(pairs),
         stop_signal=stop_signal,
         stop_seconds=stop_seconds,
+        start_seconds=start_seconds,
         log=_escape(str(log_file(folder, name))),
     )
     replace(folder.services / f"{name}.ini", text)
@@ -64,9 +72,11 @@ def write_replica(folder: Folder, state: State, name: str) -> None:
         "PORT": str(state.replicas[name]),
         "REDIS_URL": f"redis://127.0.0.1:{state.redis_port}",
     }
-    drain_seconds = int(os.environ.get("DRAIN_TIMEOUT_SECONDS") or 10)
+    drain_seconds = os.environ.get("DRAIN_TIMEOUT_SECONDS") or "10"
+    if not drain_seconds.isdigit():
+        raise StackError(f"DRAIN_TIMEOUT_SECONDS={drain_seconds}: expected a number")
     command = [sys.executable, "-m", "app", "serve"]
-    write_service(folder, name, command, environment, stop_seconds=drain_seconds + 5)
+    write_service(folder, name, command, environment, stop_seconds=int(drain_seconds) + 5)
 
 
 def write_nginx(folder: Folder) -> None:
@@ -75,7 +85,14 @@ def write_nginx(folder: Folder) -> None:
     if os.geteuid() == 0:
         options += " user root;"  # else its workers become nobody, who may not read these folders
     command = ["nginx", "-p", f"{folder.nginx}/", "-c", "nginx.conf", "-g", options]
-    write_service(folder, "nginx", command, stop_signal="QUIT")
+    # Workers go on, and keep the port, when their master is killed. They are in the process group
+    # that it led, whose number nginx.pid still has.
+    pid = shlex.quote(f"{folder.nginx}/nginx.pid")
+    script = f"[ ! -s {pid} ] || pkill -KILL -x -g $(cat {pid}) nginx; exec {shlex.join(command)}"
+    replace(folder.nginx / "start", script + "\n")
+    # Nginx tries for 2.5 s to listen before it gives up.
+    command = ["sh", str(folder.nginx / "start")]
+    write_service(folder, "nginx", command, stop_signal="QUIT", start_seconds=3)
 
 
 def write_exporter(folder: Folder, state: State) -> None:

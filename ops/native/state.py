@@ -29,7 +29,8 @@ class State(msgspec.Struct):
         status_port: Of Nginx, for health checks and the exporter.
         exporter_port: Of Nginx's metrics.
         redis_port: Of Redis.
-        profile: `bench` raises the rate limits.
+        profile: `bench` lifts the rate limits.
+        variables: Of Nginx, as they were set when it was started or restarted.
         replicas: Port by name, the oldest first.
     """
 
@@ -39,6 +40,7 @@ class State(msgspec.Struct):
     exporter_port: int
     redis_port: int
     profile: Profile
+    variables: dict[str, str] = {}
     replicas: dict[str, int] = {}
 
 

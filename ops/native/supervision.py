@@ -29,7 +29,7 @@ chmod = 0700
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [include]
-files = {services}/*.ini
+files = services/*.ini
 """
 
 
@@ -74,7 +74,6 @@ class Supervisor:
         text = SETTINGS.format(
             folder=folder.path,
             logs=folder.logs,
-            services=folder.services,
             socket=folder.supervisor_socket,
         )
         folder.supervisor_configuration.write_text(text)

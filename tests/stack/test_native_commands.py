@@ -13,7 +13,7 @@ import pytest
 
 from app.settings import BUNDLED_MODELS
 from ops.native.state import Folder
-from tests.server import ROOT
+from tests.server import ROOT, wait_until
 from tests.stack.native import Stack
 
 ROW = [13.32, 3.24, 21.5, 1.93, 0.76, 0.45, 8.42, 0.55, 1.62, 650.0]
@@ -213,6 +213,68 @@ def test_the_scripts_pass_their_arguments_on(tmp_path: Path) -> None:
     )
 
     assert "not up" in done.stderr
+
+
+def test_logs_tell_why_up_failed(tmp_path: Path) -> None:
+    """The command that a failed `up` names works, though nothing runs."""
+    stack = Stack(tmp_path / "s", MODEL_PATH="none.onnx")
+    assert stack.run("up").returncode == 1
+
+    assert "none.onnx" in stack.run("logs", "api-1").stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("DRAIN_TIMEOUT_SECONDS", "x"), ("HTTPS_ONLY", "on"), ("HTTP_PORT", "x")],
+)
+def test_a_value_that_cannot_be(tmp_path: Path, variable: str, value: str) -> None:
+    """One line names the variable, what was expected and what was found."""
+    done = Stack(tmp_path / "s", **{variable: value}).run("up")
+
+    assert done.returncode == 1
+    assert f"ops/stack: {variable}={value}: expected" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_restart_of_nginx_keeps_its_variables(tmp_path: Path) -> None:
+    """What was set at `up` or at a restart stays until it is set anew."""
+    with Stack(tmp_path / "s p a c e", replicas=1, profile="default", RATE_LIMIT_API="44") as stack:
+        assert stack.run("restart", "nginx", RATE_LIMIT_PREDICT="55").returncode == 0
+        assert stack.run("restart", "nginx", RATE_LIMIT_API="").returncode == 0
+
+        text = (tmp_path / "s p a c e" / "nginx" / "nginx.conf").read_text()
+    assert "rate=55r/m" in text
+    assert "rate=44r/m" in text
+
+
+def test_nginx_comes_back_when_it_is_killed(tmp_path: Path) -> None:
+    """Workers that a killed master leaves behind keep no port from the next one."""
+    with Stack(tmp_path / "s", replicas=1) as stack:
+        pid = stack.pid("nginx")
+        stack.kill("nginx", signal.SIGKILL)
+
+        wait_until(lambda: stack.pid("nginx") not in (0, pid))
+        assert stack.run("restart", "nginx").returncode == 0
+        assert stack.client.get("/api/health/ready").status_code == 200
+
+
+def test_nothing_survives_the_supervisor(tmp_path: Path) -> None:
+    """When it is killed all services end, and `up` starts again on the same ports."""
+    with Stack(tmp_path / "s", replicas=1) as stack:
+        services = ("nginx", "redis", "prometheus", "nginx-exporter", "api-1")
+        pids = [stack.pid(name) for name in services]
+        os.kill(int((tmp_path / "s" / "supervisord.pid").read_text()), signal.SIGKILL)
+
+        wait_until(lambda: not any(runs(pid) for pid in pids))
+        assert stack.run("up").returncode == 0
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_command_that_was_cut_off_is_set_right(tmp_path: Path) -> None:
