@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ops.native import nginx, services
-from ops.native.probes import answers, kind_of, port_of, wait_until_ready
+from ops.native.probes import is_healthy, kind_of, port_of, wait_until_ready
 from ops.native.replicas import Replicas
 from ops.native.state import Folder, StackError, State, free_port, is_free
 from ops.native.supervision import Supervisor, log_file
@@ -88,13 +88,15 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     services.write_redis(folder, state)
     Replicas(folder, state, supervisor).declare(parsed.replicas)
     services.write_prometheus(folder, state)
-    services.write_exporter(folder, state)
     services.write_nginx(folder)
     nginx.render(folder, state)
     folder.write_state(state)
     supervisor.start()
     try:
-        wait_until_ready([*FIXED, *state.replicas], state, supervisor.has_ended)
+        wait_until_ready(["nginx"], state, supervisor)
+        services.write_exporter(folder, state)  # it ends at once where there is no Nginx to ask
+        supervisor.add("nginx-exporter")
+        wait_until_ready([*FIXED, *state.replicas], state, supervisor)
         _status(folder, parsed)
     except BaseException:
         _stop(supervisor)
@@ -146,8 +148,7 @@ def _status(folder: Folder, _: argparse.Namespace) -> None:
     print(f"\n  {'service':<15} {'state':<10} {'pid':>7} {'up':>9}  address")
     well = True
     for name, process in supervisor.processes().items():
-        port = port_of(name, state)
-        healthy = process["statename"] in ("STARTING", "RUNNING") and answers(name, port)
+        healthy = is_healthy(name, state, supervisor)
         well &= healthy
         word = "healthy" if healthy else process["statename"].lower()
         pid = process["pid"] or "-"
@@ -196,7 +197,7 @@ def _restart(folder: Folder, parsed: argparse.Namespace) -> None:
         nginx.reload(folder, supervisor, state)
     else:
         supervisor.restart(parsed.service)
-        wait_until_ready([parsed.service], state, supervisor.has_ended)
+        wait_until_ready([parsed.service], state, supervisor)
     _status(folder, parsed)
 
 

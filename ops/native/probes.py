@@ -2,11 +2,11 @@
 
 import socket
 import time
-from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from typing import Literal
 
 from ops.native.state import StackError, State
+from ops.native.supervision import Supervisor
 
 Kind = Literal["api", "nginx", "prometheus", "nginx-exporter", "redis"]
 
@@ -52,11 +52,15 @@ def answers(service: str, port: int) -> bool:
         return False
 
 
+def is_healthy(service: str, state: State, supervisor: Supervisor) -> bool:
+    """Tell whether a service's own process runs and answers: another's may have its port."""
+    return supervisor.state_of(service) in ("STARTING", "RUNNING") and answers(
+        service, port_of(service, state)
+    )
+
+
 def wait_until_ready(
-    services: list[str],
-    state: State,
-    has_ended: Callable[[str], bool],
-    timeout_seconds: float = 60.0,
+    services: list[str], state: State, supervisor: Supervisor, timeout_seconds: float = 60.0
 ) -> None:
     """Wait until all answer.
 
@@ -65,8 +69,8 @@ def wait_until_ready(
     """
     give_up = time.monotonic() + timeout_seconds
     for service in services:
-        while not answers(service, port_of(service, state)):
-            if has_ended(service):
+        while not is_healthy(service, state, supervisor):
+            if supervisor.state_of(service) == "FATAL":  # it ended at each of its starts
                 raise StackError(f"{service} ended: ops/stack logs {service}")
             if time.monotonic() > give_up:
                 raise StackError(f"{service} does not answer: ops/stack logs {service}")

@@ -64,7 +64,7 @@ class Replicas:
         for name in names:
             self._supervisor.add(name)
         try:
-            wait_until_ready(names, self._state, self._supervisor.has_ended)
+            wait_until_ready(names, self._state, self._supervisor)
         except BaseException:
             self._stop(names)  # nobody was sent there yet
             raise

@@ -118,9 +118,9 @@ class Supervisor:
         """Send a signal to a service."""
         self._call("signalProcess", name, signal)
 
-    def has_ended(self, name: str) -> bool:
-        """Tell whether a service was given up: it ended at each of its starts."""
-        return bool(self._call("getProcessInfo", name)["statename"] == "FATAL")
+    def state_of(self, name: str) -> str:
+        """Give the state of a service: `STARTING`, `RUNNING`, `BACKOFF`, `FATAL`…"""
+        return str(self._call("getProcessInfo", name)["statename"])
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """Describe every service by name: `statename`, `pid`, `start`, `now`, `description`…"""
