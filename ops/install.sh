@@ -27,9 +27,15 @@ apt_install() {
     die "$why. Install it first; on Debian and Ubuntu: sudo apt-get install $*"
   fi
   say "$why; installing it: apt-get install $*"
+  # Installed to be run by ops/stack, not to be started by the system, on the same ports.
+  local policy=/usr/sbin/policy-rc.d status=0
+  [[ ! -e $policy ]] || policy=''
+  [[ ! $policy ]] || printf '#!/bin/sh\nexit 101\n' | install -m 755 /dev/stdin "$policy"
   { apt-get -qq update &&
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@"; } >/dev/null ||
-    die "apt-get could not install $*"
+    status=1
+  [[ ! $policy ]] || rm -f "$policy"
+  ((status == 0)) || die "apt-get could not install $*"
 }
 
 # need_programs WHO PROGRAM:PACKAGE...: installs the Debian packages of programs that are missing.

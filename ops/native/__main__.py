@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ FIXED = ("redis", "prometheus", "nginx-exporter", "nginx")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parsed = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: leave nothing half-done
+        signal.signal(number, signal.default_int_handler)
     folder = Folder.chosen()
     try:
         if parsed.changes:
@@ -77,10 +80,11 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     supervisor = Supervisor(folder)
     if supervisor.runs:
         raise StackError("it is up already; see ops/stack status, ops/scale N, ops/stack down")
+    services.end_orphans(folder)
+    shutil.rmtree(folder.nginx / "cache", ignore_errors=True)  # answers of models that may be gone
     state = _choose_ports(parsed.profile)
     state.variables = nginx.chosen_variables()
-    if state.variables.get("HTTPS_ONLY") == "on":
-        raise StackError("HTTPS_ONLY=on: expected off, because this stack has no TLS; Compose has")
+    _refuse_https_only(state)
     if model_path := os.environ.get("MODEL_PATH"):  # replicas start in another folder
         os.environ["MODEL_PATH"] = os.path.abspath(model_path)
     for left_over in folder.services.glob("*.ini"):
@@ -103,13 +107,20 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
         raise
 
 
+def _refuse_https_only(state: State) -> None:
+    if state.variables.get("HTTPS_ONLY") == "on":
+        raise StackError("HTTPS_ONLY=on: expected off, because this stack has no TLS; Compose has")
+
+
 def _choose_ports(profile: str) -> State:
     """Take the two ports that people know as they are, and free ones for the rest."""
-    chosen = {}
+    chosen: dict[str, int] = {}
     for variable, usual in (("HTTP_PORT", 8080), ("PROMETHEUS_PORT", 9090)):
         text = os.environ.get(variable) or str(usual)
-        if not text.isdigit() or not 1 <= int(text) <= 65535:
+        if not text.isdecimal() or not 1 <= int(text) <= 65535:
             raise StackError(f"{variable}={text}: expected a port")
+        if int(text) in chosen.values():
+            raise StackError(f"{variable}={text}: expected another than HTTP_PORT")
         if not is_free(int(text)):
             raise StackError(f"port {text} is taken: choose another with {variable}=…")
         chosen[variable] = int(text)
@@ -192,9 +203,14 @@ def _restart(folder: Folder, parsed: argparse.Namespace) -> None:
         Replicas(folder, state, supervisor).roll()
     elif parsed.service == "nginx":
         state.variables |= nginx.chosen_variables()
+        _refuse_https_only(state)
         nginx.render(folder, state)
         folder.write_state(state)
-        nginx.reload(folder, supervisor, state)
+        if supervisor.state_of("nginx") in ("STARTING", "RUNNING"):
+            nginx.reload(folder, supervisor, state)
+        else:
+            supervisor.restart("nginx")
+            wait_until_ready(["nginx"], state, supervisor)
     else:
         supervisor.restart(parsed.service)
         wait_until_ready([parsed.service], state, supervisor)

@@ -55,7 +55,8 @@ class Replicas:
         replicas = self._state.replicas
         number = next(n for n in range(1, len(replicas) + 2) if f"api-{n}" not in replicas)
         name = f"api-{number}"
-        replicas[name] = free_port(FIRST_API_PORT, set(replicas.values()))
+        taken = {self._state.http_port, self._state.prometheus_port, *replicas.values()}
+        replicas[name] = free_port(FIRST_API_PORT, taken)
         write_replica(self._folder, self._state, name)
         self._folder.write_state(self._state)
         return name

@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 from ops.native.state import ROOT, Folder, StackError, State, replace
 from ops.native.supervision import log_file
@@ -93,6 +95,18 @@ def write_nginx(folder: Folder) -> None:
     # Nginx tries for 2.5 s to listen before it gives up.
     command = ["sh", str(folder.nginx / "start")]
     write_service(folder, "nginx", command, stop_signal="QUIT", start_seconds=3)
+
+
+def end_orphans(folder: Folder) -> None:
+    """End workers of an Nginx that was killed together with supervisord: they keep its port."""
+    pid, boot = folder.nginx / "nginx.pid", folder.nginx / "boot"
+    this_boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    if pid.exists() and boot.exists() and boot.read_text() == this_boot:
+        subprocess.run(
+            ["pkill", "-KILL", "-x", "-g", pid.read_text().strip(), "nginx"], check=False
+        )
+    pid.unlink(missing_ok=True)  # else, after a reboot, of a stranger
+    boot.write_text(this_boot)
 
 
 def write_exporter(folder: Folder, state: State) -> None:
