@@ -40,7 +40,6 @@ def render(folder: Folder, state: State) -> None:
             "STATUS_LISTEN": f"127.0.0.1:{state.status_port}",
             "UI_ROOT": str(ROOT / "ui"),
             "RUN_FOLDER": str(folder.nginx),
-            "PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}",
         }
     )
     template = (TEMPLATES / "nginx.conf.template").read_text()

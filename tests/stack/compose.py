@@ -3,7 +3,6 @@
 import os
 import subprocess
 import uuid
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -62,12 +61,7 @@ class ComposeStack:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def compose(self, *arguments: str) -> str:

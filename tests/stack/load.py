@@ -74,15 +74,21 @@ class StackLoad:
         while not self._stopping:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             try:
-                while not self._stopping and not reader.at_eof():
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        if await self._exchange(reader, writer):
-                            break
-                    await asyncio.sleep(longest_pause * self._random.random())
+                await self._ask(reader, writer, longest_pause)
             except (OSError, EOFError, TimeoutError) as error:
                 self._blame(repr(error))
             finally:
                 writer.close()
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, longest_pause: float
+    ) -> None:
+        """Ask over one connection until it is at its end."""
+        while not self._stopping and not reader.at_eof():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if await self._exchange(reader, writer):
+                    return
+            await asyncio.sleep(longest_pause * self._random.random())
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Ask once; whether the client was told to go."""

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.faults.load import OLD
@@ -32,9 +33,7 @@ def is_ready(stack: Stack, name: str) -> bool:
     """Whether a replica answers again."""
     try:
         return stack.ask_replica(name, "/health/ready").status_code == 200
-    except OSError:
-        return False
-    except Exception:
+    except httpx.TransportError:
         return False
 
 

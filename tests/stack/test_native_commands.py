@@ -95,7 +95,9 @@ def test_prometheus_counts_what_clients_send(stack: Stack) -> None:
 
 def test_prometheus_has_the_rules(stack: Stack) -> None:
     """Recorded series appear while requests come in."""
-    stack.wait_for_series("ml_api:requests:rate1m > 0", 1)
+    (series,) = stack.wait_for_series("ml_api:requests:rate1m > 0", 1)
+
+    assert series["metric"]["__name__"] == "ml_api:requests:rate1m"
 
 
 def test_redis_is_bounded(stack: Stack) -> None:
