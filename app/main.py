@@ -72,6 +72,8 @@ class Application:
         self._broadcast: Broadcast | None = None
         self._cache = self._build_cache(settings)
         self._metrics = Metrics(
+            replica,
+            (PredictRoute.path, BatchRoute.path),
             self._scrape_models,
             self._cache.statistics,
             self._scrape_redis,

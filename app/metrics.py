@@ -20,6 +20,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from app import __version__
+from app.errors import InferenceError
+
 SECONDS = (
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
@@ -35,7 +38,7 @@ ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Methods that are a label value; what clients invent is counted as `OTHER`."""
 
-
+CACHE_RESULTS = ("l1", "redis", "coalesced", "miss", "bypass")
 BREAKER_STATES = ("closed", "open", "half_open")
 
 
@@ -82,7 +85,12 @@ class Histogram:
 class Metrics(Collector):
     """All counters of the process. Event loop only.
 
+    What can be known beforehand is there from the start, as zero: where a counter appears with its
+    first event, `rate()` does not see that event.
+
     Args:
+        replica: A name that no other replica has, for who asks one of them through a balancer.
+        endpoints: Routes that are answered by POST.
         scrape_models: Asked at each scrape: name, version, digest, load seconds and waiting rows
             of each loaded model.
         scrape_cache: Asked at each scrape: entries, bytes and evictions of the L1 cache.
@@ -92,11 +100,14 @@ class Metrics(Collector):
 
     def __init__(
         self,
+        replica: str,
+        endpoints: Iterable[str],
         scrape_models: Callable[[], Iterable[tuple[str, str, str, float, int]]],
         scrape_cache: Callable[[], tuple[int, int, int]],
         scrape_redis: Callable[[], RedisCounts | None],
         scrape_behind: Callable[[], bool],
     ) -> None:
+        self._replica = replica
         self._scrape_models = scrape_models
         self._scrape_cache = scrape_cache
         self._scrape_redis = scrape_redis
@@ -110,9 +121,21 @@ class Metrics(Collector):
         self._runs: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(RUN_SECONDS))
         self._batches: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ROWS))
         self._round_trips: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
+        self._begin_at_zero(endpoints)
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
+
+    def _begin_at_zero(self, endpoints: Iterable[str]) -> None:
+        errors = InferenceError.__subclasses__()
+        for endpoint in endpoints:
+            for status in {200, InferenceError.status, *(error.status for error in errors)}:
+                self._requests["POST", endpoint, status] = 0
+            self._durations[endpoint] = Histogram(SECONDS)
+        for result in CACHE_RESULTS:
+            self._cache_results[result] = 0
+        for error in errors:
+            self._refused[error.code] = 0
 
     def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count a finished request; `endpoint` is its route template."""
@@ -145,6 +168,12 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give every family; called by the registry at a scrape."""
+        models = list(self._scrape_models())
+        for model, *_ in models:  # looked up, so that they are there: zero at first
+            _ = self._rows[model], self._queue[model], self._runs[model], self._batches[model]
+        info = GaugeMetricFamily("ml_api_info", "Always 1.", labels=["replica", "version"])
+        info.add_metric([self._replica, __version__], 1)
+        yield info
         yield self._request_counter()
         yield _histograms(
             "ml_api_request_duration_seconds",
@@ -165,7 +194,7 @@ class Metrics(Collector):
         )
         yield _histograms("ml_api_run_seconds", "One run of the model.", "model", self._runs)
         yield _histograms("ml_api_batch_rows", "Rows in one run.", "model", self._batches)
-        yield from self._model_gauges()
+        yield from _model_gauges(models)
         yield from self._cache_gauges()
         yield GaugeMetricFamily(
             "ml_api_reload_behind",
@@ -182,22 +211,6 @@ class Metrics(Collector):
         for (method, endpoint, status), count in self._requests.items():
             family.add_metric([method, endpoint, str(status)], count)
         return family
-
-    def _model_gauges(self) -> Iterator[Metric]:
-        info = GaugeMetricFamily(
-            "ml_api_model_info", "Always 1.", labels=["model", "version", "digest"]
-        )
-        load = GaugeMetricFamily(
-            "ml_api_model_load_seconds", "Opening the file to ready.", labels=["model"]
-        )
-        depth = GaugeMetricFamily(
-            "ml_api_queue_depth_rows", "Rows that wait for a run.", labels=["model"]
-        )
-        for model, version, digest, load_seconds, waiting in self._scrape_models():
-            info.add_metric([model, version, digest[:12]], 1)
-            load.add_metric([model], load_seconds)
-            depth.add_metric([model], waiting)
-        yield from (info, load, depth)
 
     def _cache_gauges(self) -> Iterator[Metric]:
         num_entries, num_bytes, num_evicted = self._scrape_cache()
@@ -229,6 +242,23 @@ class Metrics(Collector):
             "operation",
             self._round_trips,
         )
+
+
+def _model_gauges(models: Iterable[tuple[str, str, str, float, int]]) -> Iterator[Metric]:
+    info = GaugeMetricFamily(
+        "ml_api_model_info", "Always 1.", labels=["model", "version", "digest"]
+    )
+    load = GaugeMetricFamily(
+        "ml_api_model_load_seconds", "Opening the file to ready.", labels=["model"]
+    )
+    depth = GaugeMetricFamily(
+        "ml_api_queue_depth_rows", "Rows that wait for a run.", labels=["model"]
+    )
+    for model, version, digest, load_seconds, waiting in models:
+        info.add_metric([model, version, digest[:12]], 1)
+        load.add_metric([model], load_seconds)
+        depth.add_metric([model], waiting)
+    yield from (info, load, depth)
 
 
 def _le(bound: float) -> str:

@@ -23,7 +23,9 @@ NGINX_VARIABLES = dict(
 def metric_names() -> list[str]:
     """Name of each metric as a scrape shows it, but for the process's own."""
     counts = RedisCounts("closed", {}, {}, 0)
-    metrics = Metrics(list, lambda: (0, 0, 0), lambda: counts, lambda: False)
+    metrics = Metrics(
+        "replica-1", ("/predict",), list, lambda: (0, 0, 0), lambda: counts, lambda: False
+    )
     return [_shown(family) for family in metrics.collect()]
 
 

@@ -21,7 +21,7 @@ ALLOWED = {
     "settings": set(),
     "lifecycle": set(),
     "log": set(),
-    "metrics": set(),
+    "metrics": {"errors"},
     "cache": {"errors"},
     "engine": {"errors"},
     "pipeline": {"cache", "engine", "errors"},

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import __version__
 from app.metrics import ROWS, RUN_SECONDS, SECONDS, Histogram, Metrics, RedisCounts
 
 BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
@@ -18,6 +19,8 @@ BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
 def metrics() -> Metrics:
     """Metrics of two loaded models and a small cache."""
     return Metrics(
+        "replica-1",
+        ("/predict", "/predict/batch"),
         lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
         lambda: (7, 7000, 2),
         lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
@@ -180,6 +183,30 @@ def test_every_family_is_there_before_the_first_request(metrics: Metrics) -> Non
     } <= families(metrics).keys()
 
 
+@pytest.mark.parametrize(
+    ("sample_name", "labels"),
+    [
+        ("ml_api_requests_total", {"method": "POST", "endpoint": "/predict", "status": "200"}),
+        ("ml_api_requests_total", {"method": "POST", "endpoint": "/predict", "status": "503"}),
+        ("ml_api_request_duration_seconds_count", {"endpoint": "/predict/batch"}),
+        ("ml_api_predictions_total", {"model": "wine"}),
+        ("ml_api_cache_requests_total", {"result": "redis"}),
+        ("ml_api_refused_total", {"reason": "overloaded"}),
+        ("ml_api_queue_seconds_count", {"model": "wine"}),
+        ("ml_api_run_seconds_count", {"model": "wine"}),
+        ("ml_api_batch_rows_count", {"model": "wine"}),
+    ],
+)
+def test_counters_start_at_zero(metrics: Metrics, sample_name: str, labels: dict[str, str]) -> None:
+    """What can be known beforehand is there as zero, so that `rate()` sees the first event."""
+    assert value(metrics, sample_name, **labels) == 0
+
+
+def test_a_replica_names_itself(metrics: Metrics) -> None:
+    """Who is scraped through a balancer tells which replica it is, and of which version."""
+    assert value(metrics, "ml_api_info", replica="replica-1", version=__version__) == 1
+
+
 def test_names_carry_their_unit(metrics: Metrics) -> None:
     """A name ends in a base unit of Prometheus, or counts things."""
     used(metrics)
@@ -202,7 +229,7 @@ def test_labels_are_of_bounded_sets(metrics: Metrics) -> None:
 
     assert labels <= {
         "method", "endpoint", "status", "model", "version", "digest", "result", "reason", "le",
-            "state", "kind", "operation",
+            "state", "kind", "operation", "replica",
     }  # fmt: skip
 
 

@@ -66,7 +66,9 @@ def test_the_runbook_has_no_other_alerts() -> None:
 def test_rules_read_metrics_that_exist() -> None:
     """Every metric of ours in an expression is one that the server shows."""
     counts = RedisCounts("closed", {}, {}, 0)
-    metrics = Metrics(list, lambda: (0, 0, 0), lambda: counts, lambda: False)
+    metrics = Metrics(
+        "replica-1", ("/predict",), list, lambda: (0, 0, 0), lambda: counts, lambda: False
+    )
     shown = {name for family in metrics.collect() for name in samples_of(family)}
 
     read = set(re.findall(r"\bml_api_\w+(?=[\[{ )])", TEXT)) - set(
