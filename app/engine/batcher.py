@@ -124,7 +124,7 @@ class Batcher:
             and not company
             and deadline > now
             and num_rows <= limit
-            and self._is_short(num_rows)
+            and self.is_short(num_rows)
         ):
             return self._run_at_once(inputs, num_rows)
         if num_rows <= limit or not self._batching:
@@ -195,7 +195,7 @@ class Batcher:
             self._scheduled = None
         self._refuse_late(self._queue.expire(monotonic()))
         while self._queue:
-            inline = self._is_short(self._queue.num_rows)
+            inline = self.is_short(self._queue.num_rows)
             if not (inline or self._pool.idle):
                 break
             max_rows = self._options.max_batch_size if inline else self._lane_rows
@@ -220,7 +220,8 @@ class Batcher:
         parts = [item.inputs for item in batch]
         return partial(run_batch, parts, sum(i.num_rows for i in batch), self._batching)
 
-    def _is_short(self, num_rows: int) -> bool:
+    def is_short(self, num_rows: int) -> bool:
+        """Whether a run of so many rows takes no longer than a hop to another thread is worth."""
         size = min(num_rows, self._options.max_batch_size)
         return self._curve.predict(size) <= self._options.inline_budget_seconds
 

@@ -1,6 +1,6 @@
 """What is served: `/models`, `/models/info`, `/models/reload`, `/sample`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
@@ -17,9 +17,14 @@ from app.web.admin import Guard
 
 
 class Batching(Struct):
-    """How a model's rows are run together."""
+    """How a model's rows are run together.
+
+    `mode` is where a run of one row happens: `inline` is the event loop's own thread, `pool` one of
+    the sessions' threads.
+    """
 
     enabled: bool
+    mode: Literal["inline", "pool"]
     reason: str
     cost_curve: list[Sample]
 
@@ -101,6 +106,7 @@ def describe(model: Model) -> ModelDescription:
         sessions=model.pool.statistics().num_sessions,
         batching=Batching(
             enabled=model.batching_reason is None,
+            mode="inline" if model.batcher.is_short(1) else "pool",
             reason=model.batching_reason or "rows run together equal rows run apart",
             cost_curve=model.curve.samples,
         ),

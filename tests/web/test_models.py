@@ -69,10 +69,17 @@ def test_info_tells_why_rows_are_batched(client: httpx.Client) -> None:
     """`batching` says whether, why, and what a run costs by its rows."""
     batching = client.get("/models/info").json()["batching"]
 
-    assert batching.keys() == {"enabled", "reason", "cost_curve"}
+    assert batching.keys() == {"enabled", "mode", "reason", "cost_curve"}
     assert batching["enabled"] is True
     assert batching["cost_curve"][0]["num_rows"] == 1
     assert batching["cost_curve"][0]["seconds"] > 0
+
+
+def test_info_tells_where_a_row_runs(client: httpx.Client, slow: Server) -> None:
+    """A short run needs no thread of a session, unless the budget for that is nothing."""
+    modes = [each.get("/models/info").json()["batching"]["mode"] for each in (client, slow.client)]
+
+    assert modes == ["inline", "pool"]
 
 
 def test_info_describes_the_model_that_is_named(zoo: Server) -> None:
