@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -87,6 +88,7 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     _refuse_https_only(state)
     if model_path := os.environ.get("MODEL_PATH"):  # replicas start in another folder
         os.environ["MODEL_PATH"] = os.path.abspath(model_path)
+    _make_admin_token(folder)
     for left_over in folder.services.glob("*.ini"):
         left_over.unlink()
     services.write_redis(folder, state)
@@ -105,6 +107,15 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     except BaseException:
         _stop(supervisor)
         raise
+
+
+def _make_admin_token(folder: Folder) -> None:
+    """Make one where none is set: behind Nginx reloads would be closed, the dashboard's too."""
+    folder.admin_token.unlink(missing_ok=True)
+    if not os.environ.get("ADMIN_TOKEN"):
+        os.environ["ADMIN_TOKEN"] = secrets.token_urlsafe(12)
+        folder.admin_token.touch(mode=0o600)
+        folder.admin_token.write_text(os.environ["ADMIN_TOKEN"])
 
 
 def _refuse_https_only(state: State) -> None:
@@ -169,6 +180,8 @@ def _status(folder: Folder, _: argparse.Namespace) -> None:
     print(
         f"\n  dashboard   {http}/\n  predictions {http}/api/predict\n  docs        {http}/api/docs"
     )
+    made = folder.admin_token.exists()
+    print(f"  admin token {folder.admin_token.read_text() if made else 'as set by ADMIN_TOKEN'}")
     print(f"  profile     {state.profile}\n")
     if not well:
         raise StackError("not every service answers; see ops/stack logs SERVICE")

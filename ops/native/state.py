@@ -60,6 +60,7 @@ class Folder:
         self.redis = path / "redis"
         self.supervisor_configuration = path / "supervisord.conf"
         self.supervisor_socket = path / "supervisor.sock"
+        self.admin_token = path / "admin_token"  # the one that ops/stack made, if it did
         self._state = path / "state.json"
 
     @classmethod
