@@ -141,7 +141,9 @@ def _announce(app: Application, settings: Settings) -> None:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
     get_logger().info("serving", url=url)
-    print(f"\n  server  {url}\n  docs    {url}/docs\n", file=sys.stderr)
+    places = {"server": url, "dashboard": f"{url}/ui/", "docs": f"{url}/docs"}
+    lines = "\n".join(f"  {name:<9}  {place}" for name, place in places.items())
+    print(f"\n{lines}\n", file=sys.stderr)
     if curl := _curl(app, url):
         print(f"  {curl}\n", file=sys.stderr)
 

@@ -30,6 +30,7 @@ from app.reload import Reloader
 from app.settings import Settings, SettingsError, load_settings
 from app.web.admin import admin_guard
 from app.web.cors import Cors
+from app.web.dashboard import dashboard_routes
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
 from app.web.health import Dependency, Severity, health_routes
@@ -125,6 +126,7 @@ class Application:
                 *health_routes(self.lifecycle, self.repository, self._metrics, self._dependencies),
                 *model_routes(self.repository, self._reloader, admin),
                 *docs_routes(),
+                *dashboard_routes(),
             ],
             lifespan=[lambda _: self.lifespan()],
             exception_handlers={Exception: to_response},

@@ -132,6 +132,21 @@ install_tests() {
   install_more tests tests/requirements.lock stack
 }
 
+# ui_digest: of what decides which files ops/vendor makes.
+ui_digest() { digest "$root"/ui/package{,-lock}.json "$root/ops/vendor"; }
+
+# install_ui: what the pages load, in ui/vendor.
+install_ui() {
+  holds "$root/ui/vendor/.installed" "$(ui_digest)" && return
+  say "installing ui/package-lock.json (the first time only)"
+  "$root/ops/vendor" "$root/ui/vendor"
+}
+
+# install_ui_tests: what checks ui/, in .venv/ui/node_modules.
+install_ui_tests() {
+  holds "$venv/ui/.installed" "$(ui_digest)" || "$root/ops/vendor" --tools "$venv/ui"
+}
+
 # one_at_a_time COMMAND: two starts at once must not install into one .venv.
 one_at_a_time() {
   {

@@ -165,8 +165,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_the_banner_says_where_everything_is(bundled: Server) -> None:
-    """The banner names the server and its documentation."""
+    """The banner names the server, its dashboard and its documentation."""
     assert re.search(rf"^ *server +{bundled.url}$", bundled.stderr, re.MULTILINE)
+    assert re.search(rf"^ *dashboard +{bundled.url}/ui/$", bundled.stderr, re.MULTILINE)
     assert re.search(rf"^ *docs +{bundled.url}/docs$", bundled.stderr, re.MULTILINE)
 
 

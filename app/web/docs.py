@@ -1,10 +1,9 @@
 """Documentation: `/openapi.json`, `/docs` (Swagger UI), `/redoc`, without the internet.
 
-The pages' scripts lie in two PyPI packages that are installed for their files alone and never
-imported. Where they are missing the page says so.
+The pages' third-party files lie beside those of the dashboard. Where they are missing the page says
+so.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from app.web.assets import Assets, find_vendored
 from app.web.openapi import openapi_document
 
 PAGES = Path(__file__).parent / "pages"
@@ -34,31 +34,20 @@ POLICY = "; ".join(
 Both set styles of their own, and ReDoc makes a worker.
 """
 
-_packages = {
-    "swagger-ui.css": ("flask_openapi_swagger", "templates/swagger/css"),
-    "swagger-ui-bundle.js": ("flask_openapi_swagger", "templates/swagger/js"),
-    "redoc.standalone.js": ("flask_openapi_redoc", "templates/redoc/js"),
-}
-"""Third-party assets: the package that carries each, and the folder in it."""
-
 _own = ("swagger.js", "redoc.js")
-_media_types = {".js": "text/javascript", ".css": "text/css"}
+_vendored = ("swagger-ui.css", "swagger-ui-bundle.js", "redoc.standalone.js")
 
 
 def find_asset(name: str) -> Path | None:
-    """Find an asset by name; None if there is no such asset, or its package is not installed."""
+    """Find an asset by name; None if there is no such asset, or it is not installed."""
     if name in _own:
         return PAGES / name
-    package, folder = _packages.get(name, ("", ""))
-    spec = find_spec(package) if package else None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / folder / name
-    return path if path.is_file() else None
+    return find_vendored(name) if name in _vendored else None
 
 
 def docs_routes() -> list[HTTPRouteHandler]:
     """Make the handlers."""
+    assets = Assets()
 
     @get("/openapi.json", sync_to_thread=False)
     def document() -> Response[bytes]:
@@ -72,16 +61,12 @@ def docs_routes() -> list[HTTPRouteHandler]:
     def redoc(request: Request[Any, Any, Any]) -> Response[bytes]:
         return _page(request, "redoc.html", "redoc.standalone.js")
 
-    @get("/docs/assets/{name:str}", sync_to_thread=False)
-    def asset(name: FromPath[str]) -> Response[bytes]:
+    @get("/docs/assets/{name:str}")
+    async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
         path = find_asset(name)
         if path is None:
             raise NotFoundException(f"asset: expected one that is installed, found {name[:64]!r}")
-        return Response(
-            path.read_bytes(),
-            media_type=_media_types[path.suffix],
-            headers={"Cache-Control": "public, max-age=3600"},
-        )
+        return await assets.answer(request, path, {"Cache-Control": "public, max-age=3600"})
 
     handlers: list[Any] = [document, swagger, redoc, asset]
     return handlers

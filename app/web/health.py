@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -75,9 +75,13 @@ def health_routes(
     """
 
     @get("/", sync_to_thread=False)
-    def status() -> Status:
+    def status(request: Request[Any, Any, Any]) -> Response[Any]:
+        headers = {"Vary": "Accept"}
+        if "text/html" in request.headers.get("accept", ""):  # a browser, so a person
+            return Response(b"", status_code=307, headers={**headers, "Location": "ui/"})
         names = [model.name for model in repository.models]
-        return Status("ml-pipeline", __version__, lifecycle.ready, names, "docs")
+        body = Status("ml-pipeline", __version__, lifecycle.ready, names, "docs")
+        return Response(body, headers=headers)
 
     @get("/health", sync_to_thread=False)
     def health() -> Response[Health]:

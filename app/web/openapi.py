@@ -73,6 +73,7 @@ OPERATIONS = (
     Operation("get", "/openapi.json", "This document", "application/json"),
     Operation("get", "/docs", "Swagger UI", "text/html"),
     Operation("get", "/redoc", "ReDoc", "text/html"),
+    Operation("get", "/ui/", "The dashboard", "text/html"),
 )  # fmt: skip
 
 _unready = {"/health": Health, "/health/ready": Ready}

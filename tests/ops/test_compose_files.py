@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from app.settings import Settings
+from app.web.dashboard import is_part_of_the_page
 from tests.server import ROOT
 
 TEXTS = {name: (ROOT / name).read_text() for name in ("compose.yml", "ops/compose.prod.yml")}
@@ -161,7 +162,8 @@ def test_bases_are_pinned(path: Path) -> None:
     bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - stages
 
     resolved = {re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], base) for base in bases}
-    assert resolved <= {"python:3.13-slim-trixie", "debian:trixie-slim"}
+    known = {"python:3.13-slim-trixie", "debian:trixie-slim", "nginx:1.30-alpine", "scratch"}
+    assert resolved <= known
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE)[-1] != "0:0"
 
 
@@ -190,6 +192,31 @@ def test_the_images_need_nothing_that_is_left_out() -> None:
     allowed = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
 
     assert copied == allowed
+
+
+def test_the_images_have_the_whole_dashboard() -> None:
+    """Both images get the stage into which each file of the page is copied, and nothing else."""
+    text = (ROOT / "ops" / "Dockerfile").read_text()
+    [stage] = re.findall(r"^FROM scratch AS dashboard\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    names = re.findall(r"ui/(\S+)", stage)
+    files = {path.name for path in (ROOT / "ui").iterdir()}
+
+    assert {name for name in files if is_part_of_the_page(name)} | {"index.html", "js"} == {
+        name for name in names if name != "vendor"
+    }
+    assert re.findall(r"^COPY --from=dashboard / (\S+)$", text, re.MULTILINE) == [
+        "/usr/share/nginx/html/",
+        "/opt/venv/share/ml-pipeline/ui/",
+    ]
+
+
+def test_the_default_image_is_the_server() -> None:
+    """Built without a target, the Dockerfile gives the server; Nginx is a target by name."""
+    last = re.findall(r"^FROM .*$", (ROOT / "ops" / "Dockerfile").read_text(), re.MULTILINE)[-1]
+
+    assert " AS " not in last
+    assert "target" not in SERVICES["api"]["build"]
+    assert SERVICES["nginx"]["build"]["target"] == "nginx"
 
 
 def test_mounted_files_exist() -> None:

@@ -12,7 +12,13 @@ from tests.server import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 LOCKS = pytest.mark.parametrize(
-    "lock", ["requirements.lock", "ops/requirements.lock", "tests/requirements.lock"]
+    "lock",
+    [
+        "requirements.lock",
+        "ops/requirements.lock",
+        "tests/requirements.lock",
+        "ui/requirements.lock",
+    ],
 )
 
 

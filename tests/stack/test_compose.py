@@ -75,6 +75,16 @@ def test_predictions_are_right(stack: ComposeStack) -> None:
     assert load.num_answers > 100
 
 
+@pytest.mark.parametrize("name", ["index.html", "style.css", "js/main.js", "vendor/uPlot.min.css"])
+def test_the_dashboard_is_in_both_images(stack: ComposeStack, name: str) -> None:
+    """Nginx and the server give the page of this checkout, third-party files included."""
+    path = name.removesuffix("index.html")
+    answers = [stack.client.get(f"/{path}"), stack.client.get(f"/api/ui/{path}")]
+
+    expected = (ROOT / "ui" / name).read_bytes()
+    assert [(each.status_code, each.content == expected) for each in answers] == [(200, True)] * 2
+
+
 def test_prometheus_scrapes_everything(stack: ComposeStack) -> None:
     """Replicas, Nginx and Prometheus itself are up."""
     wait_until(lambda: stack.targets("nginx") == ["up"], SCRAPED_SECONDS)

@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
+from app.web.dashboard import is_part_of_the_page
 from tests.server import ROOT
 from tests.stack.native import Stack
 from tests.stack.nginx import PREDICTION, PROBLEM_TYPE, Answer, ask, send
@@ -27,6 +28,13 @@ ENCODED = [
     "/closing/../../README.md",
 ]
 """Paths by which careless servers leave their folder; `README.md` lies beside `ui/`."""
+
+BESIDE = [
+    *("package.json", "package-lock.json", "tsconfig.json", "requirements.lock", ".npmrc"),
+    *("vendor/.installed", "vendor/", "vendor", "js/", "js", "kustomization.yaml"),
+    *("screenshots/page.png", "screenshots/", ".git/config", "nothing.css"),
+]
+"""Paths in the dashboard's folder that are no part of the page."""
 
 ODD = [
     *("/api%2Fpredict", "/api/predict%0A", "/api/predict%3Fa=b", "/api/models%2Finfo"),
@@ -63,11 +71,36 @@ def test_the_front_page(stack: Stack) -> None:
     assert found == dict.fromkeys(found, 200)
 
 
-def test_only_the_dashboard_is_served(stack: Stack) -> None:
-    """A file that is there for Kubernetes, or hidden, is not for clients."""
-    assert (ROOT / "ui" / "kustomization.yaml").exists()
+@pytest.mark.parametrize("path", BESIDE)
+def test_only_the_page_is_served(stack: Stack, path: str) -> None:
+    """What lies in the dashboard's folder and is no part of the page is not for clients."""
+    answer = ask(stack.port, f"/{path}")
 
-    assert ask(stack.port, "/kustomization.yaml").status in (403, 404)
+    assert answer.status == 404
+    assert answer.all("content-type") == [PROBLEM_TYPE]
+    assert answer.json()["code"] == "not_found"
+
+
+def test_both_servers_give_the_same_files(stack: Stack) -> None:
+    """Every file of the folder is answered by Nginx as by the server itself, or by neither."""
+    names = [str(path.relative_to(ROOT / "ui")) for path in (ROOT / "ui").rglob("*.*")]
+
+    given = {name for name in names if ask(stack.port, f"/{name}").status == 200}
+
+    assert given == {"index.html", *filter(is_part_of_the_page, names)}
+
+
+@pytest.mark.parametrize("path", ["/vendor/uPlot.iife.min.js", "/style.css", "/"])
+def test_parts_of_the_page_travel_light(stack: Stack, path: str) -> None:
+    """Text is compressed, and what a client has is not sent again."""
+    answer = ask(stack.port, path, headers={"Accept-Encoding": "gzip"})
+    tag = answer.all("etag")[0]
+
+    again = ask(stack.port, path, headers={"Accept-Encoding": "gzip", "If-None-Match": tag})
+
+    assert answer.all("content-encoding") == ["gzip"]
+    assert answer.all("vary") == ["Accept-Encoding"]
+    assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])

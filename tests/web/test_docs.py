@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.server import Server
+from tests.web.checkout import server_from
 from tests.web.problem import assert_problem
 from tests.web.samples import ROW
 
@@ -17,22 +18,6 @@ ASSETS = {
     "/redoc": {"redoc.standalone.js", "redoc.js"},
 }
 OWN = ("/swagger.js", "/redoc.js")
-BLOCKED = """
-import sys
-from importlib.machinery import PathFinder
-
-class WithoutDocs(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name in ("flask_openapi_swagger", "flask_openapi_redoc"):
-            return None
-        return super().find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutDocs
-from app.__main__ import main
-sys.exit(main())
-"""
-"""Starts the server as if the packages of the pages were not installed."""
 
 
 def linked(client: httpx.Client, page: httpx.Response) -> list[str]:
@@ -125,37 +110,50 @@ def test_an_unknown_asset_is_a_problem(client: httpx.Client) -> None:
     assert_problem(client.get("/docs/assets/nothing.js"), 404, "not_found")
 
 
+def test_assets_are_compressed_and_not_sent_again(client: httpx.Client) -> None:
+    """An asset comes compressed, and as 304 to who has it."""
+    path = "/docs/assets/redoc.standalone.js"
+    asset = client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    again = client.get(
+        path, headers={"Accept-Encoding": "gzip", "If-None-Match": asset.headers["etag"]}
+    )
+
+    assert asset.headers["content-encoding"] == "gzip"
+    assert int(asset.headers["content-length"]) < len(asset.content) / 3
+    assert again.status_code == 304
+
+
 @pytest.fixture(scope="module")
-def without_docs() -> Iterator[Server]:
-    """A server where the packages of the pages are not installed."""
-    with Server(command=("-c", BLOCKED)) as running:
+def without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without the third-party files of the pages."""
+    folder = tmp_path_factory.mktemp("checkout")
+    with server_from(folder, folder) as running:
         yield running
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_missing_packages_are_named(without_docs: Server, path: str) -> None:
-    """Where the scripts are not installed the page says which packages they come from."""
-    page = without_docs.client.get(path)
+def test_missing_files_are_told(without_files: Server, path: str) -> None:
+    """Where the scripts are not installed the page says so, and what installs them."""
+    page = without_files.client.get(path)
 
     assert page.status_code == 200
     assert "not installed" in page.text
-    assert "flask-openapi-swagger" in page.text
-    assert "flask-openapi-redoc" in page.text
-    assert "requirements.lock" in page.text
+    assert "./ops/serve" in page.text
     assert "<script" not in page.text
 
 
-def test_assets_of_missing_packages_are_told(without_docs: Server) -> None:
+def test_assets_that_are_missing_are_told(without_files: Server) -> None:
     """An asset that is not installed is a 404 that says so."""
-    answer = without_docs.client.get("/docs/assets/swagger-ui-bundle.js")
+    answer = without_files.client.get("/docs/assets/swagger-ui-bundle.js")
 
     assert "installed" in assert_problem(answer, 404, "not_found")["detail"]
 
 
-def test_missing_packages_cost_the_pages_alone(without_docs: Server) -> None:
-    """Without the packages everything else works, the document included."""
-    assert without_docs.client.get("/openapi.json").status_code == 200
-    assert without_docs.client.post("/predict", json={"data": [ROW]}).status_code == 200
+def test_missing_files_cost_the_pages_alone(without_files: Server) -> None:
+    """Without these files everything else works, the document included."""
+    assert without_files.client.get("/openapi.json").status_code == 200
+    assert without_files.client.post("/predict", json={"data": [ROW]}).status_code == 200
 
 
 @pytest.mark.parametrize("path", PAGES)

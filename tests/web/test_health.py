@@ -30,6 +30,15 @@ def test_status_tells_what_runs(client: httpx.Client) -> None:
     }
 
 
+def test_a_browser_is_led_to_the_dashboard(client: httpx.Client) -> None:
+    """Who wants a page at `/` gets the dashboard's address, relative for use behind a prefix."""
+    answer = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "ui/"
+    assert answer.headers["vary"] == "Accept"
+
+
 def test_health_tells_model_redis_version_and_uptime(client: httpx.Client) -> None:
     """`GET /health` has the documented fields, of a server that is well."""
     answer = client.get("/health")

@@ -18,7 +18,7 @@ from tests.web.problem import FIELDS
 from tests.web.samples import ROW, raw_tensor
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-PARTS_OF_PAGES = {("get", "/docs/assets/{name}")}
+PARTS_OF_PAGES = {("get", "/docs/assets/{name}"), ("get", "/ui/{path:path}")}
 """Routes that no client calls by itself."""
 
 

@@ -156,9 +156,18 @@ def test_nginx_is_started_as_in_compose() -> None:
     )
 
 
-def test_production_runs_this_version() -> None:
-    """Production names the image of this version, not the latest."""
-    assert containers("production")["api"]["image"] == f"ml-pipeline:{__version__}"
+@pytest.mark.parametrize(("service", "name"), [("api", ""), ("nginx", "-nginx")])
+def test_production_runs_this_version(service: str, name: str) -> None:
+    """Production names the images of this version, not the latest."""
+    image = containers("production")[service]["image"]
+
+    assert image == f"ml-pipeline{name}:{__version__}"
+
+
+@pytest.mark.parametrize("service", ["api", "nginx"])
+def test_images_that_are_built_here_need_no_registry(service: str) -> None:
+    """An image that was loaded into the nodes is not asked for elsewhere."""
+    assert containers("base")[service]["imagePullPolicy"] == "IfNotPresent"
 
 
 def test_nginx_gets_all_its_files() -> None:
@@ -180,12 +189,3 @@ def test_nginx_reads_its_variables_first() -> None:
 
     assert volume["configMap"]["defaultMode"] & 0o111 == 0o111
     assert mounts["variables.envsh"]["mountPath"] == "/docker-entrypoint.d/15-variables.envsh"
-
-
-def test_nginx_serves_the_whole_dashboard() -> None:
-    """Every file of ui/ is in the ConfigMap."""
-    files = {str(path.relative_to(ROOT / "ui")) for path in (ROOT / "ui").rglob("*.*")}
-
-    served = find(BUILT["base"], "ConfigMap", "dashboard")["data"].keys()
-
-    assert served == files - {"kustomization.yaml"}

@@ -1,0 +1,172 @@
+/**
+ * The server's routes and the shape of its errors. No other module knows an address.
+ *
+ * The same page is at `/` behind Nginx, with the server below `api/` and Prometheus beside it, and
+ * at `/ui/` on the server itself, which has no Prometheus.
+ */
+
+const isAlone = /\/ui\/(index\.html)?$/.test(location.pathname);
+
+/** Where the server is. */
+export const API = new URL(isAlone ? "../" : "api/", location.href.split("#")[0]).href;
+
+/** Where Prometheus is, or null where there is none. */
+export const PROMETHEUS = isAlone ? null : new URL("prometheus/", location.href.split("#")[0]).href;
+
+const TIMEOUT_MS = 45_000; // longer than Nginx waits for a replica, so that its answer is the one seen
+
+/**
+ * An answer that is none, in the form of RFC 9457.
+ *
+ * `status` is 0 where nobody answered; `retryAfterSeconds` is null where a repeat makes no sense.
+ */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {{title?: string, detail?: string, code?: string, request_id?: string}} body
+   * @param {number | null} retryAfterSeconds
+   */
+  constructor(status, body, retryAfterSeconds = null) {
+    super(body.detail ?? `The answer was ${status}, without a reason.`);
+    this.status = status;
+    this.title = body.title ?? "Error";
+    this.code = body.code ?? "error";
+    this.requestId = body.request_id ?? "";
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/**
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {Headers} headers
+ * @property {any} body decoded JSON, or text
+ * @property {number} seconds from the request to the last byte of the answer, as this browser saw it
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {string} [body] JSON, already written
+ * @property {string} [token] of the admin
+ * @property {AbortSignal} [signal]
+ * @property {boolean} [alone] no other request to this address is under way, so the browser's own record of it can be told
+ */
+
+/**
+ * Ask, and give the answer; a Problem is thrown for all that is no success.
+ *
+ * @param {string} method
+ * @param {string} url
+ * @param {Options} [options]
+ * @returns {Promise<Answer>}
+ */
+export async function ask(method, url, { body, token, signal, alone } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token) headers["Authorization"] = `Bearer ${token}`;
+  const limits = [AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])];
+  if (alone) performance.clearResourceTimings(); // the record holds 250 and then takes no more
+  const started = performance.now();
+  let response, text;
+  try {
+    response = await fetch(url, { method, headers, body, signal: AbortSignal.any(limits), cache: "no-store" });
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, { title: "No answer", detail: "The service cannot be reached.", code: "unreachable" });
+  }
+  const seconds = (alone && recorded(url)) || (performance.now() - started) / 1000;
+  const content = decode(text, response.headers.get("Content-Type") ?? "");
+  if (!response.ok) {
+    const told = typeof content === "object" && content !== null ? content : {};
+    throw new Problem(response.status, told, retryAfter(response.headers));
+  }
+  return { status: response.status, headers: response.headers, body: content, seconds };
+}
+
+/**
+ * Seconds on the wire, by the browser's record: without the milliseconds in which the page was busy.
+ *
+ * @param {string} url
+ */
+function recorded(url) {
+  const [entry] = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByName(url, "resource"));
+  return entry ? (entry.responseEnd - entry.startTime) / 1000 : 0;
+}
+
+/**
+ * @param {string} text
+ * @param {string} type
+ */
+function decode(text, type) {
+  if (!type.includes("json")) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // of somebody in between who is not as good as his word
+  }
+}
+
+/** @param {Headers} headers */
+function retryAfter(headers) {
+  const text = headers.get("Retry-After") ?? "";
+  return /^\d+$/.test(text) ? Number(text) : null;
+}
+
+/** @typedef {{name: string, dtype: string, shape: number[]}} TensorSpec */
+/**
+ * @typedef {object} Model
+ * @property {string} model_name
+ * @property {string} model_version
+ * @property {string} model_type
+ * @property {string} digest
+ * @property {number[]} input_shape
+ * @property {number | null} output_classes
+ * @property {string[] | null} features
+ * @property {string[] | null} class_names
+ * @property {TensorSpec[]} inputs
+ * @property {TensorSpec[]} outputs
+ * @property {number} sessions
+ * @property {{enabled: boolean, mode: string, reason: string, cost_curve: {num_rows: number, seconds: number}[]}} batching
+ * @property {boolean} cacheable
+ * @property {number} load_seconds
+ */
+
+/** @returns {Promise<Model[]>} */
+export async function getModels() {
+  return (await ask("GET", `${API}models`)).body.models;
+}
+
+/** @param {string} token @returns {Promise<Model[]>} */
+export async function reloadModels(token) {
+  return (await ask("POST", `${API}models/reload`, { token })).body.models;
+}
+
+/** Rows that a model takes. @param {string} model @returns {Promise<any[]>} */
+export async function getSample(model) {
+  return (await ask("GET", `${API}sample?model=${encodeURIComponent(model)}`)).body.data;
+}
+
+/** Where predictions of a model are asked for. @param {string} model @param {boolean} batch */
+export function predictUrl(model, batch) {
+  return `${API}predict${batch ? "/batch" : ""}?model=${encodeURIComponent(model)}`;
+}
+
+/**
+ * @typedef {object} Health
+ * @property {"healthy" | "degraded" | "unhealthy"} status
+ * @property {string} version
+ * @property {number} uptime
+ * @property {{name: string, status: "healthy" | "degraded" | "unhealthy", detail: string}[]} dependencies
+ */
+
+/** Health of the replica that happens to answer; a server that is not ready tells it with a 503. @returns {Promise<Health>} */
+export async function getHealth() {
+  const response = await fetch(`${API}health`, { cache: "no-store", signal: AbortSignal.timeout(5000) }).catch(
+    () => null,
+  );
+  const body = response && decode(await response.text().catch(() => ""), response.headers.get("Content-Type") ?? "");
+  if (body?.dependencies) return body;
+  throw new Problem(response?.status ?? 0, body?.title ? body : { detail: "The service cannot be reached." });
+}

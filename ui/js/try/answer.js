@@ -1,0 +1,139 @@
+/** What came back: classes, probabilities, cache state, and where the time went. */
+
+import { h, replace } from "../dom.js";
+import * as format from "../format.js";
+import { PAGE_ROWS, Pager } from "../pager.js";
+import { timeline } from "./timeline.js";
+
+const MOST_BARS = 20;
+
+/** What each state of `X-Cache` means. */
+const CACHE_STATES = /** @type {Record<string, string>} */ ({
+  l1: "from the server's memory, not computed",
+  redis: "from Redis, not computed",
+  coalesced: "shared with an equal request that was under way",
+  miss: "computed, and now in the cache",
+  bypass: "computed; the cache was neither read nor written",
+});
+
+/**
+ * One answered row.
+ *
+ * @typedef {object} Outcome
+ * @property {any} prediction
+ * @property {string | null} label
+ * @property {number[] | null} probabilities
+ * @property {boolean} cached
+ * @property {string} [error] why this member of a batch has none
+ */
+
+/** @param {any} body of `POST /predict` @returns {Outcome[]} */
+export function outcomes(body) {
+  return body.predictions.map((/** @type {any} */ prediction, /** @type {number} */ row) => ({
+    prediction,
+    label: body.labels?.[row] ?? null,
+    probabilities: body.probabilities?.[row] ?? null,
+    cached: body.model_info.cached,
+  }));
+}
+
+/** @param {any} body of `POST /predict/batch` @returns {Outcome[]} */
+export function batchOutcomes(body) {
+  return body.results.map((/** @type {any} */ result) =>
+    result.error
+      ? { prediction: null, label: null, probabilities: null, cached: false, error: result.error.detail }
+      : outcomes(result)[0],
+  );
+}
+
+/**
+ * @param {import("../api.js").Answer} answer
+ * @param {Outcome[]} rows
+ * @param {import("../api.js").Model} model
+ */
+export function showAnswer(answer, rows, model) {
+  const detail = h("div", { class: "view" });
+  const select = (/** @type {number} */ row) => replace(detail, ...details(rows[row], row, rows.length, model));
+  select(0);
+  const states = answer.headers.get("X-Cache") ?? "";
+  const several = rows.length > 1 ? table(rows, select) : null;
+  const id = h("span", { class: "mono" }, answer.headers.get("X-Request-ID") ?? "");
+  return [
+    detail,
+    several,
+    h("p", {}, h("strong", {}, "Cache: "), cacheText(states)),
+    timeline(answer.headers.get("Server-Timing") ?? "", answer.seconds),
+    h("p", { class: "muted" }, `${model.model_name}, version ${model.model_version} · request `, id),
+  ];
+}
+
+/** @param {string} states one word, or for a batch counts: `l1;n=2, miss;n=1` */
+export function cacheText(states) {
+  const meaning = CACHE_STATES[states];
+  return meaning ? `${states} – ${meaning}` : states.replaceAll(";n=", " × ");
+}
+
+/** What a row is called. @param {Outcome} row */
+function nameOf(row) {
+  if (row.error) return `refused: ${row.error}`;
+  return row.label ?? (typeof row.prediction === "object" ? JSON.stringify(row.prediction) : String(row.prediction));
+}
+
+/** @param {Outcome} row @param {number} index @param {number} count @param {import("../api.js").Model} model */
+function details(row, index, count, model) {
+  const title = h("p", { class: "result" }, nameOf(row));
+  const which = count > 1 ? h("p", { class: "muted" }, `Row ${index + 1} of ${count.toLocaleString("en")}`) : null;
+  if (!row.probabilities) return [which, title];
+  const named = row.probabilities.map((value, place) => ({
+    value,
+    name: model.class_names?.[place] ?? `class ${place}`,
+  }));
+  const best = named.length > MOST_BARS ? named.sort((a, b) => b.value - a.value).slice(0, MOST_BARS) : named;
+  const cells = best.flatMap(({ name, value }) => [
+    h("span", { class: "name" }, name),
+    h("progress", { max: 1, value, "aria-label": `Probability of ${name}` }),
+    h("span", { class: "number" }, format.probability(value)),
+  ]);
+  const left = named.length - best.length;
+  return [
+    which,
+    title,
+    h("div", { class: "bars" }, ...cells),
+    left ? h("p", { class: "muted" }, `and ${format.plural(left, "less likely class")}`) : null,
+  ];
+}
+
+/** @param {Outcome[]} rows @param {(row: number) => void} select */
+function table(rows, select) {
+  const body = h("tbody");
+  const pager = new Pager("answers", render);
+  function render() {
+    pager.setCount(rows.length);
+    const shown = rows.slice(pager.first, pager.first + PAGE_ROWS);
+    replace(body, ...shown.map((row, offset) => line(row, pager.first + offset, select)));
+  }
+  render();
+  const names = ["#", "Prediction", "Probability", "Cached"].map((name) => h("th", { scope: "col" }, name));
+  const whole = h("table", {}, h("thead", {}, h("tr", {}, ...names)), body);
+  const frame = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Answers by row" }, whole);
+  return h("div", { class: "view" }, frame, pager.element);
+}
+
+/** @param {Outcome} row @param {number} index @param {(row: number) => void} select */
+function line(row, index, select) {
+  const best = row.probabilities ? Math.max(...row.probabilities) : null;
+  const choose = {
+    type: "button",
+    class: "icon",
+    "aria-label": `Show row ${index + 1}`,
+    on: { click: () => select(index) },
+  };
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, h("button", choose, index + 1)),
+    h("td", {}, nameOf(row)),
+    h("td", { class: "number" }, best === null ? "" : format.probability(best)),
+    h("td", {}, row.error ? "" : row.cached ? "yes" : "no"),
+  );
+}

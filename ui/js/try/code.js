@@ -1,0 +1,55 @@
+/** The same request in other languages, ready to run. */
+
+const LANGUAGES = /** @type {const} */ (["curl", "Python", "JavaScript"]);
+
+export { LANGUAGES };
+
+/**
+ * @param {typeof LANGUAGES[number]} language
+ * @param {string} url
+ * @param {string} body JSON
+ */
+export function codeOf(language, url, body) {
+  if (language === "curl") return curl(url, body);
+  return language === "Python" ? python(url, body) : javascript(url, body);
+}
+
+/** @param {string} url @param {string} body */
+function curl(url, body) {
+  const quoted = body.replaceAll("'", "'\\''"); // bash: end the quotes, a quote, begin them anew
+  return `curl -s '${url}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'\n`;
+}
+
+/** @param {string} url @param {string} body */
+function python(url, body) {
+  // A JSON text is a Python literal but for three words, where they are no part of a string.
+  const words = /** @type {Record<string, string>} */ ({ true: "True", false: "False", null: "None" });
+  const literal = body.replace(/"(?:[^"\\]|\\.)*"|true|false|null/g, (token) => words[token] ?? token);
+  return [
+    "import requests",
+    "",
+    `body = ${literal}`,
+    `answer = requests.post(${JSON.stringify(url)}, json=body, timeout=30)`,
+    "answer.raise_for_status()",
+    "print(answer.json())",
+    'print(answer.headers["Server-Timing"], answer.headers["X-Cache"])',
+    "",
+  ].join("\n");
+}
+
+/** @param {string} url @param {string} body */
+function javascript(url, body) {
+  // As text where a number would lose digits on its way through a JavaScript number.
+  const exact = !/\d{16}/.test(body.replace(/"(?:[^"\\]|\\.)*"/g, ""));
+  return [
+    `const answer = await fetch(${JSON.stringify(url)}, {`,
+    '  method: "POST",',
+    '  headers: { "Content-Type": "application/json" },',
+    exact ? `  body: JSON.stringify(${body}),` : `  body: ${JSON.stringify(body)},`,
+    "});",
+    "if (!answer.ok) throw new Error(await answer.text());",
+    "console.log(await answer.json());",
+    'console.log(answer.headers.get("Server-Timing"), answer.headers.get("X-Cache"));',
+    "",
+  ].join("\n");
+}

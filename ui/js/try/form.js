@@ -1,0 +1,28 @@
+/** How the inputs of a model are filled in. */
+
+const MOST_COLUMNS = 60; // more than that nobody types; as JSON, or from a file, they go too
+
+/**
+ * `table`: rows of named cells. `json`: text. `none`: this model cannot be asked by `POST /predict`.
+ *
+ * @typedef {{kind: "table" | "json" | "none", columns: string[], dtype: string, hint: string}} Form
+ */
+
+/**
+ * @param {import("../api.js").Model} model
+ * @returns {Form}
+ */
+export function formOf(model) {
+  if (model.inputs.length !== 1) {
+    const names = model.inputs.map((input) => input.name).join(", ");
+    const hint = `This model has ${model.inputs.length} inputs (${names}). POST /predict takes models with one.`;
+    return { kind: "none", columns: [], dtype: "", hint };
+  }
+  const [{ dtype, shape }] = model.inputs;
+  const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ");
+  const hint = `${dtype}, ${sizes}: a list of rows, nested as deep as the model's input.`;
+  const count = shape.length === 2 ? shape[1] : -1;
+  if (count < 1) return { kind: "json", columns: [], dtype, hint };
+  const columns = Array.from({ length: count }, (_, index) => model.features?.[index] ?? `feature ${index}`);
+  return { kind: count > MOST_COLUMNS ? "json" : "table", columns, dtype, hint };
+}

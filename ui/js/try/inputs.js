@@ -1,0 +1,100 @@
+/** What is asked: rows in a table, or JSON, as the model wants it. */
+
+import { h, replace } from "../dom.js";
+import { rowJson } from "./body.js";
+import { parse } from "./csv.js";
+import { formOf } from "./form.js";
+import { RowTable } from "./table.js";
+
+/** @typedef {import("../api.js").Model} Model */
+/** @typedef {import("./form.js").Form} Form */
+/** @typedef {import("./place.js").Place} Place */
+
+export class Inputs {
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.note = h("p", { class: "muted", role: "status" });
+    this.place = h("div");
+    this.element = h("div", { class: "view" }, this.place, this.note);
+    /** @type {Form} */
+    this.form = { kind: "none", columns: [], dtype: "", hint: "" };
+    /** @type {RowTable | null} */
+    this.table = null;
+    this.text = h("textarea", {
+      rows: 12,
+      spellcheck: "false",
+      "aria-label": "Rows as JSON",
+      on: { input: () => this.edited() },
+    });
+  }
+
+  /** @param {Model} model */
+  setModel(model) {
+    this.form = formOf(model);
+    this.table = null;
+    this.text.value = "";
+    this.tell("");
+    if (this.form.kind === "table") {
+      this.table = new RowTable(this.form.columns, this.form.dtype, this.onChange, (note) => this.tell(note));
+      replace(this.place, this.table.element);
+    } else {
+      const hint = h("p", { class: "muted" }, this.form.hint);
+      replace(this.place, ...(this.form.kind === "json" ? [h("div", { class: "view" }, hint, this.text)] : [hint]));
+    }
+  }
+
+  /** Fill in rows as the server gives them. @param {any[]} rows */
+  fill(rows) {
+    this.tell("");
+    if (this.table) {
+      this.table.setRows(rows.map((row) => row.map(String)));
+    } else {
+      this.text.value = `[${rows.map((row) => JSON.stringify(row)).join(",\n ")}]`;
+      this.edited();
+    }
+  }
+
+  /** Take what a CSV file holds. @param {string} text */
+  load(text) {
+    if (this.table) {
+      this.table.load(text);
+    } else {
+      this.text.value = `[${parse(text)
+        .map((row) => rowJson(row, this.form.dtype))
+        .join(",\n ")}]`;
+      this.edited();
+    }
+  }
+
+  /**
+   * JSON of each row.
+   *
+   * @returns {string[]}
+   * @throws {SyntaxError} What was typed is no JSON list.
+   */
+  rows() {
+    if (this.table) return this.table.rows.map((row) => rowJson(row, this.form.dtype));
+    const rows = JSON.parse(this.text.value);
+    if (!Array.isArray(rows)) throw new SyntaxError("expected a list of rows");
+    return rows.map((row) => JSON.stringify(row));
+  }
+
+  /** Show where an error is; null where there is none. @param {Place | null} place */
+  showFault(place) {
+    const here = place?.field === "data" || (place?.row ?? null) !== null;
+    this.table?.showFault(here ? place : null);
+    if (here) this.text.setAttribute("aria-invalid", "true");
+    else this.text.removeAttribute("aria-invalid");
+  }
+
+  edited() {
+    this.text.removeAttribute("aria-invalid");
+    this.onChange();
+  }
+
+  /** @param {string} note */
+  tell(note) {
+    replace(this.note, note);
+  }
+}

@@ -1,0 +1,194 @@
+/** Try a model: rows in, classes out, and what happened on the way. */
+
+import { Problem, ask, getSample, predictUrl } from "../api.js";
+import { Countdown } from "../countdown.js";
+import { h, replace } from "../dom.js";
+import { plural } from "../format.js";
+import { modelChoice } from "../model_choice.js";
+import { batchOutcomes, outcomes, showAnswer } from "../try/answer.js";
+import { batchBody, predictBody } from "../try/body.js";
+import { CacheFields } from "../try/cache_fields.js";
+import { CodePanel } from "../try/code_panel.js";
+import { Inputs } from "../try/inputs.js";
+import { placeOf } from "../try/place.js";
+
+/** @typedef {import("../api.js").Model} Model */
+
+/** After so long Prometheus has scraped the replica that answered (ops/prometheus: each 2 s). */
+const SCRAPED_MS = 2200;
+
+/** @param {HTMLElement} root @param {import("../app.js").App} app */
+export function tryView(root, app) {
+  new TryView(root, app);
+  return {};
+}
+
+class TryView {
+  /** @param {HTMLElement} root @param {import("../app.js").App} app */
+  constructor(root, app) {
+    this.feed = app.feed;
+    /** @type {Model | null} */
+    this.model = null;
+    this.busy = false;
+    this.countdown = new Countdown(() => this.renderButtons());
+    this.inputs = new Inputs(() => this.changed());
+    this.code = new CodePanel();
+    this.problem = h("p", { id: "try-problem", class: "note bad", role: "alert", hidden: true });
+    this.cache = new CacheFields(() => this.changed());
+    this.predict = h("button", { type: "button", class: "primary", on: { click: () => this.send(false) } }, "Predict");
+    this.batch = h("button", { type: "button", on: { click: () => this.send(true) } }, "Batch");
+    this.answer = h(
+      "div",
+      { class: "view answer", "aria-live": "polite" },
+      h("p", { class: "muted" }, "Press Predict, and the answer is shown here."),
+    );
+    root.append(
+      h("h1", {}, "Try a model"),
+      h(
+        "div",
+        { class: "columns" },
+        h("div", { class: "view" }, this.askCard(app), this.code.element),
+        this.answerCard(),
+      ),
+    );
+    this.renderButtons();
+  }
+
+  /** @param {import("../app.js").App} app */
+  askCard(app) {
+    const file = h("input", {
+      type: "file",
+      accept: ".csv,.tsv,.txt,text/csv",
+      "aria-label": "Upload a CSV file",
+      on: { change: () => this.upload(file) },
+    });
+    const sample = h("button", { type: "button", on: { click: () => this.loadSample() } }, "Load sample");
+    const explained =
+      "Predict sends the rows as one request; Batch sends each as a request of its own, all in one call.";
+    return h(
+      "section",
+      { class: "card", "aria-label": "The request" },
+      h(
+        "div",
+        { class: "row" },
+        modelChoice(app, (model) => this.setModel(model)),
+        sample,
+        h("span", { class: "button file" }, "Upload CSV", file),
+      ),
+      h("p", { class: "muted" }, "Type, or paste cells from a spreadsheet."),
+      this.inputs.element,
+      this.cache.element,
+      h("div", { class: "row" }, this.predict, this.batch, h("span", { class: "muted" }, explained)),
+      this.problem,
+    );
+  }
+
+  answerCard() {
+    return h(
+      "section",
+      { class: "card", "aria-labelledby": "answer-title" },
+      h("h2", { id: "answer-title" }, "The answer"),
+      this.answer,
+    );
+  }
+
+  /** @param {Model} model */
+  setModel(model) {
+    this.model = model;
+    this.inputs.setModel(model);
+    this.showProblem(null);
+    this.renderButtons();
+    if (this.inputs.form.kind !== "none") void this.loadSample();
+  }
+
+  async loadSample() {
+    const model = this.model;
+    if (!model) return;
+    await this.attempt(false, async () => {
+      const rows = await getSample(model.model_name);
+      if (model === this.model) this.inputs.fill(rows);
+    });
+  }
+
+  /** @param {HTMLInputElement} file */
+  async upload(file) {
+    const [chosen] = file.files ?? [];
+    if (!chosen) return;
+    this.showProblem(null);
+    this.inputs.load(await chosen.text());
+    file.value = ""; // the same file may be chosen again, changed
+  }
+
+  /** @param {boolean} batch */
+  async send(batch) {
+    const model = this.model;
+    if (!model || this.busy) return;
+    this.busy = true;
+    this.renderButtons();
+    await this.attempt(batch, async () => {
+      const { url, body } = this.request(batch);
+      const answer = await ask("POST", url, { body, alone: true });
+      const rows = batch ? batchOutcomes(answer.body) : outcomes(answer.body);
+      this.showProblem(null);
+      replace(this.answer, ...showAnswer(answer, rows, model));
+      const failed = rows.findIndex((row) => row.error);
+      if (failed >= 0) this.inputs.showFault(placeOf(rows[failed].error ?? "", true));
+    });
+    this.busy = false;
+    this.renderButtons();
+    void this.feed.refresh();
+    setTimeout(() => this.feed.refresh(), SCRAPED_MS);
+  }
+
+  /** Do something, and show its problem where it is. @param {boolean} batch @param {() => Promise<void>} action */
+  async attempt(batch, action) {
+    try {
+      await action();
+    } catch (error) {
+      if (error instanceof SyntaxError)
+        this.showProblem(new Problem(0, { title: "Not JSON", detail: `data: ${error.message}` }), batch);
+      else if (error instanceof Problem) this.showProblem(error, batch);
+      else throw error;
+    }
+  }
+
+  /** @param {boolean} batch */
+  request(batch) {
+    const rows = this.inputs.rows();
+    const body = batch ? batchBody(rows, this.cache.choice) : predictBody(rows, this.cache.choice);
+    return { url: predictUrl(this.model?.model_name ?? "", batch), body };
+  }
+
+  /** @param {Problem | null} problem @param {boolean} [batch] */
+  showProblem(problem, batch = false) {
+    this.problem.hidden = problem === null;
+    const place = problem && placeOf(problem.message, batch);
+    this.inputs.showFault(place);
+    this.cache.showFault(place?.field === "cache_ttl");
+    if (!problem) return;
+    replace(
+      this.problem,
+      h("strong", {}, `${problem.title}${problem.status ? ` (${problem.status})` : ""}: `),
+      problem.message,
+    );
+    if (problem.retryAfterSeconds !== null) this.countdown.start(problem.retryAfterSeconds);
+  }
+
+  changed() {
+    try {
+      const { url, body } = this.request(false);
+      this.code.setRequest(url, body);
+    } catch {
+      // No JSON yet, while it is being typed: the code stays that of the last that was.
+    }
+    this.renderButtons();
+  }
+
+  renderButtons() {
+    const left = this.countdown.left;
+    const asks = this.model !== null && this.inputs.form.kind !== "none";
+    this.predict.disabled = this.batch.disabled = !asks || this.busy || left > 0;
+    const rows = this.inputs.table ? ` ${plural(this.inputs.table.rows.length, "row")}` : "";
+    replace(this.predict, left ? `Again in ${left} s` : this.busy ? "Predicting …" : `Predict${rows}`);
+  }
+}
