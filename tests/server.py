@@ -32,6 +32,7 @@ class Server:
     Args:
         arguments: The model, if any.
         command: What Python runs, for starts with something done before.
+        port: Of a server that was there before; else a free one.
         environ: Settings by variable.
 
     Attributes:
@@ -41,9 +42,13 @@ class Server:
     """
 
     def __init__(
-        self, *arguments: str | Path, command: tuple[str, ...] = ("-m", "app"), **environ: str
+        self,
+        *arguments: str | Path,
+        command: tuple[str, ...] = ("-m", "app"),
+        port: int | None = None,
+        **environ: str,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = new_client(self.url)
         self._command = [sys.executable, *command, "serve", *map(str, arguments)]

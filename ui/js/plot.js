@@ -5,6 +5,7 @@ import * as format from "./format.js";
 import { Palette } from "./palette.js";
 
 const HEIGHT = 200;
+const LABEL_PX = 90;
 
 /** A bar a bin of seconds. @param {{from: number, to: number, count: number}[]} bins @param {string} what that is counted */
 export function barPlot(bins, what) {
@@ -16,7 +17,10 @@ export function barPlot(bins, what) {
       {
         ...axis(colours),
         splits: () => places,
-        values: () => bins.map((bin) => `< ${format.seconds(bin.to)}`),
+        values: ({ width }) => {
+          const every = Math.ceil((bins.length * LABEL_PX) / width); // as many as there is room for
+          return bins.map((bin, index) => (index % every ? "" : `< ${format.seconds(bin.to)}`));
+        },
         grid: { show: false },
       },
       { ...axis(colours), size: 60 },

@@ -15,7 +15,7 @@ export class Inputs {
   constructor(onChange) {
     this.onChange = onChange;
     this.note = h("p", { class: "muted", role: "status" });
-    this.place = h("div");
+    this.place = h("div", { class: "inputs" });
     this.element = h("div", { class: "view" }, this.place, this.note);
     /** @type {Form} */
     this.form = { kind: "none", columns: [], dtype: "", hint: "" };

@@ -43,7 +43,7 @@ class BurstView {
 
   /** @param {import("../app.js").App} app */
   card(app) {
-    const limits = `At most ${MOST_REQUESTS.toLocaleString("en")} requests, ${MOST_AT_ONCE} at a time: a browser opens no more connections to a server. For measurements use the locust suite.`;
+    const limits = `At most ${MOST_REQUESTS.toLocaleString("en")} requests, ${MOST_AT_ONCE} at a time: a browser opens no more connections to a server. For measurements use bench/.`;
     return h(
       "form",
       { class: "card", on: { submit: (event) => this.submit(event) } },

@@ -21,9 +21,9 @@ const PARTS = /** @type {Record<string, string>} */ ({
 
 /** @param {HTMLElement} root @param {import("../app.js").App} app */
 export function healthView(root, app) {
-  const overall = h("section", { class: "card", "aria-label": "State" });
+  const overall = h("section", { class: "card state", "aria-label": "State" });
   const replicas = h("p", { class: "muted" });
-  const alerts = h("section", { class: "card", "aria-label": "Alerts", hidden: PROMETHEUS === null });
+  const alerts = h("section", { class: "card alerts", "aria-label": "Alerts", hidden: PROMETHEUS === null });
   root.append(h("h1", {}, "Health"), overall, alerts, links());
   app.health.subscribe(({ value, problem }) => {
     const word = problem ? "unreachable" : (value?.status ?? "");

@@ -20,7 +20,7 @@ export function modelsView(root, app) {
         list,
         h(
           "section",
-          { class: "card answer" },
+          { class: "card loading" },
           problem
             ? h("p", { class: "note bad" }, `${problem.title}: ${problem.message}`)
             : h("p", { class: "muted" }, "Asking …"),

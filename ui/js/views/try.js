@@ -44,12 +44,7 @@ class TryView {
     );
     root.append(
       h("h1", {}, "Try a model"),
-      h(
-        "div",
-        { class: "columns" },
-        h("div", { class: "view" }, this.askCard(app), this.code.element),
-        this.answerCard(),
-      ),
+      h("div", { class: "columns try" }, this.askCard(app), this.answerCard(), this.code.element),
     );
     this.renderButtons();
   }
