@@ -20,6 +20,7 @@ def test_a_page_of_the_documentation(visit: Visit, api: str, name: str) -> None:
     visitor = visit(api)
     visitor.page.goto(f"{api}{name}")
     expect(visitor.page.get_by_text("Predict rows").first).to_be_visible()
+    visitor.page.wait_for_load_state("networkidle")
 
     origin = "/".join(api.split("/")[:3])
     asked = [request.url for request in visitor.requests if not request.url.startswith("blob:")]

@@ -48,10 +48,12 @@ def values(visitor: Visitor, title: str) -> list[str]:
 
 
 def some_traffic(visitor: Visitor) -> None:
-    """Send a few predictions, and wait until they are shown."""
-    api = visitor.url.replace("/ui/", "/") if "/ui/" in visitor.url else f"{visitor.url}api/"
+    """Send a few predictions, and wait until all of the charts show them."""
     for _ in range(10):
-        visitor.page.request.post(f"{api}predict", data={"data": [fresh_row(), WINE_ROWS[1]]})
+        body = {"data": [fresh_row(), WINE_ROWS[1]]}
+        visitor.page.request.post(f"{visitor.url}api/predict", data=body)
+    for title in ("Latency", "Cache hits", "Run time"):
+        expect(chart(visitor, title).locator(".value").first).not_to_have_text("–")
     expect(chart(visitor, "Requests").locator(".value")).not_to_have_text("0")
 
 

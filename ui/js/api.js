@@ -5,6 +5,8 @@
  * at `/ui/` on the server itself, which has no Prometheus.
  */
 
+import { parseJson } from "./json.js";
+
 const isAlone = /\/ui\/(index\.html)?$/.test(location.pathname);
 
 /** Where the server is. */
@@ -61,6 +63,11 @@ export class Problem extends Error {
  * @returns {Promise<Answer>}
  */
 export async function ask(method, url, { body, token, signal, alone } = {}) {
+  if (token && /[^\x20-\x7e]/.test(token))
+    throw new Problem(0, {
+      title: "Not a token",
+      detail: "A header has room for plain letters, digits and signs alone.",
+    });
   /** @type {Record<string, string>} */
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -102,7 +109,7 @@ function recorded(url) {
 function decode(text, type) {
   if (!type.includes("json")) return text;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return text; // of somebody in between who is not as good as his word
   }

@@ -49,6 +49,17 @@ export function replace(element, ...children) {
 }
 
 /**
+ * Show that a button does nothing now. Unlike `disabled` this leaves the focus on it, so that who
+ * presses it by a key goes on from there; its listener has to see to it that it does nothing.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {boolean} isIdle
+ */
+export function setIdle(button, isIdle) {
+  button.setAttribute("aria-disabled", String(isIdle));
+}
+
+/**
  * @param {Element} element
  * @param {Attributes} attributes
  * @param {Child[]} children

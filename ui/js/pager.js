@@ -1,6 +1,6 @@
 /** Long lists a page at a time. */
 
-import { h, replace } from "./dom.js";
+import { h, replace, setIdle } from "./dom.js";
 
 export const PAGE_ROWS = 20;
 
@@ -55,8 +55,8 @@ export class Pager {
   render() {
     const last = Math.min(this.first + PAGE_ROWS, this.count);
     this.element.hidden = this.count <= PAGE_ROWS;
-    this.back.disabled = this.first === 0;
-    this.on.disabled = last >= this.count;
+    setIdle(this.back, this.first === 0);
+    setIdle(this.on, last >= this.count);
     replace(this.text, `${this.first + 1}–${last} of ${this.count.toLocaleString("en")}`);
   }
 }

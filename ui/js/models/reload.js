@@ -1,7 +1,7 @@
 /** Reload the models from disk, and watch which replica serves what afterwards. */
 
 import { Problem, reloadModels } from "../api.js";
-import { h, replace } from "../dom.js";
+import { h, replace, setIdle } from "../dom.js";
 import * as format from "../format.js";
 import { lookOf } from "../state.js";
 
@@ -14,6 +14,7 @@ export class ReloadCard {
   /** @param {import("../app.js").App} app */
   constructor(app) {
     this.app = app;
+    this.busy = false;
     /** Models that every replica should have now, and since when. @type {{models: Model[], at: number} | null} */
     this.expected = null;
     this.token = h("input", { type: "password", autocomplete: "off", "aria-describedby": "token-hint" });
@@ -42,8 +43,8 @@ export class ReloadCard {
   /** @param {SubmitEvent} event */
   async submit(event) {
     event.preventDefault();
-    this.button.disabled = true;
-    replace(this.button, "Reloading …");
+    if (this.busy) return;
+    this.setBusy(true);
     try {
       const models = await reloadModels(this.token.value);
       this.expected = { models, at: performance.now() };
@@ -54,9 +55,15 @@ export class ReloadCard {
       if (!(error instanceof Problem)) throw error;
       this.tell("bad", `${error.title}${error.status ? ` (${error.status})` : ""}: ${error.message}`);
     }
-    this.button.disabled = false;
-    replace(this.button, "Reload");
+    this.setBusy(false);
     this.renderReplicas();
+  }
+
+  /** @param {boolean} busy */
+  setBusy(busy) {
+    this.busy = busy;
+    setIdle(this.button, busy);
+    replace(this.button, busy ? "Reloading …" : "Reload");
   }
 
   /** @param {string} look @param {string} text */

@@ -2,6 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import * as format from "../format.js";
+import { writeJson } from "../json.js";
 import { PAGE_ROWS, Pager } from "../pager.js";
 import { timeline } from "./timeline.js";
 
@@ -76,7 +77,7 @@ export function cacheText(states) {
 /** What a row is called. @param {Outcome} row */
 function nameOf(row) {
   if (row.error) return `refused: ${row.error}`;
-  return row.label ?? (typeof row.prediction === "object" ? JSON.stringify(row.prediction) : String(row.prediction));
+  return row.label ?? (typeof row.prediction === "object" ? writeJson(row.prediction) : String(row.prediction));
 }
 
 /** @param {Outcome} row @param {number} index @param {number} count @param {import("../api.js").Model} model */

@@ -60,6 +60,7 @@ export class CodePanel {
       replace(this.told, "Copied.");
     } catch {
       // Browsers open the clipboard to https:// and localhost alone, and where the reader allows it.
+      replace(this.code, this.text); // whole, however long
       getSelection()?.selectAllChildren(this.code);
       replace(this.told, "This browser does not let the page copy: the code is selected, copy it with the keyboard.");
     }

@@ -1,6 +1,7 @@
 /** What is asked: rows in a table, or JSON, as the model wants it. */
 
 import { h, replace } from "../dom.js";
+import { parseJson, writeJson } from "../json.js";
 import { rowJson } from "./body.js";
 import { parse } from "./csv.js";
 import { formOf } from "./form.js";
@@ -50,7 +51,7 @@ export class Inputs {
     if (this.table) {
       this.table.setRows(rows.map((row) => row.map(String)));
     } else {
-      this.text.value = `[${rows.map((row) => JSON.stringify(row)).join(",\n ")}]`;
+      this.text.value = `[${rows.map(writeJson).join(",\n ")}]`;
       this.edited();
     }
   }
@@ -75,9 +76,9 @@ export class Inputs {
    */
   rows() {
     if (this.table) return this.table.rows.map((row) => rowJson(row, this.form.dtype));
-    const rows = JSON.parse(this.text.value);
+    const rows = parseJson(this.text.value);
     if (!Array.isArray(rows)) throw new SyntaxError("expected a list of rows");
-    return rows.map((row) => JSON.stringify(row));
+    return rows.map(writeJson);
   }
 
   /** Show where an error is; null where there is none. @param {Place | null} place */

@@ -82,7 +82,8 @@ export class RowTable {
   paste(event) {
     const text = event.clipboardData?.getData("text/plain") ?? "";
     const target = /** @type {HTMLElement} */ (event.target);
-    if (!/[\t\n;,]/.test(text.trim()) || !target.dataset.row) return; // one value: the browser's own paste
+    const isOne = !/[\t\n;,]/.test(text.trim()) || /^\s*[+-]?\d+,\d+\s*$/.test(text); // 13,32 is a number in half of Europe
+    if (isOne || !target.dataset.row) return; // the browser's own paste
     event.preventDefault();
     const { rows, note } = arrange(parse(text), this.columns, this.dtype === "str");
     const [top, left] = [

@@ -3,8 +3,9 @@
 import { Problem, getSample, predictUrl } from "../api.js";
 import { Burst, MOST_AT_ONCE, MOST_REQUESTS } from "../burst/burst.js";
 import { results } from "../burst/results.js";
-import { h, replace } from "../dom.js";
+import { h, replace, setIdle } from "../dom.js";
 import * as format from "../format.js";
+import { writeJson } from "../json.js";
 import { modelChoice } from "../model_choice.js";
 import { predictBody, rowJson } from "../try/body.js";
 import { formOf } from "../try/form.js";
@@ -28,7 +29,7 @@ class BurstView {
     this.atOnce = numberInput(4, MOST_AT_ONCE);
     this.useCache = h("input", { type: "checkbox", checked: true });
     this.start = h("button", { type: "submit", class: "primary" }, "Start");
-    this.stop = h("button", { type: "button", disabled: true, on: { click: () => this.burst?.stop() } }, "Stop");
+    this.stop = h("button", { type: "button", on: { click: () => this.burst?.stop() } }, "Stop");
     this.progress = h("progress", { max: 1, value: 0, "aria-label": "Requests answered" });
     this.told = h("p", { class: "muted", role: "status" }, "Rows of the model’s sample are sent in turn.");
     this.problem = h("p", { class: "note bad", role: "alert", hidden: true });
@@ -38,6 +39,7 @@ class BurstView {
       h("h2", { id: "burst-title" }, "Result"),
       h("p", { class: "muted" }, "Percentiles, statuses and cache states are shown here at the end."),
     );
+    this.setBusy(false);
     root.append(h("h1", {}, "Burst"), this.card(app), this.results);
   }
 
@@ -66,8 +68,9 @@ class BurstView {
   /** @param {SubmitEvent} event */
   async submit(event) {
     event.preventDefault();
-    if (this.burst || !this.model) return;
+    if (this.busy || !this.model) return;
     this.problem.hidden = true;
+    this.setBusy(true);
     try {
       const bodies = await this.bodies(this.model);
       await this.run(
@@ -82,7 +85,16 @@ class BurstView {
       if (!(error instanceof Problem)) throw error;
       this.problem.hidden = false;
       replace(this.problem, h("strong", {}, `${error.title}: `), error.message);
+    } finally {
+      this.setBusy(false);
     }
+  }
+
+  /** @param {boolean} busy */
+  setBusy(busy) {
+    this.busy = busy;
+    setIdle(this.start, busy);
+    setIdle(this.stop, !busy);
   }
 
   /** A body a sample row. @param {import("../api.js").Model} model */
@@ -92,15 +104,13 @@ class BurstView {
     const choice = { useCache: this.useCache.checked, ttl: "" };
     const rows = await getSample(model.model_name);
     return rows.map((row) =>
-      predictBody([kind === "table" ? rowJson(row.map(String), dtype) : JSON.stringify(row)], choice),
+      predictBody([kind === "table" ? rowJson(row.map(String), dtype) : writeJson(row)], choice),
     );
   }
 
   /** @param {Burst} burst */
   async run(burst) {
     this.burst = burst;
-    this.start.disabled = true;
-    this.stop.disabled = false;
     replace(this.told, "Sending …");
     const timer = setInterval(() => this.showProgress(burst), SHOWN_EVERY_MS);
     try {
@@ -108,8 +118,6 @@ class BurstView {
     } finally {
       clearInterval(timer);
       this.burst = null;
-      this.start.disabled = false;
-      this.stop.disabled = true;
       this.showProgress(burst);
     }
     const { tally } = burst;

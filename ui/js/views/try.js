@@ -2,7 +2,7 @@
 
 import { Problem, ask, getSample, predictUrl } from "../api.js";
 import { Countdown } from "../countdown.js";
-import { h, replace } from "../dom.js";
+import { h, replace, setIdle } from "../dom.js";
 import { plural } from "../format.js";
 import { modelChoice } from "../model_choice.js";
 import { batchOutcomes, outcomes, showAnswer } from "../try/answer.js";
@@ -91,6 +91,7 @@ class TryView {
   setModel(model) {
     this.model = model;
     this.inputs.setModel(model);
+    this.code.element.hidden = this.inputs.form.kind === "none";
     this.showProblem(null);
     this.renderButtons();
     if (this.inputs.form.kind !== "none") void this.loadSample();
@@ -117,7 +118,7 @@ class TryView {
   /** @param {boolean} batch */
   async send(batch) {
     const model = this.model;
-    if (!model || this.busy) return;
+    if (!model || this.busy || this.countdown.left) return;
     this.busy = true;
     this.renderButtons();
     await this.attempt(batch, async () => {
@@ -182,7 +183,10 @@ class TryView {
   renderButtons() {
     const left = this.countdown.left;
     const asks = this.model !== null && this.inputs.form.kind !== "none";
-    this.predict.disabled = this.batch.disabled = !asks || this.busy || left > 0;
+    for (const button of [this.predict, this.batch]) {
+      button.disabled = !asks;
+      setIdle(button, this.busy || left > 0);
+    }
     const rows = this.inputs.table ? ` ${plural(this.inputs.table.rows.length, "row")}` : "";
     replace(this.predict, left ? `Again in ${left} s` : this.busy ? "Predicting …" : `Predict${rows}`);
   }
