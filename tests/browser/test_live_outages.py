@@ -54,7 +54,7 @@ def restartable() -> Iterator[Restartable]:
 
 
 def test_a_server_that_goes_and_comes_back(visit: Visit, restartable: Restartable) -> None:
-    """An open page tells that nobody answers, with no figure at all, and goes on by itself."""
+    """An open page calls its figures stale, then shows none at all, and goes on by itself."""
     visitor = visit(restartable.url).open("live")
     restartable.predict(5)
     expect(source(visitor)).to_contain_text("the server's own numbers")
@@ -62,6 +62,7 @@ def test_a_server_that_goes_and_comes_back(visit: Visit, restartable: Restartabl
     visitor.expects_outage()
     restartable.stop()
 
+    expect(source(visitor)).to_contain_text("The last polls were not answered", timeout=NOTICED_MS)
     expect(source(visitor)).to_contain_text("The server does not answer", timeout=NOTICED_MS)
     expect(visitor.page.locator("#state")).to_have_text("■ unreachable", timeout=NOTICED_MS)
     for index in range(4):
