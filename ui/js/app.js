@@ -23,10 +23,22 @@ export class App {
     this.feed.start();
     void this.loadModels();
     void this.watchHealth();
+    this.watchDigests();
   }
 
   async loadModels() {
     await load(this.models, getModels);
+  }
+
+  /** Ask for the models anew when replicas serve others: somebody has reloaded them elsewhere. */
+  watchDigests() {
+    let before = "";
+    this.feed.subscribe(({ replicas }) => {
+      const served = new Set(replicas.flatMap(({ models }) => models.map(({ model, digest }) => `${model} ${digest}`)));
+      const now = [...served].sort().join();
+      if (now && before && now !== before) void this.loadModels();
+      before = now || before;
+    });
   }
 
   /** Ask for ever, and for models too as soon as a server that could not tell them is back. */

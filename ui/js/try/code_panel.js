@@ -3,6 +3,7 @@
 import { h, replace } from "../dom.js";
 import { LANGUAGES, codeOf } from "./code.js";
 
+const RENDER_MS = 100;
 const MOST_SHOWN = 4000; // letters; all of it is copied
 
 export class CodePanel {
@@ -10,6 +11,7 @@ export class CodePanel {
     /** @type {typeof LANGUAGES[number]} */
     this.language = "curl";
     this.request = { url: "", body: "" };
+    this.isDue = false;
     this.code = h("pre", { tabindex: 0, role: "region", "aria-label": "Code of the request" });
     this.told = h("span", { role: "status", class: "muted" });
     this.choices = LANGUAGES.map((language) =>
@@ -28,7 +30,12 @@ export class CodePanel {
   /** @param {string} url @param {string} body */
   setRequest(url, body) {
     this.request = { url, body };
-    this.render();
+    if (this.isDue) return;
+    this.isDue = true; // once for all keys that are pressed until then: thousands of rows are a long text
+    setTimeout(() => {
+      this.isDue = false;
+      this.render();
+    }, RENDER_MS);
   }
 
   /** @param {typeof LANGUAGES[number]} language */

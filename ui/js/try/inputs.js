@@ -14,12 +14,17 @@ import { RowTable } from "./table.js";
 export class Inputs {
   /** @param {() => void} onChange */
   constructor(onChange) {
-    this.onChange = onChange;
+    this.edits = 0;
+    this.onChange = () => {
+      this.edits += 1;
+      onChange();
+    };
     this.note = h("p", { class: "muted", role: "status" });
     this.place = h("div", { class: "inputs" });
     this.element = h("div", { class: "view" }, this.place, this.note);
     /** @type {Form} */
     this.form = { kind: "none", columns: [], dtype: "", hint: "" };
+    this.asked = "";
     /** @type {RowTable | null} */
     this.table = null;
     this.text = h("textarea", {
@@ -30,9 +35,18 @@ export class Inputs {
     });
   }
 
-  /** @param {Model} model */
+  /**
+   * Ask for what a model takes. Rows stay where it is the one before, reloaded, and takes the same.
+   *
+   * @param {Model} model
+   * @returns {boolean} whether rows have to be found anew
+   */
   setModel(model) {
-    this.form = formOf(model);
+    const form = formOf(model);
+    const asked = JSON.stringify([model.model_name, form]);
+    if (asked === this.asked) return false;
+    this.asked = asked;
+    this.form = form;
     this.table = null;
     this.text.value = "";
     this.tell("");
@@ -43,6 +57,7 @@ export class Inputs {
       const hint = h("p", { class: "muted" }, this.form.hint);
       replace(this.place, ...(this.form.kind === "json" ? [h("div", { class: "view" }, hint, this.text)] : [hint]));
     }
+    return true;
   }
 
   /** Fill in rows as the server gives them. @param {any[]} rows */

@@ -90,19 +90,22 @@ class TryView {
   /** @param {Model} model */
   setModel(model) {
     this.model = model;
-    this.inputs.setModel(model);
+    const isOther = this.inputs.setModel(model);
     this.code.element.hidden = this.inputs.form.kind === "none";
     this.showProblem(null);
     this.renderButtons();
-    if (this.inputs.form.kind !== "none") void this.loadSample();
+    if (isOther && this.inputs.form.kind !== "none") void this.loadSample();
+    this.changed();
   }
 
   async loadSample() {
     const model = this.model;
     if (!model) return;
+    const { edits } = this.inputs;
     await this.attempt(false, async () => {
       const rows = await getSample(model.model_name);
-      if (model === this.model) this.inputs.fill(rows);
+      const isWanted = model === this.model && edits === this.inputs.edits; // who types meanwhile does not want it
+      if (isWanted) this.inputs.fill(rows);
     });
   }
 
