@@ -86,6 +86,32 @@ def test_a_reload_of_a_server_alone(visit: Visit, reloadable: str, folder: Path)
     expect(visitor.view("models")).to_contain_text("serves 1 model as reloaded")
 
 
+def test_a_reload_by_somebody_else(visit: Visit, reloadable: str, folder: Path) -> None:
+    """An open page shows what is loaded after a reload that it did not ask for."""
+    visitor = visit(reloadable).open("models")
+    expect(visitor.view("models")).to_contain_text("version 1")
+    (folder / "wine.onnx").write_bytes(models.sklearn_classifier(num_features=10))
+    (folder / "wine.json").unlink()
+    visitor.page.request.post(reloadable.replace("/ui/", "/models/reload"))
+
+    expect(visitor.page.get_by_role("region", name="Model wine")).to_contain_text("no names")
+
+
+def test_typed_rows_survive_a_reload(visit: Visit, reloadable: str, folder: Path) -> None:
+    """A new version that takes the same leaves the rows in *Try it* alone."""
+    visitor = visit(reloadable).open()
+    visitor.has_sample()
+    visitor.cell(1, 0).fill("77")
+    write_wine(folder, "2")
+    visitor.page.get_by_role("link", name="Models").click()
+    visitor.button("Reload").click()
+    expect(visitor.view("models")).to_contain_text("Loaded wine 2.")
+    visitor.page.get_by_role("link", name="Try it").click()
+
+    expect(visitor.view("try")).to_contain_text("wine (version 2)")
+    expect(visitor.cell(1, 0)).to_have_value("77")
+
+
 def test_a_broken_file_changes_nothing(visit: Visit, reloadable: str, folder: Path) -> None:
     """The reason is told, and the old model goes on."""
     visitor = visit(reloadable).open("models")

@@ -196,6 +196,30 @@ def test_node_comes_from_pypi_where_it_is_too_old(checkout: Checkout, tmp_path: 
     assert {path.name for path in checkout.vendor.iterdir()} == SERVED
 
 
+def test_a_machine_without_node_gets_the_same_files(tmp_path: Path) -> None:
+    """The Node.js that PyPI really has makes what the system's makes, letter by letter."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for program in Path(folder).glob("*"):
+            if (
+                program.name not in ("node", "npm", "npx")
+                and not (programs / program.name).exists()
+            ):
+                (programs / program.name).symlink_to(program)
+    made = tmp_path / "vendor"
+    environ = {**os.environ, "PATH": str(programs)}
+
+    done = subprocess.run(
+        [ROOT / "ops" / "vendor", made], env=environ, capture_output=True, text=True, timeout=300
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "no npm here" in done.stderr
+    files = {path.name: path.read_bytes() for path in made.glob("[!.]*")}
+    assert files == {path.name: path.read_bytes() for path in (UI / "vendor").glob("[!.]*")}
+
+
 def test_a_start_installs_the_files_once(checkout: Checkout) -> None:
     """`ops/serve` makes the folder, and a second start asks nobody and says nothing."""
     first, second = checkout.serve(), checkout.serve(NPM_FAILS="1", PYTHON="/nowhere")
