@@ -5,6 +5,9 @@ import { clock } from "../format.js";
 const FONT = "11px system-ui, sans-serif";
 const AXIS_PX = { left: 58, bottom: 26 }; // the same for all charts, so that their times are in line
 
+/** Seconds between marks. uPlot's own have none from 1 to 5 minutes, which leaves narrow charts with one mark. */
+const TIME_STEPS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800];
+
 /** @typedef {import("./charts.js").ChartSpec} ChartSpec */
 /** @typedef {import("../palette.js").Palette} Palette */
 
@@ -34,6 +37,7 @@ export function optionsOf(spec, palette, size, { times, onCursor }) {
         ...axis(palette),
         size: AXIS_PX.bottom,
         space: 64,
+        incrs: TIME_STEPS,
         values: (_, marks, __, ___, step) => marks.map((mark) => timeOf(mark, step)),
       },
       { ...axis(palette), size: AXIS_PX.left, space: 34, values: (_, marks) => marks.map(spec.text) },

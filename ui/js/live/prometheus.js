@@ -116,19 +116,19 @@ function toReplicas(samples) {
 
 /** @param {string} instance @param {Sample[]} samples @returns {Replica} */
 function toReplica(instance, samples) {
-  const value = (/** @type {string} */ field) => finite(labelled(samples, "field", field)[0]?.value[1]);
-  const up = value("up") === 1;
-  const rate = (/** @type {string} */ field) => (up ? value(field) : null); // it outlives the replica by a window
+  const up = labelled(samples, "field", "up")[0].value[1] === "1";
+  const current = up ? samples : []; // of one that is down Prometheus has what was before, for up to 5 minutes
+  const value = (/** @type {string} */ field) => finite(labelled(current, "field", field)[0]?.value[1]);
   return {
     instance,
     up,
-    version: labelled(samples, "field", "version")[0]?.metric.version ?? "",
+    version: labelled(current, "field", "version")[0]?.metric.version ?? "",
     uptime: value("uptime"),
-    requests: rate("requests"),
-    errors: rate("errors"),
-    p95: rate("p95"),
+    requests: value("requests"),
+    errors: value("errors"),
+    p95: value("p95"),
     behind: value("behind") === 1,
-    models: labelled(samples, "field", "model").map(({ metric: { model, version, digest } }) => ({
+    models: labelled(current, "field", "model").map(({ metric: { model, version, digest } }) => ({
       model,
       version,
       digest,
