@@ -11,7 +11,8 @@ export class CodePanel {
     /** @type {typeof LANGUAGES[number]} */
     this.language = "curl";
     this.request = { url: "", body: "" };
-    this.isDue = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.due = undefined;
     this.code = h("pre", { tabindex: 0, role: "region", "aria-label": "Code of the request" });
     this.told = h("span", { role: "status", class: "muted" });
     this.choices = LANGUAGES.map((language) =>
@@ -30,12 +31,7 @@ export class CodePanel {
   /** @param {string} url @param {string} body */
   setRequest(url, body) {
     this.request = { url, body };
-    if (this.isDue) return;
-    this.isDue = true; // once for all keys that are pressed until then: thousands of rows are a long text
-    setTimeout(() => {
-      this.isDue = false;
-      this.render();
-    }, RENDER_MS);
+    this.due ??= setTimeout(() => this.render(), RENDER_MS); // once for many keys: thousands of rows are a long text
   }
 
   /** @param {typeof LANGUAGES[number]} language */
@@ -50,6 +46,8 @@ export class CodePanel {
   }
 
   render() {
+    clearTimeout(this.due);
+    this.due = undefined;
     const text = this.text;
     const more = text.length - MOST_SHOWN;
     replace(
@@ -62,6 +60,7 @@ export class CodePanel {
   }
 
   async copy() {
+    this.render(); // now, lest it takes the selection away later
     try {
       await navigator.clipboard.writeText(this.text);
       replace(this.told, "Copied.");
