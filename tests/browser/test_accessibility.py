@@ -53,7 +53,7 @@ def fill(visitor: Visitor, view: str) -> None:
     elif view == "models":
         visitor.page.get_by_label("Admin token").fill(TOKEN)
         visitor.button("Reload").click()
-        expect(visitor.view("models").get_by_text("as reloaded").first).to_be_visible(
+        expect(visitor.view("models").get_by_text("as loaded now").first).to_be_visible(
             timeout=SCRAPED_MS
         )
     elif view == "live":

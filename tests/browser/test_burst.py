@@ -26,7 +26,8 @@ def counts(visitor: Visitor, table: int) -> dict[str, int]:
     """A table of the result: statuses, then cache states."""
     rows = visitor.page.get_by_role("region", name="Result").locator("table").nth(table)
     texts = rows.locator("tbody tr").all_inner_texts()
-    return {name: int(count.replace(",", "")) for name, count in (t.split("\t") for t in texts)}
+    pairs = (text.split("\t") for text in texts)
+    return {name.split()[0]: int(count.replace(",", "")) for name, count in pairs}
 
 
 def served(url: str) -> float:

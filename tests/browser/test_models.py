@@ -83,7 +83,7 @@ def test_a_reload_of_a_server_alone(visit: Visit, reloadable: str, folder: Path)
 
     expect(visitor.view("models")).to_contain_text("Loaded wine 2.")
     expect(visitor.page.get_by_role("region", name="Model wine")).to_contain_text("version 2")
-    expect(visitor.view("models")).to_contain_text("serves 1 model as reloaded")
+    expect(visitor.view("models")).to_contain_text("serves 1 model as loaded now")
 
 
 def test_a_reload_by_somebody_else(visit: Visit, reloadable: str, folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_reload_reaches_each_replica(visit: Visit, replicas: tuple[Stack, Path
     reload(visitor, TOKEN)
 
     expect(visitor.view("models")).to_contain_text("Loaded wine 1.")
-    served = visitor.page.get_by_text("serves 1 model as reloaded")
+    served = visitor.page.get_by_text("serves 1 model as loaded now")
     expect(served).to_have_count(2, timeout=SCRAPED_MS)
 
 

@@ -77,7 +77,7 @@ def test_a_wrong_token_then_the_right_one(
     expect(visitor.view("models")).to_contain_text("(401)")
     assert digests(replicas) == before
     reload(visitor, TOKEN)
-    expect(visitor.view("models").get_by_text("as reloaded")).to_have_count(2, timeout=SCRAPED_MS)
+    expect(visitor.view("models").get_by_text("as loaded now")).to_have_count(2, timeout=SCRAPED_MS)
 
     (digest,) = digests(replicas)
     assert {digest} != before

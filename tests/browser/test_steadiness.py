@@ -56,7 +56,7 @@ def test_a_reload_moves_nothing(visit: Visit, stack: Stack) -> None:
     visitor.page.get_by_label("Admin token").fill(TOKEN)
     shift(visitor)
     visitor.button("Reload").click()
-    expect(visitor.view("models").get_by_text("as reloaded")).to_have_count(2)
+    expect(visitor.view("models").get_by_text("as loaded now")).to_have_count(2)
 
     assert shift(visitor) < MOST_SHIFT
 
@@ -98,7 +98,7 @@ def test_long_names_fit(visit: Visit, long_names: str, view: str, width: int) ->
         expect(visitor.view(view).locator(".facts")).to_be_visible()
     elif view == "models":
         visitor.button("Reload").click()
-        expect(visitor.view(view).get_by_text("as reloaded")).to_be_visible()
+        expect(visitor.view(view).get_by_text("as loaded now")).to_be_visible()
     elif view == "health":
         expect(visitor.view(view)).to_contain_text(LONG[:120])
     else:

@@ -135,6 +135,27 @@ def test_an_error_is_shown_at_its_cell(visitor: Visitor, text: str, found: str) 
     expect(visitor.page.locator("[aria-invalid]")).to_have_count(1)
 
 
+def test_an_error_names_the_cell_as_the_table_does(visitor: Visitor) -> None:
+    """Before the server's words, which count from zero, stand the row and the column one sees."""
+    visitor.expects_status(422)
+    visitor.cell(3, 4).fill("abc")
+    visitor.button("Predict").click()
+
+    expect(visitor.problem).to_contain_text("Row 3, flavanoids: data[2][4]: expected float")
+
+
+def test_an_answer_to_something_else_says_so(visitor: Visitor) -> None:
+    """After a change the answer is called one to another request, until there is a new one."""
+    changed = visitor.page.get_by_text("The request has changed since this answer.")
+    visitor.predict()
+    expect(changed).to_be_hidden()
+    visitor.cell(1, 1).fill("3")
+    expect(changed).to_be_visible()
+    visitor.predict()
+
+    expect(changed).to_be_hidden()
+
+
 def test_an_error_goes_with_its_cause(visitor: Visitor) -> None:
     """When the cell is set right the next answer takes the problem away."""
     visitor.expects_status(422)

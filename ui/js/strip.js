@@ -9,14 +9,13 @@ import * as format from "./format.js";
 
 /** @type {{label: string, names: SeriesName[], text: (value: number | null) => string}[]} */
 const TILES = [
-  { label: "Predictions/s", names: ["requests"], text: format.number },
+  { label: "Requests/s", names: ["requests"], text: format.number },
   { label: "Latency p95", names: ["p95"], text: format.seconds },
   { label: "From the cache", names: ["l1", "redis", "coalesced"], text: format.percent },
-  { label: "Errors/s", names: ["errors", "refused"], text: format.number },
+  { label: "Server errors/s", names: ["errors", "refused"], text: format.number },
 ];
 const WIDTH = 110;
 const HEIGHT = 28;
-const SHOWN_SECONDS = 300;
 
 /**
  * @param {HTMLElement} root
@@ -44,12 +43,12 @@ function sum(values) {
 }
 
 /**
- * Lines through the last minutes, broken where nothing is known.
+ * Lines through what *Live* shows, broken where nothing is known.
  *
  * @param {LiveState} state
  * @param {SeriesName[]} names
  */
-function pieces({ history, at }, names) {
+function pieces({ history, at, range }, names) {
   const { times, values } = history;
   const end = at ?? Date.now() / 1000;
   const totals = times.map((_, index) => sum(names.map((name) => values[name]?.[index] ?? null)));
@@ -57,7 +56,7 @@ function pieces({ history, at }, names) {
   /** @type {string[][]} */
   const lines = [[]];
   totals.forEach((total, index) => {
-    const x = WIDTH * (1 - (end - times[index]) / SHOWN_SECONDS);
+    const x = WIDTH * (1 - (end - times[index]) / range);
     if (total === null) lines.push([]);
     else if (x >= 0)
       lines[lines.length - 1].push(`${x.toFixed(1)},${(HEIGHT - 2 - (total / top) * (HEIGHT - 4)).toFixed(1)}`);

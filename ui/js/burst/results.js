@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import * as format from "../format.js";
 import { barPlot } from "../plot.js";
+import { cacheText } from "../try/answer.js";
 import { histogram, quantile } from "./burst.js";
 
 const QUANTILES = /** @type {[string, number][]} */ ([
@@ -15,9 +16,10 @@ const QUANTILES = /** @type {[string, number][]} */ ([
 
 /** @param {import("./burst.js").Tally} tally */
 export function results(tally) {
-  const rate = tally.seconds ? tally.done / tally.seconds : null;
+  const answered = tally.latencies.length;
+  const rate = tally.seconds && answered ? answered / tally.seconds : null;
   const facts = [
-    fact("answered a second", format.number(rate)),
+    fact("predictions/s", format.number(rate)),
     ...QUANTILES.map(([name, share]) => fact(name, format.seconds(quantile(tally.latencies, share)))),
   ];
   const bins = histogram(tally.latencies);
@@ -25,8 +27,15 @@ export function results(tally) {
   return [
     h("div", { class: "facts" }, ...facts),
     held ? h("p", { class: "note warn" }, heldBack(held, tally.retryAfterSeconds)) : null,
-    bins.length ? h("div", {}, h("h3", {}, "Latency, as this browser saw it"), barPlot(bins, "requests")) : null,
-    h("div", { class: "columns" }, counts("Status", tally.statuses), counts("Cache", tally.cacheStates)),
+    bins.length
+      ? h(
+          "div",
+          {},
+          h("h3", {}, `Latency of ${format.plural(answered, "prediction")}, as this browser saw it`),
+          barPlot(bins, "requests"),
+        )
+      : null,
+    h("div", { class: "columns" }, counts("Status", tally.statuses), counts("Cache", tally.cacheStates, cacheText)),
   ];
 }
 
@@ -38,15 +47,19 @@ function fact(name, text) {
 /** @param {number} count @param {number | null} wait seconds */
 function heldBack(count, wait) {
   const again = wait === null ? "" : ` There is a place again in ${wait} s.`;
-  return `${format.plural(count, "request")} held back by the rate limit of Nginx.${again} To measure, start the stack without limits for this machine: ./ops/stack up --profile bench`;
+  return `${format.plural(count, "request")} held back by the rate limit of Nginx.${again} To measure, start the stack without limits for this machine: ./ops/stack down, then ./ops/stack up --profile bench`;
 }
 
-/** @param {string} title @param {Record<string, number>} counted */
-function counts(title, counted) {
+/**
+ * @param {string} title
+ * @param {Record<string, number>} counted
+ * @param {(name: string) => string} [meaning]
+ */
+function counts(title, counted, meaning = String) {
   const rows = Object.entries(counted)
     .sort()
     .map(([name, count]) =>
-      h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: "number" }, count.toLocaleString("en"))),
+      h("tr", {}, h("th", { scope: "row" }, meaning(name)), h("td", { class: "number" }, count.toLocaleString("en"))),
     );
   const head = h(
     "thead",

@@ -48,11 +48,25 @@ export function optionsOf(spec, palette, size, { times, onCursor }) {
         label,
         stroke: () => palette.get(`--series-${colour}`),
         width: 1.5,
-        points: { size: 4, fill: () => palette.get(`--series-${colour}`) },
+        points: { size: 4, fill: () => palette.get(`--series-${colour}`), filter: isolated },
       })),
     ],
     hooks: { setCursor: [onCursor] },
   };
+}
+
+/**
+ * Points without neighbours, of which there is no line to be seen.
+ *
+ * @param {uPlot} plot
+ * @param {number} series
+ * @param {boolean} areShown whether all are, because there is room
+ */
+function isolated({ data }, series, areShown) {
+  const values = data[series];
+  const isGap = (/** @type {number} */ index) => (values[index] ?? null) === null;
+  const alone = [...values.keys()].filter((index) => !isGap(index) && isGap(index - 1) && isGap(index + 1));
+  return areShown || !alone.length ? null : alone;
 }
 
 /** @param {Palette} palette @returns {uPlot.Axis} */

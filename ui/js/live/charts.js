@@ -17,7 +17,8 @@ export const CHARTS = [
   {
     title: "Requests",
     unit: "per second",
-    caption: "Predictions finished, with whatever status: POST /predict and /predict/batch.",
+    caption:
+      "POST /predict and /predict/batch, with whatever status; the mean of 10 s, or of the time between two points.",
     text: number,
     top: 0,
     series: [{ name: "requests", label: "requests", colour: 1 }],

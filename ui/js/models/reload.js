@@ -22,7 +22,7 @@ export class ReloadCard {
     this.outcome = h("div", { role: "status" });
     this.replicas = h("div");
     const hint =
-      "Kept in this page’s memory alone. It is the ADMIN_TOKEN of the service; ./ops/stack status shows that of the native stack. A server without one takes reloads from its own machine.";
+      "Kept in this page’s memory alone. It is the ADMIN_TOKEN of the service; ./ops/stack status shows that of the native stack. A server without one takes reloads from its own machine alone, and none in production.";
     this.element = h(
       "form",
       { class: "card", "aria-labelledby": "reload-title", on: { submit: (event) => this.submit(event) } },
@@ -30,7 +30,7 @@ export class ReloadCard {
       h(
         "p",
         { class: "muted" },
-        "Reads the model files again. The old models answer until the new ones are warm; a broken file changes nothing.",
+        "Reads the model files again. The old models answer until the new ones are warm; a broken file changes nothing. Other replicas follow over Redis, where they serve something else.",
       ),
       h("div", { class: "row" }, h("label", { class: "field" }, "Admin token", this.token), this.button),
       h("p", { class: "muted", id: "token-hint" }, hint),
@@ -106,7 +106,7 @@ function outcomeOf(replica, models, late) {
   if (!replica.up) return { word: "unhealthy", text: "does not answer" };
   const served = new Map(replica.models.map(({ model, digest }) => [model, digest]));
   const other = models.find(({ model_name, digest }) => served.get(model_name) !== digest.slice(0, 12));
-  if (!other) return { word: "healthy", text: `serves ${format.plural(models.length, "model")} as reloaded` };
+  if (!other) return { word: "healthy", text: `serves ${format.plural(models.length, "model")} as loaded now` };
   if (replica.behind) return { word: "degraded", text: `is behind: ${other.model_name} is another in its MODEL_PATH` };
   if (late)
     return {

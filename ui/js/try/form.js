@@ -1,5 +1,7 @@
 /** How the inputs of a model are filled in. */
 
+import { plural } from "../format.js";
+
 const MOST_COLUMNS = 60; // more than that nobody types; as JSON, or from a file, they go too
 
 /**
@@ -25,4 +27,12 @@ export function formOf(model) {
   if (count < 1) return { kind: "json", columns: [], dtype, hint };
   const columns = Array.from({ length: count }, (_, index) => model.features?.[index] ?? `feature ${index}`);
   return { kind: count > MOST_COLUMNS ? "json" : "table", columns, dtype, hint };
+}
+
+/** What a model does, in a sentence. @param {import("../api.js").Model} model @param {Form} form */
+export function aboutOf(model, { kind, columns, dtype }) {
+  const gives = model.output_classes ? `tells one of ${model.output_classes} classes` : "gives a value";
+  if (kind !== "table") return `${model.model_name} ${gives} for each row.`;
+  const takes = plural(columns.length, dtype === "str" ? "word" : "number");
+  return `${model.model_name} takes ${takes} a row and ${gives}. Type, or paste cells from a spreadsheet.`;
 }

@@ -19,7 +19,7 @@ export class Inputs {
       this.edits += 1;
       onChange();
     };
-    this.note = h("p", { class: "muted", role: "status" });
+    this.note = h("p", { role: "status" });
     this.place = h("div", { class: "inputs" });
     this.element = h("div", { class: "view" }, this.place, this.note);
     /** @type {Form} */
@@ -51,7 +51,9 @@ export class Inputs {
     this.text.value = "";
     this.tell("");
     if (this.form.kind === "table") {
-      this.table = new RowTable(this.form.columns, this.form.dtype, this.onChange, (note) => this.tell(note));
+      this.table = new RowTable(this.form.columns, this.form.dtype, this.onChange, (note, look) =>
+        this.tell(note, look),
+      );
       replace(this.place, this.table.element);
     } else {
       const hint = h("p", { class: "muted" }, this.form.hint);
@@ -109,8 +111,9 @@ export class Inputs {
     this.onChange();
   }
 
-  /** @param {string} note */
-  tell(note) {
+  /** @param {string} note @param {string} [look] */
+  tell(note, look = "") {
+    this.note.className = note ? `note ${look}` : "";
     replace(this.note, note);
   }
 }

@@ -12,7 +12,7 @@ export class RowTable {
    * @param {string[]} columns
    * @param {string} dtype
    * @param {() => void} onChange called after every change of a cell or of the rows
-   * @param {(note: string) => void} onNote called with what is worth knowing about a paste or an upload
+   * @param {(note: string, look: string) => void} onNote called with what is worth knowing about a paste or an upload
    */
   constructor(columns, dtype, onChange, onNote) {
     this.columns = columns;
@@ -26,11 +26,7 @@ export class RowTable {
     this.pager = new Pager("rows", () => this.render());
     const names = columns.map((name) => h("th", { scope: "col" }, name));
     this.body = h("tbody");
-    const head = h(
-      "thead",
-      {},
-      h("tr", {}, h("th", { scope: "col" }, "#"), ...names, h("th", { scope: "col" }, "Remove")),
-    );
+    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "#"), ...names));
     const table = h("table", { class: "cells", on: { paste: (event) => this.paste(event) } }, head, this.body);
     const frame = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rows to predict" }, table);
     const add = h("button", { type: "button", on: { click: () => this.addRow() } }, "Add a row");
@@ -56,7 +52,8 @@ export class RowTable {
     const { rows, note } = arrange(parse(text), this.columns, this.dtype === "str");
     const fault = rows.length ? unevenness(rows, this.columns.length) : "The file has no rows.";
     if (!fault) this.setRows(rows);
-    this.onNote(fault ? `${fault} The table is as it was.` : `${plural(rows.length, "row")} loaded. ${note}`);
+    if (fault) this.onNote(`${fault} The table is as it was.`, "bad");
+    else this.onNote(`${plural(rows.length, "row")} loaded. ${note}`, note ? "warn" : "good");
   }
 
   addRow() {
@@ -96,9 +93,15 @@ export class RowTable {
     });
     this.fault = null;
     this.render();
-    this.onNote(note);
+    this.onNote(note, "warn");
     this.onChange();
     this.cell(top, left)?.focus();
+  }
+
+  /** Name a place as the table shows it. @param {Place} place */
+  nameOf({ row, column }) {
+    const name = column === null ? "" : `, ${this.columns[column]}`;
+    return row === null ? "" : `Row ${row + 1}${name}: `;
   }
 
   /** Show where an error is, and go there. @param {Place | null} place */
@@ -132,7 +135,7 @@ export class RowTable {
       "aria-label": `Remove row ${row + 1}`,
       on: { click: () => this.removeRow(row) },
     };
-    return h("tr", {}, h("th", { scope: "row" }, row + 1), ...inputs, h("td", {}, h("button", remove, "×")));
+    return h("tr", {}, h("th", { scope: "row" }, row + 1, " ", h("button", remove, "×")), ...inputs);
   }
 
   /** @param {number} row @param {number} column @param {string} name @param {string[]} cells */

@@ -122,10 +122,10 @@ class BurstView {
     }
     const { tally } = burst;
     const stopped = burst.stopped.signal.aborted ? "Stopped: " : "";
-    replace(
-      this.told,
-      `${stopped}${tally.done} of ${format.plural(tally.total, "request")} answered in ${format.seconds(tally.seconds)}.`,
-    );
+    const failed = tally.done - tally.latencies.length;
+    const which = `${tally.latencies.length} of ${format.plural(tally.total, "request")} answered`;
+    const others = failed ? `, ${failed} refused or failed,` : "";
+    replace(this.told, `${stopped}${which}${others} in ${format.seconds(tally.seconds)}.`);
     replace(this.results, h("h2", { id: "burst-title" }, "Result"), ...results(tally));
   }
 

@@ -5,10 +5,12 @@ import { Countdown } from "../countdown.js";
 import { h, replace, setIdle } from "../dom.js";
 import { plural } from "../format.js";
 import { modelChoice } from "../model_choice.js";
-import { batchOutcomes, outcomes, showAnswer } from "../try/answer.js";
+import { batchOutcomes, outcomes } from "../try/answer.js";
+import { AnswerCard } from "../try/answer_card.js";
 import { batchBody, predictBody } from "../try/body.js";
 import { CacheFields } from "../try/cache_fields.js";
 import { CodePanel } from "../try/code_panel.js";
+import { aboutOf } from "../try/form.js";
 import { Inputs } from "../try/inputs.js";
 import { placeOf } from "../try/place.js";
 
@@ -30,21 +32,21 @@ class TryView {
     /** @type {Model | null} */
     this.model = null;
     this.busy = false;
-    this.countdown = new Countdown(() => this.renderButtons());
+    this.countdown = new Countdown((left) => {
+      if (!left) this.problem.hidden = true; // that there was no place has passed
+      this.renderButtons();
+    });
     this.inputs = new Inputs(() => this.changed());
     this.code = new CodePanel();
+    this.about = h("p", { class: "muted about" }, "Asking for the models …");
     this.problem = h("p", { id: "try-problem", class: "note bad", role: "alert", hidden: true });
     this.cache = new CacheFields(() => this.changed());
     this.predict = h("button", { type: "button", class: "primary", on: { click: () => this.send(false) } }, "Predict");
     this.batch = h("button", { type: "button", on: { click: () => this.send(true) } }, "Batch");
-    this.answer = h(
-      "div",
-      { class: "view answer", "aria-live": "polite" },
-      h("p", { class: "muted" }, "Press Predict, and the answer is shown here."),
-    );
+    this.answer = new AnswerCard();
     root.append(
       h("h1", {}, "Try a model"),
-      h("div", { class: "columns try" }, this.askCard(app), this.answerCard(), this.code.element),
+      h("div", { class: "columns try" }, this.askCard(app), this.answer.element, this.code.element),
     );
     this.renderButtons();
   }
@@ -70,7 +72,7 @@ class TryView {
         sample,
         h("span", { class: "button file" }, "Upload CSV", file),
       ),
-      h("p", { class: "muted" }, "Type, or paste cells from a spreadsheet."),
+      this.about,
       this.inputs.element,
       this.cache.element,
       h("div", { class: "row" }, this.predict, this.batch, h("span", { class: "muted" }, explained)),
@@ -78,19 +80,11 @@ class TryView {
     );
   }
 
-  answerCard() {
-    return h(
-      "section",
-      { class: "card", "aria-labelledby": "answer-title" },
-      h("h2", { id: "answer-title" }, "The answer"),
-      this.answer,
-    );
-  }
-
   /** @param {Model} model */
   setModel(model) {
     this.model = model;
     const isOther = this.inputs.setModel(model);
+    replace(this.about, aboutOf(model, this.inputs.form));
     this.code.element.hidden = this.inputs.form.kind === "none";
     this.showProblem(null);
     this.renderButtons();
@@ -129,7 +123,7 @@ class TryView {
       const answer = await ask("POST", url, { body, alone: true });
       const rows = batch ? batchOutcomes(answer.body) : outcomes(answer.body);
       this.showProblem(null);
-      replace(this.answer, ...showAnswer(answer, rows, model));
+      this.answer.show(answer, rows, model);
       const failed = rows.findIndex((row) => row.error);
       if (failed >= 0) this.inputs.showFault(placeOf(rows[failed].error ?? "", true));
     });
@@ -168,12 +162,14 @@ class TryView {
     replace(
       this.problem,
       h("strong", {}, `${problem.title}${problem.status ? ` (${problem.status})` : ""}: `),
+      (place && this.inputs.table?.nameOf(place)) || "",
       problem.message,
     );
     if (problem.retryAfterSeconds !== null) this.countdown.start(problem.retryAfterSeconds);
   }
 
   changed() {
+    this.answer.outdate();
     try {
       const { url, body } = this.request(false);
       this.code.setRequest(url, body);
