@@ -93,7 +93,8 @@ def test_a_prediction_by_keyboard_alone(visit: Visit, bare: str) -> None:
     press("Enter")
 
     expect(visitor.answer.locator(".result")).to_have_text("class_2")
-    expect(visitor.answer).to_have_attribute("aria-live", "polite")
+    told = visitor.page.get_by_role("region", name="The answer").get_by_role("status")
+    expect(told).to_have_text("class_2, and 4 more rows")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -36,6 +36,7 @@ def call(browser: Browser, bare: str) -> Iterator[Call]:
         ("\ufeffa,b\n", [["a", "b"]]),
         ("1\t2\n3\t4\n", [["1", "2"], ["3", "4"]]),
         ("1;2,5;-3,25\n", [["1", "2.5", "-3.25"]]),
+        ("1,5\t2,5\n", [["1.5", "2.5"]]),
         ('"a,b","say ""hi"""\n', [["a,b", 'say "hi"']]),
         ('"two\nlines",x\n', [["two\nlines", "x"]]),
         ("1, 2 ,3\n\n\n4,5,6\n", [["1", "2", "3"], ["4", "5", "6"]]),
@@ -67,6 +68,38 @@ def test_csv(call: Call, text: str, rows: list[list[str]]) -> None:
 def test_columns_by_name(call: Call, rows: list[list[str]], arranged: list[list[str]]) -> None:
     """A header tells the order; one of other names is dropped; what may be data is kept."""
     assert call("try/csv", "arrange", rows, ["a", "b"], False)["rows"] == arranged
+
+
+def test_words_keep_their_commas(call: Call) -> None:
+    """In a file of words a comma separates; in what is pasted only a tab does."""
+    text = "good, ok\nbad, 1,5\n"
+
+    assert call("try/csv", "parse", text, True) == [["good", "ok"], ["bad", "1", "5"]]
+    assert call("try/csv", "parse", text, True, True) == [["good, ok"], ["bad, 1,5"]]
+    assert call("try/csv", "parse", "1,5\tx\n", True, True) == [["1,5", "x"]]
+
+
+@pytest.mark.parametrize(
+    "first", [["1,5", "2,5"], ["true", "FALSE"], ["nan", "-inf"], ["1e5", ".5"]]
+)
+def test_data_is_no_header(call: Call, first: list[str]) -> None:
+    """A first row of values is kept, however they are spelt."""
+    assert call("try/csv", "arrange", [first, ["1", "2"]], ["a", "b"], False)["rows"][0] == first
+
+
+def test_columns_of_one_name_count_from_the_left(call: Call) -> None:
+    """Names that differ in case alone are told apart; those that do not differ tell nothing."""
+    rows = [["AB", "Ab"], ["1", "2"]]
+
+    assert call("try/csv", "arrange", rows, ["Ab", "AB"], False)["rows"] == [["2", "1"]]
+    assert call("try/csv", "arrange", rows, ["ab", "ab"], False)["rows"] == [["1", "2"]]
+
+
+def test_rows_that_do_not_fit_their_header(call: Call) -> None:
+    """A row of more cells than the header has names is told, rather than cut."""
+    found = call("try/csv", "arrange", [["a", "b"], ["1", "5", "2", "5"]], ["a", "b"], False)
+
+    assert found["fault"] == "Row 1: expected 2 cells, found 4."
 
 
 @pytest.mark.parametrize(

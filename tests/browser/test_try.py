@@ -1,5 +1,7 @@
 """*Try it*: a prediction as a person makes it, and what the page tells of it."""
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -154,6 +156,28 @@ def test_an_answer_to_something_else_says_so(visitor: Visitor) -> None:
     visitor.predict()
 
     expect(changed).to_be_hidden()
+
+
+def test_an_answer_that_is_slower_than_who_types(visitor: Visitor) -> None:
+    """An answer to rows that have changed meanwhile says so, and takes no focus away."""
+    visitor.page.route("**/predict?*", lambda route: (time.sleep(0.5), route.continue_()))
+    visitor.button("Predict").click()
+    visitor.cell(2, 2).fill("99")
+
+    expect(visitor.page.get_by_text("The request has changed since this answer.")).to_be_visible()
+    expect(visitor.cell(2, 2)).to_be_focused()
+
+
+def test_an_answer_that_is_not_the_servers(visitor: Visitor) -> None:
+    """A page to log in, with status 200, is told, and Predict can be pressed again."""
+    page = {"status": 200, "content_type": "text/html", "body": "<h1>Log in</h1>"}
+    visitor.page.route("**/predict?*", lambda route: route.fulfill(**page))
+    visitor.button("Predict").click()
+    expect(visitor.problem).to_contain_text("What answered is not the server")
+    visitor.page.unroute("**/predict?*")
+    visitor.predict()
+
+    expect(visitor.problem).to_be_hidden()
 
 
 def test_an_error_goes_with_its_cause(visitor: Visitor) -> None:

@@ -98,8 +98,8 @@ export async function ask(method, url, { body, token, signal, alone } = {}) {
  * @param {string} url
  */
 function recorded(url) {
-  const [entry] = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByName(url, "resource"));
-  return entry ? (entry.responseEnd - entry.startTime) / 1000 : 0;
+  const [entry, another] = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByName(url, "resource"));
+  return entry && !another ? (entry.responseEnd - entry.startTime) / 1000 : 0;
 }
 
 /**
@@ -140,24 +140,38 @@ function retryAfter(headers) {
  * @property {number} load_seconds
  */
 
+/** A list of an answer; a Problem where it has none. @param {any} list @returns {any[]} */
+function listed(list) {
+  if (Array.isArray(list)) return list;
+  const detail = "What answered is not the server: a proxy, or a page to log in?";
+  throw new Problem(0, { title: "Not the server", detail, code: "foreign" });
+}
+
 /** @returns {Promise<Model[]>} */
 export async function getModels() {
-  return (await ask("GET", `${API}models`)).body.models;
+  return listed((await ask("GET", `${API}models`)).body?.models);
 }
 
 /** @param {string} token @returns {Promise<Model[]>} */
 export async function reloadModels(token) {
-  return (await ask("POST", `${API}models/reload`, { token })).body.models;
+  return listed((await ask("POST", `${API}models/reload`, { token })).body?.models);
 }
 
 /** Rows that a model takes. @param {string} model @returns {Promise<any[]>} */
 export async function getSample(model) {
-  return (await ask("GET", `${API}sample?model=${encodeURIComponent(model)}`)).body.data;
+  return listed((await ask("GET", `${API}sample?model=${encodeURIComponent(model)}`)).body?.data);
 }
 
 /** Where predictions of a model are asked for. @param {string} model @param {boolean} batch */
 export function predictUrl(model, batch) {
-  return `${API}predict${batch ? "/batch" : ""}?model=${encodeURIComponent(model)}`;
+  return `${API}predict${batch ? "/batch" : ""}?model=${encodeURIComponent(model).replaceAll("'", "%27")}`;
+}
+
+/** Ask for one prediction, or one batch, and for no other meanwhile. @param {string} url @param {string} body */
+export async function predict(url, body) {
+  const answer = await ask("POST", url, { body, alone: true });
+  listed(answer.body?.predictions ?? answer.body?.results);
+  return answer;
 }
 
 /**

@@ -61,10 +61,15 @@ export class App {
  * @param {() => Promise<T>} get
  */
 async function load(store, get) {
+  const { changes } = store;
+  /** @param {Loaded<T>} found */
+  const keep = (found) => {
+    if (changes === store.changes) store.set(found); // else what is there is newer
+  };
   try {
-    store.set({ value: await get(), problem: null });
+    keep({ value: await get(), problem: null });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    store.set({ value: store.value.value, problem: error });
+    keep({ value: store.value.value, problem: error });
   }
 }

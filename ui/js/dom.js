@@ -60,6 +60,22 @@ export function setIdle(button, isIdle) {
 }
 
 /**
+ * Mark a field as the one that the problem beside it is about, or as none.
+ *
+ * @param {Element} field
+ * @param {boolean} isInvalid
+ */
+export function markInvalid(field, isInvalid) {
+  for (const [name, value] of [
+    ["aria-invalid", "true"],
+    ["aria-describedby", "try-problem"],
+  ]) {
+    if (isInvalid) field.setAttribute(name, value);
+    else field.removeAttribute(name);
+  }
+}
+
+/**
  * @param {Element} element
  * @param {Attributes} attributes
  * @param {Child[]} children

@@ -75,6 +75,7 @@ let palette;
  */
 function plot(label, data, options) {
   if (typeof uPlot === "undefined") return h("p", { class: "muted" }, label); // its files are not installed
+  forgetOld();
   palette ??= new Palette(document.body, recolour);
   const all = { legend: { show: false }, cursor: { show: false }, ...options(palette) };
   const frame = h("div", { class: "plot", role: "img", "aria-label": label });
@@ -95,8 +96,15 @@ function plot(label, data, options) {
 }
 
 function recolour() {
+  forgetOld();
+  for (const each of drawn) each.redraw(false);
+}
+
+/** What is no longer in the page: uPlot itself keeps each until it is told. */
+function forgetOld() {
   for (const each of drawn) {
-    if (each.root.isConnected) each.redraw(false);
-    else drawn.delete(each);
+    if (each.root.isConnected) continue;
+    each.destroy();
+    drawn.delete(each);
   }
 }

@@ -16,16 +16,23 @@ export function lookOf(word) {
   return LOOKS[/** @type {keyof typeof LOOKS} */ (word)] ?? LOOKS.unreachable;
 }
 
+const AWAY = [0, 502, 503, 504]; // statuses of who finds nobody; a 429 comes from somebody
+
+/** How the service is, in a word; empty while it is not known. @param {import("./app.js").Loaded<Health>} health */
+export function wordOf({ value, problem }) {
+  if (problem && (AWAY.includes(problem.status) || !value)) return "unreachable";
+  return value?.status ?? "";
+}
+
 /**
  * @param {HTMLElement} pill
  * @param {import("./store.js").Store<import("./app.js").Loaded<Health>>} health
  */
 export function showState(pill, health) {
   let shown = "";
-  health.subscribe(({ value, problem }) => {
-    if (!value && !problem) return;
-    const word = problem ? "unreachable" : (value?.status ?? "");
-    if (word === shown) return; // it is announced: only when it changes
+  health.subscribe((state) => {
+    const word = wordOf(state);
+    if (!word || word === shown) return; // it is announced: only when it changes
     shown = word;
     const { look, sign } = lookOf(word);
     pill.className = `pill ${look}`;

@@ -7,6 +7,7 @@ export class Store {
   /** @param {T} value */
   constructor(value) {
     this.value = value;
+    this.changes = 0;
     /** @type {Set<(value: T) => void>} */
     this.listeners = new Set();
   }
@@ -14,6 +15,7 @@ export class Store {
   /** @param {T} value */
   set(value) {
     this.value = value;
+    this.changes += 1;
     for (const listener of this.listeners) listener(value);
   }
 

@@ -21,13 +21,13 @@ export const MOST_AT_ONCE = 6;
 export class Burst {
   /**
    * @param {string} url
-   * @param {string[]} bodies sent in turn
    * @param {number} total
    * @param {number} atOnce
    */
-  constructor(url, bodies, total, atOnce) {
+  constructor(url, total, atOnce) {
     this.url = url;
-    this.bodies = bodies;
+    /** @type {string[]} */
+    this.bodies = [];
     this.atOnce = Math.min(atOnce, MOST_AT_ONCE);
     this.next = 0;
     this.stopped = new AbortController();
@@ -44,8 +44,9 @@ export class Burst {
     };
   }
 
-  /** Send all, or until stopped. @returns {Promise<Tally>} */
-  async run() {
+  /** Send all, or until stopped. @param {string[]} bodies sent in turn @returns {Promise<Tally>} */
+  async run(bodies) {
+    this.bodies = bodies;
     this.tally.started = performance.now();
     await Promise.all(Array.from({ length: this.atOnce }, () => this.sendInTurn()));
     return this.tally;

@@ -2,15 +2,14 @@
 
 import { API, PROMETHEUS, Problem } from "../api.js";
 import { PrometheusSource } from "./prometheus.js";
-import { GAP_SECONDS, POLL_SECONDS, append, blank, forget, stepOf, unknown } from "./series.js";
+import { GAP_SECONDS, POLL_SECONDS, append, blank, concat, forget, since, stepOf, unknown } from "./series.js";
 import { ServerSource } from "./server.js";
 import { reasonOf, statusOf } from "./status.js";
 
 const RETRY_SECONDS = 15; // between attempts to reach a Prometheus that did not answer
 const FAILURES = 2; // in a row: one lost answer is no outage
 
-/** @typedef {import("./series.js").SeriesName} SeriesName */
-/** @typedef {import("./source.js").Replica} Replica */
+/** @typedef {import("./series.js").SeriesName} SeriesName @typedef {import("./source.js").Replica} Replica */
 /** @typedef {import("./source.js").Source} Source */
 /**
  * `at` is when the newest numbers came, in Unix seconds of this browser; `reason` says in words what
@@ -42,6 +41,8 @@ export class LiveFeed {
   /** The poll under way. @type {Promise<void> | null} */
   #polling = null;
   #range = 300;
+  /** The history under way. @type {Promise<void> | null} */
+  #reading = null;
   /** Who answered last. @type {Source | null} */
   #source = null;
   /** @type {import("./source.js").Snapshot | null} */
@@ -136,7 +137,9 @@ export class LiveFeed {
       this.#source = source;
       this.#snapshot = snapshot;
       this.#quietSince = snapshot.at;
-      if (isOther || isGap || snapshot.at >= this.#historyDue) await this.#readHistory(source, snapshot.at);
+      if (isOther) this.#history = blank([]);
+      if (isOther || isGap) this.#historyDue = 0;
+      if (snapshot.at >= this.#historyDue) this.#beginHistory(source, snapshot.at);
       append(this.#history, snapshot.at, snapshot.values);
       forget(this.#history, snapshot.at - this.#range);
       return null;
@@ -146,14 +149,23 @@ export class LiveFeed {
     }
   }
 
+  /** Beside the polls, because a long range may take a busy Prometheus longer than a poll. @param {Source} source @param {number} at */
+  #beginHistory(source, at) {
+    this.#reading ??= this.#readHistory(source, at).finally(() => {
+      this.#reading = null;
+      this.#publish();
+    });
+  }
+
   /** Long ranges are read anew each step, short ones grow by what is polled. @param {Source} source @param {number} at */
   async #readHistory(source, at) {
     const range = this.#range;
     const step = stepOf(range);
     try {
       const history = await source.history(range);
-      if (range !== this.#range) return; // another has been chosen meanwhile, and is read next
-      this.#history = history;
+      if (range !== this.#range || source !== this.#source) return void (this.#historyDue = 0); // others are read next
+      const polled = since(this.#history, (history.times.at(-1) ?? at) + POLL_SECONDS / 2); // meanwhile
+      this.#history = concat(history, polled);
       this.#historyDue = step > POLL_SECONDS ? at + step : Infinity;
       this.#isHistoryLost = false;
     } catch (error) {

@@ -62,6 +62,14 @@ export function since({ times, values }, start) {
   return { times: times.slice(from), values: byName((name) => values[name].slice(from)) };
 }
 
+/** One after the other. @param {History} before @param {History} after @returns {History} */
+export function concat(before, after) {
+  return {
+    times: [...before.times, ...after.times],
+    values: byName((name) => [...before.values[name], ...after.values[name]]),
+  };
+}
+
 /**
  * A copy with one point a step: the mean of what is known in it, null where nothing is.
  *

@@ -106,6 +106,9 @@ function outcomeOf(replica, models, late) {
   if (!replica.up) return { word: "unhealthy", text: "does not answer" };
   const served = new Map(replica.models.map(({ model, digest }) => [model, digest]));
   const other = models.find(({ model_name, digest }) => served.get(model_name) !== digest.slice(0, 12));
+  const removed = replica.models.find(({ model }) => !models.some(({ model_name }) => model_name === model));
+  if (!other && removed && !replica.behind)
+    return { word: "degraded", text: `still serves ${removed.model}, which is gone` };
   if (!other) return { word: "healthy", text: `serves ${format.plural(models.length, "model")} as loaded now` };
   if (replica.behind) return { word: "degraded", text: `is behind: ${other.model_name} is another in its MODEL_PATH` };
   if (late)

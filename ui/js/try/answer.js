@@ -63,7 +63,7 @@ export function showAnswer(answer, rows, model) {
     detail,
     several,
     h("p", {}, h("strong", {}, "Cache: "), cacheText(states)),
-    timeline(answer.headers.get("Server-Timing") ?? "", answer.seconds),
+    timeline(answer.headers.get("Server-Timing") ?? "", answer.seconds, Boolean(answer.body.results)),
     h("p", { class: "muted" }, `${model.model_name}, version ${model.model_version} · request `, id),
   ];
 }
@@ -75,7 +75,7 @@ export function cacheText(states) {
 }
 
 /** What a row is called. @param {Outcome} row */
-function nameOf(row) {
+export function nameOf(row) {
   if (row.error) return `refused: ${row.error}`;
   return row.label ?? (typeof row.prediction === "object" ? writeJson(row.prediction) : String(row.prediction));
 }

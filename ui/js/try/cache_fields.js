@@ -1,6 +1,6 @@
 /** Whether the cache may answer, and for how long it may keep the answer. */
 
-import { h } from "../dom.js";
+import { h, markInvalid } from "../dom.js";
 
 export class CacheFields {
   /** @param {() => void} onChange */
@@ -28,8 +28,7 @@ export class CacheFields {
 
   /** @param {boolean} isWrong whether the server has refused the seconds */
   showFault(isWrong) {
-    if (isWrong) this.ttl.setAttribute("aria-invalid", "true");
-    else this.ttl.removeAttribute("aria-invalid");
+    markInvalid(this.ttl, isWrong);
   }
 
   changed() {

@@ -4,6 +4,8 @@ const LANGUAGES = /** @type {const} */ (["curl", "Python", "JavaScript"]);
 
 export { LANGUAGES };
 
+const MOST_ARGUMENT = 30_000; // letters; Linux takes 128 KB in one argument, and a letter may be four bytes
+
 /**
  * @param {typeof LANGUAGES[number]} language
  * @param {string} url
@@ -16,6 +18,9 @@ export function codeOf(language, url, body) {
 
 /** @param {string} url @param {string} body */
 function curl(url, body) {
+  if (body.length > MOST_ARGUMENT) {
+    return `curl -s '${url}' \\\n  -H 'Content-Type: application/json' \\\n  -d @- <<'END'\n${body}\nEND\n`;
+  }
   const quoted = body.replaceAll("'", "'\\''"); // bash: end the quotes, a quote, begin them anew
   return `curl -s '${url}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'\n`;
 }

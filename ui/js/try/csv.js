@@ -1,18 +1,23 @@
 /** Text from a file or a spreadsheet, as rows of cells. Format: RFC 4180, with the separators people use. */
 
+const DATA = /^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$|^[+-]?(nan|inf(inity)?)$|^(true|false)$/i;
+
 /**
  * Split text into rows of cells. The separator is the one of tab, semicolon and comma that the first
- * line has; with semicolons a decimal comma becomes a point.
+ * line has. Unless commas separate, a decimal comma becomes a point.
  *
  * @param {string} text
+ * @param {boolean} [words] whether cells are words, which keep their commas
+ * @param {boolean} [isPaste] of words: those of a spreadsheet come with tabs, all else is a sentence
  * @returns {string[][]} without empty rows
  */
-export function parse(text) {
+export function parse(text, words = false, isPaste = false) {
   const content = text.replace(/^\uFEFF/, "");
   const firstLine = content.replace(/"(?:[^"]|"")*"/g, "").split(/\r?\n/, 1)[0];
-  const separator = ["\t", ";"].find((each) => firstLine.includes(each)) ?? ",";
+  const found = ["\t", ";"].find((each) => firstLine.includes(each)) ?? ",";
+  const separator = words && isPaste ? "\t" : found;
   const rows = split(content, separator).filter((row) => row.some((cell) => cell !== ""));
-  if (separator !== ";") return rows;
+  if (words || separator === ",") return rows;
   return rows.map((row) => row.map((cell) => cell.replace(/^([+-]?\d+),(\d+)$/, "$1.$2")));
 }
 
@@ -60,21 +65,38 @@ function split(text, separator) {
  * @param {string[][]} rows
  * @param {string[]} columns
  * @param {boolean} words whether cells are words, so that only names can tell a header
- * @returns {{rows: string[][], note: string}} the note is what is worth knowing
+ * @returns {{rows: string[][], note: string, fault: string}} what is worth knowing, and why rows do not fit a header
  */
 export function arrange(rows, columns, words) {
   const [first = [], ...rest] = rows;
-  const places = columns.map((name) => first.findIndex((cell) => cell.toLowerCase() === name.toLowerCase()));
-  if (columns.length && places.every((place) => place >= 0)) {
+  const places = placesOf(first, columns);
+  if (places) {
     const left = first.filter((_, index) => !places.includes(index));
     const note = left.length ? `Left out, because the model has no such feature: ${left.join(", ")}.` : "";
-    return { rows: rest.map((row) => places.map((place) => row[place] ?? "")), note };
+    const arranged = rest.map((row) => places.map((place) => row[place] ?? ""));
+    return { rows: arranged, note, fault: unevenness(rest, first.length) };
   }
-  const isHeader = !words && first.length > 0 && first.every((cell) => cell !== "" && Number.isNaN(Number(cell)));
+  const isHeader = !words && first.length > 0 && first.every((cell) => cell !== "" && !DATA.test(cell));
   const note = isHeader
     ? `The first line was taken as a header; its names are not the model's, so columns count from the left.`
     : "";
-  return { rows: isHeader ? rest : rows, note };
+  return { rows: isHeader ? rest : rows, note, fault: "" };
+}
+
+/**
+ * Where a header has each column; null if it does not have all, each in a place of its own.
+ *
+ * @param {string[]} header
+ * @param {string[]} columns
+ */
+function placesOf(header, columns) {
+  const lower = header.map((cell) => cell.toLowerCase());
+  const places = columns.map((name) => {
+    const exact = header.indexOf(name);
+    const alike = lower.indexOf(name.toLowerCase());
+    return exact >= 0 ? exact : alike === lower.lastIndexOf(name.toLowerCase()) ? alike : -1;
+  });
+  return columns.length && !places.includes(-1) && new Set(places).size === places.length ? places : null;
 }
 
 /**

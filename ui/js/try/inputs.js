@@ -1,6 +1,6 @@
 /** What is asked: rows in a table, or JSON, as the model wants it. */
 
-import { h, replace } from "../dom.js";
+import { h, markInvalid, replace } from "../dom.js";
 import { parseJson, writeJson } from "../json.js";
 import { rowJson } from "./body.js";
 import { parse } from "./csv.js";
@@ -78,7 +78,7 @@ export class Inputs {
     if (this.table) {
       this.table.load(text);
     } else {
-      this.text.value = `[${parse(text)
+      this.text.value = `[${parse(text, this.form.dtype === "str")
         .map((row) => rowJson(row, this.form.dtype))
         .join(",\n ")}]`;
       this.edited();
@@ -102,12 +102,11 @@ export class Inputs {
   showFault(place) {
     const here = place?.field === "data" || (place?.row ?? null) !== null;
     this.table?.showFault(here ? place : null);
-    if (here) this.text.setAttribute("aria-invalid", "true");
-    else this.text.removeAttribute("aria-invalid");
+    markInvalid(this.text, here);
   }
 
   edited() {
-    this.text.removeAttribute("aria-invalid");
+    markInvalid(this.text, false);
     this.onChange();
   }
 

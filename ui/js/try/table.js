@@ -1,6 +1,6 @@
 /** Rows of named cells to be typed, pasted and uploaded, a page at a time. */
 
-import { h, replace } from "../dom.js";
+import { h, markInvalid, replace } from "../dom.js";
 import { plural } from "../format.js";
 import { PAGE_ROWS, Pager } from "../pager.js";
 import { arrange, parse, unevenness } from "./csv.js";
@@ -49,8 +49,9 @@ export class RowTable {
 
   /** Take a file's text, if it fits. @param {string} text */
   load(text) {
-    const { rows, note } = arrange(parse(text), this.columns, this.dtype === "str");
-    const fault = rows.length ? unevenness(rows, this.columns.length) : "The file has no rows.";
+    const words = this.dtype === "str";
+    const { rows, note, fault: odd } = arrange(parse(text, words), this.columns, words);
+    const fault = rows.length ? odd || unevenness(rows, this.columns.length) : "The file has no rows.";
     if (!fault) this.setRows(rows);
     if (fault) this.onNote(`${fault} The table is as it was.`, "bad");
     else this.onNote(`${plural(rows.length, "row")} loaded. ${note}`, note ? "warn" : "good");
@@ -79,10 +80,12 @@ export class RowTable {
   paste(event) {
     const text = event.clipboardData?.getData("text/plain") ?? "";
     const target = /** @type {HTMLElement} */ (event.target);
-    const isOne = !/[\t\n;,]/.test(text.trim()) || /^\s*[+-]?\d+,\d+\s*$/.test(text); // 13,32 is a number in half of Europe
+    const words = this.dtype === "str";
+    const between = words ? /[\t\n]/ : /[\t\n;,]/;
+    const isOne = !between.test(text.trim()) || /^\s*[+-]?\d+,\d+\s*$/.test(text); // 13,32 is a number in half of Europe
     if (isOne || !target.dataset.row) return; // the browser's own paste
     event.preventDefault();
-    const { rows, note } = arrange(parse(text), this.columns, this.dtype === "str");
+    const { rows, note } = arrange(parse(text, words, true), this.columns, words);
     const [top, left] = [
       Number(target.dataset.row),
       note || rows[0]?.length === this.columns.length ? 0 : Number(target.dataset.column),
@@ -91,9 +94,11 @@ export class RowTable {
       const row = (this.rows[top + index] ??= this.emptyRow());
       cells.slice(0, this.columns.length - left).forEach((cell, offset) => (row[left + offset] = cell));
     });
+    const surplus = rows.findIndex((cells) => left + cells.length > this.columns.length);
+    const lost = surplus < 0 ? "" : `Row ${top + surplus + 1}: cells beyond the last column were left out.`;
     this.fault = null;
     this.render();
-    this.onNote(note, "warn");
+    this.onNote(note || lost, "warn");
     this.onChange();
     this.cell(top, left)?.focus();
   }
@@ -107,9 +112,15 @@ export class RowTable {
   /** Show where an error is, and go there. @param {Place | null} place */
   showFault(place) {
     this.fault = place;
-    if (place?.row !== null && place?.row !== undefined && place.row < this.rows.length) this.pager.showRow(place.row);
+    const row = place?.row ?? null;
+    if (row === null || row >= this.rows.length) {
+      // Not drawn anew: somebody may be typing.
+      for (const marked of this.body.querySelectorAll("[aria-invalid]")) markInvalid(marked, false);
+      return;
+    }
+    this.pager.showRow(row);
     this.render();
-    if (place?.row !== null && place?.row !== undefined) this.cell(place.row, place.column ?? 0)?.focus();
+    this.cell(row, place?.column ?? 0)?.focus();
   }
 
   /** @param {number} row @param {number} column */
@@ -158,7 +169,7 @@ export class RowTable {
   /** @param {number} row @param {number} column @param {HTMLInputElement} input */
   typed(row, column, input) {
     this.rows[row][column] = this.dtype === "str" ? input.value : input.value.trim();
-    input.removeAttribute("aria-invalid");
+    markInvalid(input, false);
     this.onChange();
   }
 }

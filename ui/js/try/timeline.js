@@ -25,8 +25,9 @@ export function parseServerTiming(header) {
  *
  * @param {string} header `Server-Timing`
  * @param {number} seconds as the browser measured
+ * @param {boolean} batch whether many requests were answered by runs of their own
  */
-export function timeline(header, seconds) {
+export function timeline(header, seconds, batch) {
   const timing = parseServerTiming(header);
   const server = timing.total ?? 0;
   const inside = KNOWN.map((phase) => ({ ...phase, milliseconds: timing[phase.name] ?? 0 }));
@@ -50,7 +51,10 @@ export function timeline(header, seconds) {
     "div",
     { class: "view timeline" },
     bar(`Whole request: ${format.seconds(seconds)}`, whole),
-    bar(`In the server: ${format.seconds(server / 1000)}`, inside),
+    bar(
+      `In the server: ${format.seconds(server / 1000)}${batch ? " (queue and run: the longest of any row)" : ""}`,
+      inside,
+    ),
   );
 }
 

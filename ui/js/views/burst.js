@@ -68,19 +68,14 @@ class BurstView {
   /** @param {SubmitEvent} event */
   async submit(event) {
     event.preventDefault();
-    if (this.busy || !this.model) return;
+    const { model } = this;
+    if (this.busy || !model) return;
     this.problem.hidden = true;
     this.setBusy(true);
+    const url = predictUrl(model.model_name, false);
+    const burst = (this.burst = new Burst(url, Number(this.requests.value), Number(this.atOnce.value)));
     try {
-      const bodies = await this.bodies(this.model);
-      await this.run(
-        new Burst(
-          predictUrl(this.model.model_name, false),
-          bodies,
-          Number(this.requests.value),
-          Number(this.atOnce.value),
-        ),
-      );
+      await this.run(burst, await this.bodies(model));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.problem.hidden = false;
@@ -108,13 +103,12 @@ class BurstView {
     );
   }
 
-  /** @param {Burst} burst */
-  async run(burst) {
-    this.burst = burst;
+  /** @param {Burst} burst @param {string[]} bodies */
+  async run(burst, bodies) {
     replace(this.told, "Sending …");
     const timer = setInterval(() => this.showProgress(burst), SHOWN_EVERY_MS);
     try {
-      await burst.run();
+      await burst.run(bodies);
     } finally {
       clearInterval(timer);
       this.burst = null;

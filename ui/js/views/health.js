@@ -3,7 +3,7 @@
 import { API, PROMETHEUS, ask } from "../api.js";
 import { h, replace } from "../dom.js";
 import * as format from "../format.js";
-import { lookOf } from "../state.js";
+import { lookOf, wordOf } from "../state.js";
 
 const ALERTS_EVERY_MS = 10_000;
 
@@ -26,8 +26,8 @@ export function healthView(root, app) {
   const alerts = h("section", { class: "card alerts", "aria-label": "Alerts", hidden: PROMETHEUS === null });
   root.append(h("h1", {}, "Health"), overall, alerts, links());
   app.health.subscribe(({ value, problem }) => {
-    const word = problem ? "unreachable" : (value?.status ?? "");
-    const parts = problem || !value ? [] : value.dependencies.map(describePart);
+    const word = wordOf({ value, problem });
+    const parts = word === "unreachable" || !value ? [] : value.dependencies.map(describePart);
     const told =
       !value || problem
         ? null

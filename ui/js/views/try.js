@@ -1,7 +1,6 @@
 /** Try a model: rows in, classes out, and what happened on the way. */
 
-import { Problem, ask, getSample, predictUrl } from "../api.js";
-import { Countdown } from "../countdown.js";
+import { Problem, getSample, predict, predictUrl } from "../api.js";
 import { h, replace, setIdle } from "../dom.js";
 import { plural } from "../format.js";
 import { modelChoice } from "../model_choice.js";
@@ -13,6 +12,7 @@ import { CodePanel } from "../try/code_panel.js";
 import { aboutOf } from "../try/form.js";
 import { Inputs } from "../try/inputs.js";
 import { placeOf } from "../try/place.js";
+import { ProblemNote } from "../try/problem_note.js";
 
 /** @typedef {import("../api.js").Model} Model */
 
@@ -32,14 +32,11 @@ class TryView {
     /** @type {Model | null} */
     this.model = null;
     this.busy = false;
-    this.countdown = new Countdown((left) => {
-      if (!left) this.problem.hidden = true; // that there was no place has passed
-      this.renderButtons();
-    });
+    this.version = 0; // of what is filled in
+    this.problem = new ProblemNote(() => this.renderButtons());
     this.inputs = new Inputs(() => this.changed());
     this.code = new CodePanel();
     this.about = h("p", { class: "muted about" }, "Asking for the models …");
-    this.problem = h("p", { id: "try-problem", class: "note bad", role: "alert", hidden: true });
     this.cache = new CacheFields(() => this.changed());
     this.predict = h("button", { type: "button", class: "primary", on: { click: () => this.send(false) } }, "Predict");
     this.batch = h("button", { type: "button", on: { click: () => this.send(true) } }, "Batch");
@@ -76,7 +73,7 @@ class TryView {
       this.inputs.element,
       this.cache.element,
       h("div", { class: "row" }, this.predict, this.batch, h("span", { class: "muted" }, explained)),
-      this.problem,
+      this.problem.element,
     );
   }
 
@@ -115,32 +112,36 @@ class TryView {
   /** @param {boolean} batch */
   async send(batch) {
     const model = this.model;
-    if (!model || this.busy || this.countdown.left) return;
+    if (!model || this.busy || this.problem.wait) return;
     this.busy = true;
     this.renderButtons();
+    const { version } = this;
     await this.attempt(batch, async () => {
       const { url, body } = this.request(batch);
-      const answer = await ask("POST", url, { body, alone: true });
+      const answer = await predict(url, body);
       const rows = batch ? batchOutcomes(answer.body) : outcomes(answer.body);
       this.showProblem(null);
       this.answer.show(answer, rows, model);
+      if (version !== this.version) return this.answer.outdate(); // it was slower than who types
       const failed = rows.findIndex((row) => row.error);
       if (failed >= 0) this.inputs.showFault(placeOf(rows[failed].error ?? "", true));
+    }).finally(() => {
+      this.busy = false;
+      this.renderButtons();
     });
-    this.busy = false;
-    this.renderButtons();
     void this.feed.refresh();
     setTimeout(() => this.feed.refresh(), SCRAPED_MS);
   }
 
   /** Do something, and show its problem where it is. @param {boolean} batch @param {() => Promise<void>} action */
   async attempt(batch, action) {
+    const { version } = this;
     try {
       await action();
     } catch (error) {
       if (error instanceof SyntaxError)
         this.showProblem(new Problem(0, { title: "Not JSON", detail: `data: ${error.message}` }), batch);
-      else if (error instanceof Problem) this.showProblem(error, batch);
+      else if (error instanceof Problem) this.showProblem(error, batch, version === this.version);
       else throw error;
     }
   }
@@ -152,23 +153,20 @@ class TryView {
     return { url: predictUrl(this.model?.model_name ?? "", batch), body };
   }
 
-  /** @param {Problem | null} problem @param {boolean} [batch] */
-  showProblem(problem, batch = false) {
-    this.problem.hidden = problem === null;
-    const place = problem && placeOf(problem.message, batch);
+  /**
+   * @param {Problem | null} problem
+   * @param {boolean} [batch]
+   * @param {boolean} [isCurrent] whether what it is about is still filled in
+   */
+  showProblem(problem, batch = false, isCurrent = true) {
+    const place = problem && isCurrent ? placeOf(problem.message, batch) : null;
     this.inputs.showFault(place);
     this.cache.showFault(place?.field === "cache_ttl");
-    if (!problem) return;
-    replace(
-      this.problem,
-      h("strong", {}, `${problem.title}${problem.status ? ` (${problem.status})` : ""}: `),
-      (place && this.inputs.table?.nameOf(place)) || "",
-      problem.message,
-    );
-    if (problem.retryAfterSeconds !== null) this.countdown.start(problem.retryAfterSeconds);
+    this.problem.show(problem, (place && this.inputs.table?.nameOf(place)) || "");
   }
 
   changed() {
+    this.version += 1;
     this.answer.outdate();
     try {
       const { url, body } = this.request(false);
@@ -180,7 +178,7 @@ class TryView {
   }
 
   renderButtons() {
-    const left = this.countdown.left;
+    const left = this.problem.wait;
     const asks = this.model !== null && this.inputs.form.kind !== "none";
     for (const button of [this.predict, this.batch]) {
       button.disabled = !asks;
