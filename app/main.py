@@ -75,10 +75,10 @@ class Application:
         self._metrics = Metrics(
             replica,
             (PredictRoute.path, BatchRoute.path),
-            self._scrape_models,
-            self._cache.statistics,
-            self._scrape_redis,
-            lambda: bool(self._reloader.behind),
+            scrape_models=self._scrape_models,
+            scrape_cache=self._cache.statistics,
+            scrape_redis=self._scrape_redis,
+            scrape_behind=lambda: bool(self._reloader.behind),
         )
         self.asgi = self._build_web(settings)
 

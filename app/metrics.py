@@ -102,6 +102,7 @@ class Metrics(Collector):
         self,
         replica: str,
         endpoints: Iterable[str],
+        *,
         scrape_models: Callable[[], Iterable[tuple[str, str, str, float, int]]],
         scrape_cache: Callable[[], tuple[int, int, int]],
         scrape_redis: Callable[[], RedisCounts | None],

@@ -24,7 +24,12 @@ def metric_names() -> list[str]:
     """Name of each metric as a scrape shows it, but for the process's own."""
     counts = RedisCounts("closed", {}, {}, 0)
     metrics = Metrics(
-        "replica-1", ("/predict",), list, lambda: (0, 0, 0), lambda: counts, lambda: False
+        "replica-1",
+        ("/predict",),
+        scrape_models=list,
+        scrape_cache=lambda: (0, 0, 0),
+        scrape_redis=lambda: counts,
+        scrape_behind=lambda: False,
     )
     return [_shown(family) for family in metrics.collect()]
 

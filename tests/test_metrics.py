@@ -21,10 +21,10 @@ def metrics() -> Metrics:
     return Metrics(
         "replica-1",
         ("/predict", "/predict/batch"),
-        lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
-        lambda: (7, 7000, 2),
-        lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
-        lambda: True,
+        scrape_models=lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
+        scrape_cache=lambda: (7, 7000, 2),
+        scrape_redis=lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
+        scrape_behind=lambda: True,
     )
 
 

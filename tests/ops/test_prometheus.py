@@ -67,7 +67,12 @@ def test_rules_read_metrics_that_exist() -> None:
     """Every metric of ours in an expression is one that the server shows."""
     counts = RedisCounts("closed", {}, {}, 0)
     metrics = Metrics(
-        "replica-1", ("/predict",), list, lambda: (0, 0, 0), lambda: counts, lambda: False
+        "replica-1",
+        ("/predict",),
+        scrape_models=list,
+        scrape_cache=lambda: (0, 0, 0),
+        scrape_redis=lambda: counts,
+        scrape_behind=lambda: False,
     )
     shown = {name for family in metrics.collect() for name in samples_of(family)}
 

@@ -55,26 +55,6 @@ def test_up_prints_where_to_go(stack: Stack) -> None:
     assert [stack.client.get(url).status_code for url in urls] == [200, 200]
 
 
-def test_up_makes_an_admin_token(stack: Stack) -> None:
-    """Where none is set it prints one of its own, and that one reloads through Nginx, no other."""
-    (token,) = re.findall(r"^  admin token (\S+)$", stack.up.stdout, re.M)
-
-    answers = [
-        stack.client.post("/api/models/reload", headers={"Authorization": f"Bearer {sent}"})
-        for sent in (token, f"{token}x")
-    ]
-    assert [answer.status_code for answer in answers] == [200, 401]
-
-
-def test_an_admin_token_that_was_set_is_not_shown(tmp_path: Path) -> None:
-    """What the environment gives is used and not printed."""
-    with Stack(tmp_path / "s", replicas=1, ADMIN_TOKEN="from-outside") as stack:
-        headers = {"Authorization": "Bearer from-outside"}
-
-        assert stack.client.post("/api/models/reload", headers=headers).status_code == 200
-        assert "from-outside" not in stack.up.stdout
-
-
 def test_the_stack_predicts(stack: Stack) -> None:
     """A request of the README is answered through Nginx."""
     answer = stack.client.post("/api/predict", json={"data": [ROW]})
