@@ -9,6 +9,7 @@ from app.cache.base import Terms
 from app.engine.session_pool import PoolStatistics
 from app.engine.tensor import Array, Tensors
 from app.errors import RunFailed
+from app.metrics import Metrics, RedisCounts
 
 RowFunction = Callable[[Tensors], list[Array]]
 
@@ -169,3 +170,15 @@ async def settled(*tasks: "asyncio.Task[Any]") -> list[Any]:
         task.cancel()
     assert not pending, f"{len(pending)} of {len(tasks)} never got an answer"
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def idle_metrics() -> Metrics:
+    """Metrics of a server with a Redis that has loaded and answered nothing."""
+    return Metrics(
+        "replica-1",
+        ("/predict",),
+        scrape_models=list,
+        scrape_cache=lambda: (0, 0, 0),
+        scrape_redis=lambda: RedisCounts("closed", {}, {}, 0),
+        scrape_behind=lambda: False,
+    )

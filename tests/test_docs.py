@@ -5,9 +5,9 @@ import re
 import pytest
 from prometheus_client import Metric
 
-from app.metrics import Metrics, RedisCounts
 from app.settings import settings_table
 from app.web.openapi import OPERATIONS
+from tests.fakes import idle_metrics
 from tests.server import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -22,16 +22,7 @@ NGINX_VARIABLES = dict(
 
 def metric_names() -> list[str]:
     """Name of each metric as a scrape shows it, but for the process's own."""
-    counts = RedisCounts("closed", {}, {}, 0)
-    metrics = Metrics(
-        "replica-1",
-        ("/predict",),
-        scrape_models=list,
-        scrape_cache=lambda: (0, 0, 0),
-        scrape_redis=lambda: counts,
-        scrape_behind=lambda: False,
-    )
-    return [_shown(family) for family in metrics.collect()]
+    return [_shown(family) for family in idle_metrics().collect()]
 
 
 def _shown(family: Metric) -> str:

@@ -64,7 +64,9 @@ def test_a_first_load_is_small(visit: Visit, url: str) -> None:
     visitor.open().has_sample()
     visitor.page.wait_for_load_state("networkidle")
 
-    print(f"{url}: {len(sizes)} requests, {sum(sizes.values()):,.0f} bytes")
+    print(f"{url}: {len(sizes)} requests, {sum(sizes.values()):,.0f} bytes; the largest:")
+    for address, size in sorted(sizes.items(), key=lambda pair: -pair[1])[:3]:
+        print(f"  {size:,.0f} {address}")
     assert len(sizes) > 30
     assert sum(sizes.values()) < MOST_BYTES
 

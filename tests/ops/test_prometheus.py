@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from prometheus_client import Metric
 
-from app.metrics import Metrics, RedisCounts
+from tests.fakes import idle_metrics
 from tests.server import ROOT
 
 FOLDER = ROOT / "ops" / "prometheus"
@@ -65,16 +65,7 @@ def test_the_runbook_has_no_other_alerts() -> None:
 
 def test_rules_read_metrics_that_exist() -> None:
     """Every metric of ours in an expression is one that the server shows."""
-    counts = RedisCounts("closed", {}, {}, 0)
-    metrics = Metrics(
-        "replica-1",
-        ("/predict",),
-        scrape_models=list,
-        scrape_cache=lambda: (0, 0, 0),
-        scrape_redis=lambda: counts,
-        scrape_behind=lambda: False,
-    )
-    shown = {name for family in metrics.collect() for name in samples_of(family)}
+    shown = {name for family in idle_metrics().collect() for name in samples_of(family)}
 
     read = set(re.findall(r"\bml_api_\w+(?=[\[{ )])", TEXT)) - set(
         re.findall(r"- name: (\w+)", TEXT)

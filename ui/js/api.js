@@ -25,14 +25,13 @@ const TIMEOUT_MS = 45_000; // longer than Nginx waits for a replica, so that its
 export class Problem extends Error {
   /**
    * @param {number} status
-   * @param {{title?: string, detail?: string, code?: string, request_id?: string}} body
+   * @param {{title?: string, detail?: string, request_id?: string}} body
    * @param {number | null} retryAfterSeconds
    */
   constructor(status, body, retryAfterSeconds = null) {
     super(body.detail ?? `The answer was ${status}, without a reason.`);
     this.status = status;
     this.title = body.title ?? "Error";
-    this.code = body.code ?? "error";
     this.requestId = body.request_id ?? "";
     this.retryAfterSeconds = retryAfterSeconds;
   }
@@ -81,9 +80,9 @@ export async function ask(method, url, { body, token, signal, alone } = {}) {
     text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Problem(0, { title: "No answer", detail: "The service cannot be reached.", code: "unreachable" });
+    throw new Problem(0, { title: "No answer", detail: "The service cannot be reached." });
   }
-  const seconds = (alone && recorded(url)) || (performance.now() - started) / 1000;
+  const seconds = (alone && recorded(url, started)) || (performance.now() - started) / 1000;
   const content = decode(text, response.headers.get("Content-Type") ?? "");
   if (!response.ok) {
     const told = typeof content === "object" && content !== null ? content : {};
@@ -96,10 +95,11 @@ export async function ask(method, url, { body, token, signal, alone } = {}) {
  * Seconds on the wire, by the browser's record: without the milliseconds in which the page was busy.
  *
  * @param {string} url
+ * @param {number} started by `performance.now()`
  */
-function recorded(url) {
+function recorded(url, started) {
   const [entry, another] = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByName(url, "resource"));
-  return entry && !another ? (entry.responseEnd - entry.startTime) / 1000 : 0;
+  return entry && !another && entry.startTime >= started ? (entry.responseEnd - entry.startTime) / 1000 : 0;
 }
 
 /**
@@ -141,10 +141,10 @@ function retryAfter(headers) {
  */
 
 /** A list of an answer; a Problem where it has none. @param {any} list @returns {any[]} */
-function listed(list) {
+export function listed(list) {
   if (Array.isArray(list)) return list;
   const detail = "What answered is not the server: a proxy, or a page to log in?";
-  throw new Problem(0, { title: "Not the server", detail, code: "foreign" });
+  throw new Problem(0, { title: "Not the server", detail });
 }
 
 /** @returns {Promise<Model[]>} */

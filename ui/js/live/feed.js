@@ -62,11 +62,6 @@ export class LiveFeed {
     this.#watch();
   }
 
-  stop() {
-    document.removeEventListener("visibilitychange", this.#watch);
-    clearInterval(this.#timer);
-  }
-
   /** @param {300 | 3600 | 21600} seconds */
   setRange(seconds) {
     this.#range = seconds;

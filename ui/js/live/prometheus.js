@@ -102,7 +102,7 @@ export class PrometheusSource {
     const texts = Object.entries(parameters).map(([name, value]) => [name, String(value)]);
     const body = await get(`${this.#base}api/v1/${route}?${new URLSearchParams(texts)}`, timeoutMs);
     if (!Array.isArray(body?.data?.result)) {
-      throw new Problem(0, { title: "No numbers", detail: "What answered is not Prometheus.", code: "foreign" });
+      throw new Problem(0, { title: "No numbers", detail: "What answered is not Prometheus." });
     }
     return body.data.result;
   }

@@ -38,8 +38,7 @@ export class ServerSource {
   async now() {
     const metrics = parse(String(await get(`${this.#base}metrics`, TIMEOUT_MS)));
     const name = find(metrics, "ml_api_info")?.labels.replica;
-    if (!name)
-      throw new Problem(0, { title: "No numbers", detail: "What answered is not the server.", code: "foreign" });
+    if (!name) throw new Problem(0, { title: "No numbers", detail: "What answered is not the server." });
     const time = Date.now() / 1000;
     const started = valueOf(metrics, "process_start_time_seconds") ?? 0;
     this.#keep(name, { time, started, metrics, totals: count(metrics) });

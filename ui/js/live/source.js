@@ -43,6 +43,6 @@ export async function get(url, timeoutMs) {
     return (await ask("GET", url, { signal })).body;
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new Problem(0, { title: "No answer", detail: `No answer within ${timeoutMs / 1000} s.`, code: "late" });
+    throw new Problem(0, { title: "No answer", detail: `No answer within ${timeoutMs / 1000} s.` });
   }
 }

@@ -28,7 +28,8 @@ export class ProblemNote {
     this.isPassing = problem !== null && problem.retryAfterSeconds !== null;
     if (!problem) return;
     const status = problem.status ? ` (${problem.status})` : "";
-    replace(this.element, h("strong", {}, `${problem.title}${status}: `), where, problem.message);
+    const id = problem.requestId && h("span", { class: "mono" }, ` request ${problem.requestId}`);
+    replace(this.element, h("strong", {}, `${problem.title}${status}: `), where, problem.message, id);
     if (problem.retryAfterSeconds !== null) this.countdown.start(problem.retryAfterSeconds);
   }
 }

@@ -1,6 +1,6 @@
 /** How the service is, in plain words, and where more is to be found. */
 
-import { API, PROMETHEUS, ask } from "../api.js";
+import { API, PROMETHEUS, Problem, ask, listed } from "../api.js";
 import { h, replace } from "../dom.js";
 import * as format from "../format.js";
 import { lookOf, wordOf } from "../state.js";
@@ -80,8 +80,9 @@ async function firing() {
   const query = encodeURIComponent('ALERTS{alertstate="firing"}');
   let found;
   try {
-    found = (await ask("GET", `${PROMETHEUS}api/v1/query?query=${query}`)).body.data.result;
-  } catch {
+    found = listed((await ask("GET", `${PROMETHEUS}api/v1/query?query=${query}`)).body?.data?.result);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
     return [h("p", { class: "muted" }, "Prometheus does not answer, so alerts are not known.")];
   }
   if (!found.length) return [h("p", {}, "None fires.")];

@@ -171,8 +171,9 @@ class TryView {
     try {
       const { url, body } = this.request(false);
       this.code.setRequest(url, body);
-    } catch {
+    } catch (error) {
       // No JSON yet, while it is being typed: the code stays that of the last that was.
+      if (!(error instanceof SyntaxError)) throw error;
     }
     this.renderButtons();
   }
