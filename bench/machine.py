@@ -58,11 +58,16 @@ def processor_time() -> dict[str, float]:
     }
 
 
-def disturbance(start: Mapping[str, float]) -> str:
-    """Return the shares of the cores' time that others had since `start`."""
+def disturbance(start: Mapping[str, float], *, servers: float = 0.0) -> str:
+    """Return the shares of the cores' time that others had since `start`.
+
+    Args:
+        start: Of `processor_time`.
+        servers: CPU seconds of servers that are not this command's children.
+    """
     end = processor_time()
     passed = {name: end[name] - start[name] for name in end}
-    others = max(0.0, passed["busy"] - passed["own"]) / passed["all"]
+    others = max(0.0, passed["busy"] - passed["own"] - servers) / passed["all"]
     stolen = passed["stolen"] / passed["all"]
     return (
         f"{others:.0%} of the cores' time to other processes, {stolen:.1%} to other machines"

@@ -1,7 +1,7 @@
 """The commands of this folder, and the interpreter they run in.
 
 A file without a suffix here is a command: `ceiling`, `batching`, `formats`, `startup`,
-`gc_pauses`. Its text is the module of the same name in `scenarios/`; it prints one report in
+`gc_pauses`. Its text is the module of the same name in `measurements/`; it prints one report in
 Markdown. What they share: `request` (what a client sends), `load` (the generator, wrk),
 `harness` (servers as processes and what they cost), `rounds` (candidates by turns), `offline`
 (ONNX Runtime without a server), `cores` and `machine` (where it runs), `report` (tables, targets).
@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run_scenario(name: str) -> None:
-    """Replace this process with `python -m bench.scenarios.<name>` in the repository root.
+def run_measurement(name: str) -> None:
+    """Replace this process with `python -m bench.measurements.<name>` in the repository root.
 
     The project's `.venv` is preferred; without one the interpreter at hand goes on.
     """
@@ -28,6 +28,6 @@ def run_scenario(name: str) -> None:
     if environment.exists():
         interpreter = str(environment / "bin" / "python")
         if not any(environment.glob("lib/python*/site-packages/psutil")):
-            sys.exit(f"bench/{name}: .venv lacks the packages of the tests; ops/test brings them")
+            sys.exit(f"bench/{name}: .venv lacks its packages; ops/bench brings them")
     os.chdir(ROOT)
-    os.execv(interpreter, [interpreter, "-m", f"bench.scenarios.{name}", *sys.argv[1:]])
+    os.execv(interpreter, [interpreter, "-m", f"bench.measurements.{name}", *sys.argv[1:]])

@@ -46,8 +46,7 @@ class Report:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Add a table; all columns but the first are numbers."""
-        marks = ["---", *["---:"] * (len(header) - 1)]
-        self._parts.append("\n".join(map(_line, [header, marks, *rows])))
+        self._parts.append(markdown(header, rows))
 
     def note(self, text: str) -> None:
         """Add a paragraph."""
@@ -110,6 +109,12 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table; all columns but the first are numbers."""
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(map(_line, [header, marks, *rows]))
 
 
 def _line(cells: Sequence[object]) -> str:

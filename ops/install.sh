@@ -1,11 +1,12 @@
 # Sourced by the scripts beside it: what must be there before anything runs.
 #
 # .venv holds the packages of requirements.lock and the project itself; ops/stack adds those of
-# ops/requirements.lock, ops/test those of tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
+# ops/requirements.lock, ops/bench those of bench/requirements.lock, ops/test those of
+# tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
 # What is in .venv is told by small files there:
 #   place                  the folder and the Python it was made for; if not these: make it anew
 #   unfinished             pip was interrupted, so what it left cannot be trusted: make it anew
-#   runtime, stack, tests  the digest of what was installed; if another: install
+#   runtime, stack, bench, tests  the digest of what was installed; if another: install
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
@@ -127,9 +128,14 @@ install_stack() {
   install_more stack ops/requirements.lock runtime
 }
 
-install_tests() {
+install_bench() {
   install_stack
-  install_more tests tests/requirements.lock stack
+  install_more bench bench/requirements.lock stack
+}
+
+install_tests() {
+  install_bench
+  install_more tests tests/requirements.lock bench
 }
 
 # ui_digest: of what decides which files ops/vendor makes.

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from bench import cores as core_division
 from bench.harness import SERVE_COMMAND, Server, measure, started
 from bench.load import Load
+from bench.measurements.ceiling import ECHO_COMMAND
 from bench.redis_server import redis_started
 from bench.report import Report, Target, begin, number, parser
 from bench.request import AnswerError, json_request, send_ok
 from bench.rounds import Candidate, Results, alternate, cpu, p50, p99, rps
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
-from bench.scenarios.ceiling import ECHO_COMMAND
 
 CROWD = 32
 ECHO = "echo"
