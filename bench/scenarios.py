@@ -34,8 +34,8 @@ class Ask(msgspec.Struct, frozen=True):
         rows: Rows of one request.
         encoding: Of its body and of the answer.
         use_cache: Whether the server may read and write its cache.
-        bodies: How many different ones there are. Each is sent once before the scenario begins,
-            so that what may be cached is, and what it must answer is known.
+        bodies: How many different ones there are. Each is sent once, past the cache, before the
+            scenario begins, so that what it must answer is known.
         skew: Exponent of Zipf's law, after which some bodies are sent more often than others:
             the one of rank k is k^-skew times as likely as the first. 0: all alike.
         timeout_ms: `X-Request-Timeout-Ms`, or 0 for none.
@@ -93,7 +93,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     servers: Servers
     way: Literal["nginx", "replica", "floor"] = "nginx"
     seconds: int = 15
-    quick_seconds: int = 4
+    quick_seconds: int = 3
     statuses: frozenset[int] = frozenset({200})
 
     def length(self, *, quick: bool) -> int:
@@ -178,7 +178,7 @@ SCENARIOS = (
         arrivals=Open(rates=DAY),
         servers=STANDARD,
         seconds=60,
-        quick_seconds=5,
+        quick_seconds=4,
     ),
     Scenario(
         name="sustained",
@@ -187,6 +187,7 @@ SCENARIOS = (
         arrivals=Closed(clients=32),
         servers=STANDARD,
         seconds=20,
+        quick_seconds=2,
     ),
     Scenario(
         name="batch",
@@ -195,6 +196,7 @@ SCENARIOS = (
         arrivals=Closed(clients=8),
         servers=STANDARD,
         seconds=12,
+        quick_seconds=2,
     ),
     Scenario(
         name="block",
@@ -203,6 +205,7 @@ SCENARIOS = (
         arrivals=Closed(clients=4),
         servers=STANDARD,
         seconds=12,
+        quick_seconds=2,
     ),
     Scenario(
         name="ramp",
@@ -227,6 +230,7 @@ SCENARIOS = (
         arrivals=Closed(clients=16),
         servers=HEAVY,
         seconds=10,
+        quick_seconds=2,
     ),
     Scenario(
         name="overload",
@@ -235,7 +239,7 @@ SCENARIOS = (
         arrivals=Open(rates=(3.0,), times_of="capacity", connections=400),
         servers=HEAVY,
         seconds=20,
-        quick_seconds=5,
+        quick_seconds=4,
         statuses=frozenset({200, 503, 504}),
     ),
 )

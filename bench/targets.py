@@ -17,7 +17,7 @@ from bench.suite.results import Results
 
 README = ROOT / "README.md"
 HEADER = "| target | seed figure | ours | how measured |"
-CELL = re.compile(r"(?P<what>.+) (?P<sign>[≤≥]) (?P<limit>[\d.,]+)(?: (?P<unit>.+))?")
+CELL = re.compile(r"(?P<what>.+) (?P<sign>[≤≥]) (?P<limit>\d[\d,]*(?:\.\d+)?)(?: (?P<unit>.+))?")
 
 Check = Callable[[Results], float | None]
 
@@ -45,7 +45,7 @@ class Target:
     @property
     def demand(self) -> str:
         """Return the limit as the table has it."""
-        return f"{self.sign} {self.limit:,g}{f' {self.unit}' if self.unit else ''}"
+        return f"{self.sign} {self.limit:,.12g}{f' {self.unit}' if self.unit else ''}"
 
     def is_met(self, value: float) -> bool:
         """Tell whether a figure is on the right side of the limit."""
@@ -86,8 +86,8 @@ def read_targets(text: str) -> list[Target]:
         if not line.startswith("|"):
             break
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        found = CELL.fullmatch(cells[0])
-        if found is None or len(cells) != HEADER.count("|") - 1:
+        found = CELL.fullmatch(cells[0]) if len(cells) == HEADER.count("|") - 1 else None
+        if found is None:
             raise TargetError(
                 f"README.md: expected | what ≤ limit unit | … | … | … |, found {line}"
             )
@@ -113,9 +113,9 @@ def fill_in(path: Path, verdicts: Sequence[Verdict]) -> None:
             continue
         target = verdict.target
         start = re.escape(f"| {target.what} {target.sign} ")
-        pattern = rf"(?m)^({start}[^|]+\| [^|]+\| )[^|]+( \|)"
+        pattern = rf"(?m)^({start}[^|]+\|[^|]*\|)[^|]*(\|)"  # the seed figure may be empty
         shown = f"**missed:** {shown_value(verdict)}" if verdict.missed else shown_value(verdict)
-        text = re.sub(pattern, lambda found, new=shown: found[1] + new + found[2], text)  # type: ignore[misc]
+        text = re.sub(pattern, lambda found, new=shown: f"{found[1]} {new} {found[2]}", text)  # type: ignore[misc]
     path.write_text(text)
 
 
@@ -123,5 +123,5 @@ def shown_value(verdict: Verdict) -> str:
     """Return the figure with its unit."""
     if verdict.value is None:
         return "–"
-    unit = verdict.target.unit
-    return f"{number(verdict.value)}{f' {unit}' if unit else ''}" if verdict.value else f"0 {unit}"
+    shown = number(verdict.value) if verdict.value else "0"
+    return f"{shown} {verdict.target.unit}".rstrip()

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.suite.outcome import Outcome
+from bench.suite.outcome import Latencies
 from bench.suite.results import Results
 
 SIZE = (7.5, 3.4)  # inches
@@ -49,24 +49,25 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
 
 def _latency(results: Results, axes: Any) -> bool:
     """Percentile against latency, one line a scenario, on a log axis."""
-    shown = [results.outcomes[name] for name in SHOWN if name in results.outcomes]
-    for outcome, colour in zip(shown, COLOURS, strict=False):
-        points = _distribution(outcome)
-        axes.plot(*zip(*points, strict=True), label=outcome.name.replace("_", " "), color=colour)
+    outcomes = [results.outcomes[name] for name in SHOWN if name in results.outcomes]
+    shown = [(outcome.name, outcome.answered) for outcome in outcomes if outcome.answered]
+    if not shown:
+        return False
+    for (name, found), colour in zip(shown, COLOURS, strict=False):
+        points = _distribution(found)
+        axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), color=colour)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("ms from when a request was due to its answer (log)")
     axes.set_ylabel("percent of the requests")
     axes.set_ylim(0, 100)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return bool(shown)
+    return True
 
 
-def _distribution(outcome: Outcome) -> list[tuple[float, float]]:
+def _distribution(found: Latencies) -> list[tuple[float, float]]:
     """Return (ms, percent), rising."""
-    found = outcome.answered
-    points = found.ms.items() if found else ()
-    return [(ms, float(q)) for q, ms in points if float(q) <= HIGHEST]
+    return [(ms, float(q)) for q, ms in found.ms.items() if float(q) <= HIGHEST]
 
 
 def _knee(results: Results, axes: Any) -> bool:

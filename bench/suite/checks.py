@@ -15,40 +15,43 @@ from bench.targets import Check
 
 def _of(name: str, value: Callable[[Outcome], float]) -> Check:
     def check(results: Results) -> float | None:
-        outcome = results.outcomes.get(name)
-        return None if outcome is None or outcome.answered is None else value(outcome)
+        return value(results.outcomes[name]) if _answered(results, name) else None
 
     return check
 
 
 def _latency(name: str, percentile: str) -> Check:
-    return _of(name, lambda outcome: _answered(outcome).ms[percentile])
+    def check(results: Results) -> float | None:
+        found = _answered(results, name)
+        return found.ms[percentile] if found else None
+
+    return check
 
 
-def _answered(outcome: Outcome) -> Latencies:
-    assert outcome.answered is not None  # _of has asked
-    return outcome.answered
+def _answered(results: Results, name: str) -> Latencies | None:
+    outcome = results.outcomes.get(name)
+    return outcome.answered if outcome else None
 
 
 def _above_floor(name: str, state: str) -> Check:
     """Median of those in a cache state, less the generator's own floor in the same run, ms."""
 
     def check(results: Results) -> float | None:
-        floor, outcome = results.outcomes.get("floor"), results.outcomes.get(name)
+        floor, outcome = _answered(results, "floor"), results.outcomes.get(name)
         if floor is None or outcome is None or state not in outcome.by_cache:
             return None
-        return outcome.by_cache[state].p50 - _answered(floor).p50
+        return outcome.by_cache[state].p50 - floor.p50
 
     return check
 
 
 def _nginx(results: Results) -> float | None:
     """What Nginx adds to the median, as a multiple of what it takes to answer by itself."""
-    found = [results.outcomes.get(name) for name in ("uncached", "past_nginx", "floor")]
-    if None in found:
+    names = ("uncached", "past_nginx", "floor")
+    behind, past, floor = (_answered(results, name) for name in names)
+    if behind is None or past is None or floor is None:
         return None
-    behind, past, floor = (_answered(outcome).p50 for outcome in found if outcome is not None)
-    return (behind - past) / floor
+    return (behind.p50 - past.p50) / floor.p50
 
 
 def _ceiling(results: Results) -> float | None:

@@ -22,12 +22,13 @@ from bench.load import LoadError
 from bench.machine import describe, disturbance, processor_time
 from bench.project_python import ROOT
 from bench.request import AnswerError
+from bench.scenarios import SCENARIOS
 from bench.suite.charts import draw_charts
 from bench.suite.checks import CHECKS
 from bench.suite.results import Results
-from bench.suite.run import NAMES, run_all, run_elsewhere
+from bench.suite.run import NAMES, can_run_elsewhere, run_all, run_elsewhere
 from bench.suite.tell import tell
-from bench.targets import README, Verdict, fill_in, judge, read_targets
+from bench.targets import README, TargetError, Verdict, fill_in, judge, read_targets
 
 RESULTS = ROOT / "bench" / "results"
 CHARTS = ROOT / "bench" / "charts"
@@ -36,18 +37,18 @@ MISSED, FAILED = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, tell and judge; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _read(arguments)
     signal.signal(signal.SIGTERM, _unwind)  # so that servers are stopped too
     folder: Path = options.results
     folder.mkdir(parents=True, exist_ok=True)
-    targets = [] if options.target else read_targets(README.read_text())
     results, before = Results(), processor_time()
     try:
+        targets = [] if options.target else read_targets(README.read_text())
         if options.target:
             run_elsewhere(results, folder, options.names, options.target, quick=options.quick)
         else:
             run_all(results, folder, options.names, quick=options.quick)
-    except (ServerError, AnswerError, LoadError) as error:
+    except (ServerError, AnswerError, LoadError, TargetError) as error:
         print(f"ops/bench: {error}", file=sys.stderr)
         return FAILED
     command = shlex.join(["ops/bench", *(sys.argv[1:] if arguments is None else arguments)])
@@ -66,6 +67,21 @@ def _keep(results: Results, verdicts: Sequence[Verdict], folder: Path, *, readme
     if readme:
         fill_in(README, verdicts)
         draw_charts(results, CHARTS)
+
+
+def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and refuse what would measure nothing of what was asked for."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.target and options.readme:
+        parser.error("--readme is for figures of this machine, not of --target")
+    for name in options.names:
+        scenario = next((one for one in SCENARIOS if one.name == name), None)
+        if options.target and not (scenario and can_run_elsewhere(scenario)):
+            parser.error(f"{name} needs servers of its own, so it cannot be sent to --target")
+        if options.quick and scenario and not scenario.length(quick=True):
+            parser.error(f"{name} is left out with --quick")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

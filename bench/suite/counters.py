@@ -1,6 +1,6 @@
 """What Prometheus has counted, held against what the clients have: nothing may be lost or made up.
 
-Sums are over replicas. A count is read when it has not changed for two scrapes.
+Sums are over replicas. They are read when each replica has been scraped since the last answer.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from bench.request import AnswerError, get
 
 STATUSES = 'sum by (status) (ml_api_requests_total{endpoint=~"/predict.*"})'
 STATES = "sum by (result) (ml_api_cache_requests_total)"
-SCRAPE_SECONDS = 2.0
-"""`scrape_interval` of the replicas in ops/prometheus/native.yml."""
+SCRAPED = "min by (instance) (timestamp(ml_api_requests_total))"
 MOST_SECONDS = 20.0
+COUNTED_SECONDS = 0.2
+"""After an answer: a server counts a request when its answer is on its way."""
 
 
-def read(prometheus_port: int) -> Counter[str]:
-    """Return counts by `status 200` and `cache l1`, once they stand still.
+def read(prometheus_port: int, replicas: int) -> Counter[str]:
+    """Return counts by `status 200` and `cache l1`, of scrapes that begin after this call.
 
     Raises:
-        AnswerError: They do not, or Prometheus does not answer.
+        AnswerError: One of so many replicas is not scraped, or Prometheus does not answer.
     """
-    limit = time.monotonic() + MOST_SECONDS
-    before = _counts(prometheus_port)
+    begin, limit = time.time() + COUNTED_SECONDS, time.monotonic() + MOST_SECONDS
     while time.monotonic() < limit:
-        time.sleep(1.5 * SCRAPE_SECONDS)  # so that at least one scrape lies between
-        now = _counts(prometheus_port)
-        if now == before and now:
-            return now
-        before = now
-    raise AnswerError("Prometheus: the counts do not come to rest")
+        scraped = [float(series["value"][1]) for series in _query(prometheus_port, SCRAPED)]
+        if len(scraped) == replicas and min(scraped) >= begin:
+            return _counts(prometheus_port)
+        time.sleep(0.1)
+    raise AnswerError(f"Prometheus: not all of {replicas} replicas are scraped")
 
 
 def differences(

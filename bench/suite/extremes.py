@@ -34,7 +34,7 @@ def measure_starts(results: Results, *, quick: bool) -> None:
 
 def measure_ceilings(results: Results, *, quick: bool) -> None:
     """Let wrk take what it gets behind Nginx from one replica, two and three; then use one much."""
-    seconds = 3 if quick else 8
+    seconds = 2 if quick else 8
     with stack(ALONE) as running:
         fresh_mb = _memory_mb(running)
         for replicas in REPLICAS[: 1 if quick else None]:

@@ -47,18 +47,30 @@ class Stack:
         Raises:
             ServerError: It failed; with its own words.
         """
-        command = [sys.executable, "-m", "ops.native", *arguments]
-        done = subprocess.run(
-            command,
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.native", *arguments],
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=COMMAND_SECONDS,
+            start_new_session=True,  # Ctrl-C is for this command; that one ends in its own time
         )
-        if done.returncode:
-            raise ServerError(f"ops/stack {' '.join(arguments)}: {done.stderr.strip()}")
+        try:
+            _, words = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            process.terminate()
+            raise ServerError(f"ops/stack {' '.join(arguments)}: not done in time") from error
+        finally:
+            process.wait()  # whoever interrupts: what is half up cannot be taken down
+        if process.returncode:
+            raise ServerError(f"ops/stack {' '.join(arguments)}: {words.strip()}")
+
+    def stop(self) -> None:
+        """Stop everything, where anything runs."""
+        if Supervisor(self._folder).runs:
+            self.run("down")
 
     @property
     def state(self) -> State:
@@ -114,8 +126,8 @@ def stack(servers: Servers) -> Iterator[Stack]:
             **servers.environment,
         }
         started = Stack(folder / "stack", environment, model)
-        started.run("up", "--replicas", str(servers.replicas), "--profile", "bench")
         try:
+            started.run("up", "--replicas", str(servers.replicas), "--profile", "bench")
             yield started
         finally:
-            started.run("down")
+            started.stop()

@@ -81,7 +81,8 @@ class Session:
         if self._stack is None:
             return
         sent = self._sent + self._primer.record.counts()
-        counted = counters.read(self._stack.state.prometheus_port)
+        state = self._stack.state
+        counted = counters.read(state.prometheus_port, len(state.replicas))
         found = counters.differences(counted, sent)
         self._results.miscounts |= {f"{name}: {what}": pair for what, pair in found.items()}
         self._results.counted += sum(sent.values())

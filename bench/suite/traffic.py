@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import gevent
@@ -26,7 +27,7 @@ from bench.suite.record import Record
 NUM_DRAWN = 50_000
 """Messages drawn beforehand and sent round and round: a draw costs more than a look into a list."""
 PRIMING_CLIENTS = 8
-PREDICT = "/predict"
+PREDICT, SAMPLE = "/predict", "/sample"
 
 
 class Traffic:
@@ -100,6 +101,9 @@ class Primer:
     Args:
         url: Of the API.
         oracle: Asked too, where the model's file is at hand.
+
+    Raises:
+        AnswerError: There is no API of ours at this URL.
     """
 
     def __init__(self, url: str, oracle: Oracle | None = None) -> None:
@@ -109,8 +113,7 @@ class Primer:
         self._oracle = oracle
         self._known: dict[Ask, list[Message]] = {}
         self.record = Record()
-        content = msgspec.json.decode(self._client.get(f"{self._prefix}/sample").read())
-        self._sample = np.asarray(content["data"], dtype=np.float64)
+        self._sample = self._ask_for_sample()
 
     def messages(self, ask: Ask) -> list[Message]:
         """Return every message of `ask`.
@@ -123,6 +126,18 @@ class Primer:
             pool = Pool(PRIMING_CLIENTS)
             self._known[ask] = list(pool.imap(lambda some: self._learn(ask, some), rows))
         return self._known[ask]
+
+    def _ask_for_sample(self) -> Array:
+        """Return rows that fit the model, float64 [B, F]."""
+        path = f"{self._prefix}{SAMPLE}"
+        try:
+            answer = self._client.get(path)
+            content = bytes(answer.read())
+            if answer.status_code == 200:
+                return np.asarray(msgspec.json.decode(content)["data"], dtype=np.float64)
+        except (OSError, HTTPException, msgspec.MsgspecError, LookupError, TypeError) as error:
+            raise AnswerError(f"{path}: {error}") from error
+        raise AnswerError(f"{path} answered {answer.status_code}: {content[:200]!r}")
 
     def _learn(self, ask: Ask, rows: Array) -> Message:
         plain = msgspec.structs.replace(ask, timeout_ms=0)  # a deadline is for the measurement
