@@ -1,9 +1,4 @@
-"""`ml-pipeline serve [MODEL]`: settings → application → Granian, in this one process.
-
-Granian's embedded server runs on our event loop: measured against its supervised worker it takes
-the same CPU a request (35 µs each for a raw echo) and 27 MB less, and leaves signals and the
-order of shutdown to us.
-"""
+"""`ml-pipeline serve [MODEL]`: settings → application → listener, in this one process."""
 
 import argparse
 import asyncio
@@ -13,23 +8,20 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 
 from app import __version__
 from app.errors import InferenceError
+from app.http.listener import Listener
 from app.log import configure, get_logger
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
 
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384
-"""Connections that may wait to be accepted, and that may be open. Granian's 128 would let as many
-idle clients shut out all others."""
+"""Connections that may wait to be accepted, and that may be open."""
 
 LINGER_SECONDS = 0.25
 """Time between `Connection: close` on every answer and closing connections.
@@ -70,16 +62,12 @@ async def _serve(settings: Settings) -> bool:
     app = create_app(settings)
     _on_signal(_leave)  # while models load nothing has been promised to anybody
     async with app.lifespan():
-        server = make_server(app.asgi, settings)
-        server.on_startup(lambda: _announce(app, settings))
-        serving = asyncio.create_task(server.serve())
+        listener = await listen(app, settings)
+        _announce(app, settings)
         stopping = asyncio.Event()
         _on_signal(stopping.set)
-        asked = asyncio.create_task(stopping.wait())
-        await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.is_set():
-            raise OSError("HTTP server: ended unasked")
-        return await _drain(app, server, serving, settings.drain_timeout_seconds)
+        await stopping.wait()
+        return await _drain(app, listener, settings.drain_timeout_seconds)
 
 
 def _on_signal(act: Callable[[], object]) -> None:
@@ -87,16 +75,19 @@ def _on_signal(act: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, act)
 
 
-async def _drain(
-    app: Application, server: Server, serving: asyncio.Task[None], timeout_seconds: float
-) -> bool:
+async def _drain(app: Application, listener: Listener, timeout_seconds: float) -> bool:
     """Let clients go, stop listening, wait for what is under way; False if it takes too long."""
     app.lifecycle.begin_drain()
     await asyncio.sleep(LINGER_SECONDS)
-    server.stop()  # type: ignore[no-untyped-call]
-    seconds = app.lifecycle.drain_seconds_left(timeout_seconds)
-    _, late = await asyncio.wait({serving}, timeout=seconds)
-    return not late
+    listener.stop()
+    try:
+        async with asyncio.timeout(app.lifecycle.drain_seconds_left(timeout_seconds)):
+            await listener.wait_closed()
+    except TimeoutError:
+        return False
+    finally:
+        listener.abort()
+    return True
 
 
 def _leave() -> None:
@@ -106,26 +97,17 @@ def _leave() -> None:
     os._exit(0)
 
 
-def make_server(asgi: Callable[..., Any], settings: Settings) -> Server:
-    """Make the HTTP server; models are loaded by then, so it has no lifespan of its own."""
-    return Server(
-        asgi,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-        backlog=BACKLOG,
-        backpressure=MAX_CONNECTIONS,
+async def listen(app: Application, settings: Settings) -> Listener:
+    """Accept requests from now on."""
+    listener = Listener(
+        app.respond, max_body_bytes=settings.max_body_bytes, max_connections=MAX_CONNECTIONS
     )
+    await listener.listen(settings.host, settings.port, backlog=BACKLOG)
+    return listener
 
 
 def _claim(host: str, port: int) -> str:
-    """Resolve the host and refuse a port that is taken; returns the address.
-
-    Granian shares ports (SO_REUSEPORT), so a second server would silently take half the load.
-    """
+    """Resolve the host and refuse a port that is taken, before models are loaded."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:

@@ -6,7 +6,7 @@ An error belongs to the arrow that raises it:
 
     InferenceError
     ├── admit    Unauthorized 401, Forbidden 403: admin routes
-    ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413
+    ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
     ├── run      RunFailed 500
@@ -55,7 +55,7 @@ class Forbidden(InferenceError):
 
 
 class MalformedRequest(InferenceError):
-    """The body is not JSON, or not MessagePack."""
+    """The request is no HTTP, or its body not JSON, or not MessagePack."""
 
     status = 400
     code = "malformed_request"
@@ -76,6 +76,14 @@ class BodyTooLarge(InferenceError):
     status = 413
     code = "body_too_large"
     title = "Body too large"
+
+
+class HeadTooLarge(InferenceError):
+    """Request line and headers have more bytes than a connection takes."""
+
+    status = 431
+    code = "headers_too_large"
+    title = "Headers too large"
 
 
 class UnsupportedMediaType(InferenceError):

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 from litestar import Litestar
@@ -22,6 +22,7 @@ from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.engine.session_pool import usable_cores
 from app.errors import ModelLoadError
+from app.http.message import Respond
 from app.lifecycle import Lifecycle
 from app.log import get_logger
 from app.metrics import Metrics, RedisCounts
@@ -34,7 +35,7 @@ from app.web.dashboard import dashboard_routes
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
 from app.web.health import Dependency, Severity, health_routes
-from app.web.middleware import ASGIApp, RequestLayer
+from app.web.middleware import RequestLayer
 from app.web.models import model_routes
 from app.web.predict import BatchRoute, PredictRoute
 
@@ -50,10 +51,10 @@ Requests make next to no cycles, so a collection finds little (`bench/gc_pauses`
 
 
 class Application:
-    """The ASGI application, and what starts and stops it. Nothing is opened before `lifespan`.
+    """What answers requests, and what starts and stops it. Nothing is opened before `lifespan`.
 
     Attributes:
-        asgi: What `__call__` calls, for a server that counts microseconds.
+        respond: Answers a request.
         lifecycle: Where the process stands.
         repository: The models.
 
@@ -80,7 +81,7 @@ class Application:
             scrape_redis=self._scrape_redis,
             scrape_behind=lambda: bool(self._reloader.behind),
         )
-        self.asgi = self._build_web(settings)
+        self.respond = self._build_web(settings)
 
     def _build_cache(self, settings: Settings) -> ResponseCache:
         near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
@@ -110,7 +111,7 @@ class Application:
         )
         return TieredCache(near, redis)
 
-    def _build_web(self, settings: Settings) -> ASGIApp:
+    def _build_web(self, settings: Settings) -> Respond:
         predictor = Predictor(
             self.repository,
             self._cache,
@@ -128,7 +129,6 @@ class Application:
                 *docs_routes(),
                 *dashboard_routes(),
             ],
-            lifespan=[lambda _: self.lifespan()],
             exception_handlers={Exception: to_response},
             openapi_config=None,
             logging_config=None,
@@ -143,7 +143,6 @@ class Application:
             ],
             lifecycle=self.lifecycle,
             metrics=self._metrics,
-            max_body_bytes=settings.max_body_bytes,
             access_log=settings.access_log,
         )
         return Cors(layer, settings.cors_origins) if settings.cors_origins else layer
@@ -151,8 +150,6 @@ class Application:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Load the models on entry, drain and close on exit.
-
-        `__main__` enters it directly: through Litestar a load error becomes an exception group.
 
         Raises:
             ModelLoadError: A model cannot be served.
@@ -176,10 +173,6 @@ class Application:
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._cache.aclose()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection event."""
-        await self.asgi(scope, receive, send)
 
     def _on_batch(self, model: str, record: BatchRecord) -> None:
         self._metrics.observe_batch(model, record.num_rows, record.run_seconds)

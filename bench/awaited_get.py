@@ -15,7 +15,7 @@ from time import monotonic
 import uvloop
 from redis.asyncio import Redis
 
-from app.__main__ import make_server
+from app.__main__ import listen
 from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
 from app.main import Application
 from app.settings import Settings, load_settings
@@ -77,9 +77,9 @@ async def main() -> None:
     settings = load_settings(os.environ)
     application = Comparison(settings)
     async with application.lifespan():
-        server = make_server(application.asgi, settings)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-        await server.serve()
+        listener = await listen(application, settings)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
+        await listener.wait_closed()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The ceiling: an ASGI application on the server's own Granian that only reads and answers.
+"""A measure: an ASGI application on Granian that only reads and answers.
 
-Run as a process of its own, `python -m bench.echo`, configured as the server is; ANSWER_BYTES is
-the length of its one answer. What it costs is what the socket, HTTP and the event loop cost
-before a line of the server has run. Event loop, HTTP settings and garbage collector are the
-server's; so are its imports, so that memory is the one thing it is no measure of.
+Run as a process of its own, `python -m bench.echo`; ANSWER_BYTES is the length of its one answer.
+What it costs is what HTTP costs where it is spoken by threads of its own, before a line of an
+application has run. Event loop and garbage collector are the server's; so are its imports, so that
+memory is the one thing it is no measure of.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
 
-from app.__main__ import make_server
+from app.__main__ import BACKLOG, MAX_CONNECTIONS
 from app.main import GC_THRESHOLDS
 from app.settings import load_settings
 
@@ -39,8 +41,8 @@ def echo(answer: bytes) -> Any:
     body = {"type": "http.response.body", "body": answer}
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
-        # Granian tells the end of a body in a message of its own. The server does not wait for
-        # that one, and a ceiling must not do more than what stands below it.
+        # Granian tells the end of a body in a message of its own, which an application need not
+        # wait for.
         missing = int(dict(scope["headers"]).get(b"content-length", 0))
         while missing > 0:
             missing -= len((await receive())["body"])
@@ -52,7 +54,18 @@ def echo(answer: bytes) -> Any:
 
 async def main() -> None:
     """Serve until SIGTERM."""
-    server = make_server(echo(b"x" * int(os.environ["ANSWER_BYTES"])), load_settings(os.environ))
+    settings = load_settings(os.environ)
+    server = Server(
+        echo(b"x" * int(os.environ["ANSWER_BYTES"])),
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+        backlog=BACKLOG,
+        backpressure=MAX_CONNECTIONS,
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     gc.collect()
     gc.freeze()

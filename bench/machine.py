@@ -15,7 +15,7 @@ import psutil
 
 from bench.project_python import ROOT
 
-PACKAGES = ("granian", "uvloop", "litestar", "onnxruntime", "numpy", "msgspec")
+PACKAGES = ("httptools", "uvloop", "litestar", "onnxruntime", "numpy", "msgspec")
 GUEST_FIELDS = 2  # the last of /proc/stat, which user and nice hold already
 MOST_DISTURBANCE = 0.1
 

@@ -22,16 +22,17 @@ ALLOWED = {
     "lifecycle": set(),
     "log": set(),
     "metrics": {"errors"},
+    "http": {"errors"},
     "cache": {"errors"},
     "engine": {"errors"},
     "pipeline": {"cache", "engine", "errors"},
     "reload": {"engine", "errors", "log"},
-    "web": {"pipeline", "reload", "engine", "errors", "lifecycle", "log", "metrics"},
+    "web": {"pipeline", "reload", "engine", "http", "errors", "lifecycle", "log", "metrics"},
     "main": {
-        "web", "pipeline", "reload", "cache", "engine", "errors", "lifecycle", "log", "metrics",
-        "settings",
+        "web", "http", "pipeline", "reload", "cache", "engine", "errors", "lifecycle", "log",
+        "metrics", "settings",
     },
-    "__main__": {"main", "settings", "log", "errors"},
+    "__main__": {"main", "http", "settings", "log", "errors"},
 }  # fmt: skip
 """What each room may import of the others; itself and the version in `app` go without saying."""
 
@@ -41,17 +42,18 @@ THIRD_PARTIES = {
     "lifecycle": set(),
     "log": {"structlog", "msgspec"},
     "metrics": {"prometheus_client"},
+    "http": {"httptools", "msgspec"},
     "cache": {"msgspec", "redis", "hiredis"},
     "engine": {"msgspec", "numpy", "onnxruntime"},
     "pipeline": {"msgspec"},
     "reload": {"msgspec"},
     "web": {"litestar", "msgspec", "prometheus_client"},
     "main": {"litestar", "onnxruntime"},
-    "__main__": {"granian", "msgspec", "uvloop"},
+    "__main__": {"msgspec", "uvloop"},
 }
 """What each room may import of what is installed."""
 
-PURE = ("litestar", "redis", "prometheus_client", "granian", "structlog", "uvloop")
+PURE = ("litestar", "redis", "prometheus_client", "httptools", "structlog", "uvloop")
 """What the core runs without."""
 
 TALK_TO_REDIS = {"redis", "redis_lanes", "redis_link", "broadcast"}

@@ -4,10 +4,7 @@ Wraps everything, and only where an origin is allowed: without CORS_ORIGINS it i
 Credentials are never allowed, so `*` is safe. Source: the Fetch standard, "CORS protocol".
 """
 
-from typing import Any
-
-from app.web.exchange import HeaderList, Receive, Scope, Send
-from app.web.middleware import ASGIApp
+from app.http.message import HeaderList, Reply, Request, Respond
 
 _preflight: HeaderList = [
     (b"access-control-allow-methods", b"GET, POST"),
@@ -24,43 +21,29 @@ _exposed = (
 
 
 class Cors:
-    """ASGI layer that adds the CORS headers.
+    """Layer that adds the CORS headers.
 
     Args:
-        app: What answers.
+        respond: What answers.
         origins: Allowed origins, or `*`.
     """
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
-        self._app = app
+    def __init__(self, respond: Respond, origins: tuple[str, ...]) -> None:
+        self._respond = respond
         self._any = "*" in origins
         self._origins = frozenset(origin.encode() for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
-        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
-        origin = headers.get(b"origin")
+    async def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
+        origin = request.fields.get(b"origin")
         if origin is None or not (self._any or origin in self._origins):
-            await self._app(scope, receive, send)
-            return
+            return await self._respond(request)
         allowed = [
             (b"access-control-allow-origin", b"*" if self._any else origin),
             (b"vary", b"Origin"),
         ]
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": 204,
-                    "headers": [*allowed, *_preflight],
-                }
-            )
-            await send({"type": "http.response.body", "body": b""})
-            return
-
-        async def send_with_cors(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *allowed, _exposed]}
-            await send(message)
-
-        await self._app(scope, receive, send_with_cors)
+        if request.method == "OPTIONS" and b"access-control-request-method" in request.fields:
+            return Reply(204, [*allowed, *_preflight], b"")
+        reply = await self._respond(request)
+        reply.headers += [*allowed, _exposed]
+        return reply

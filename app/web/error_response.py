@@ -8,8 +8,8 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 
 from app.engine.schema import Problem, to_problem
 from app.errors import InferenceError, Unauthorized
+from app.http.message import HeaderList, Reply
 from app.log import get_logger
-from app.web.exchange import HeaderList, Reply
 
 PROBLEM_TYPE = "application/problem+json"
 

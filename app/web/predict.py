@@ -4,9 +4,9 @@ from time import monotonic, perf_counter
 
 from app.engine.codec import WireFormat
 from app.errors import InvalidInput, UnsupportedMediaType
+from app.http.message import HeaderList, Reply, Request
 from app.metrics import Metrics
 from app.pipeline import Call, Predictor
-from app.web.exchange import HeaderList, HotRequest, Reply
 
 _formats = {
     b"application/json": WireFormat.JSON,
@@ -32,7 +32,7 @@ class PredictRoute:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
 
-    async def answer(self, request: HotRequest) -> Reply:
+    async def answer(self, request: Request) -> Reply:
         """Predict, and tell in the headers how it went."""
         call = to_call(request, self._timeout_seconds)
         body = await self._predictor.predict(call)
@@ -47,7 +47,7 @@ class BatchRoute(PredictRoute):
 
     path = "/predict/batch"
 
-    async def answer(self, request: HotRequest) -> Reply:
+    async def answer(self, request: Request) -> Reply:
         """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
         batch = to_call(request, self._timeout_seconds)
         body, calls = await self._predictor.predict_batch(batch, request.request_id)
@@ -65,14 +65,14 @@ class BatchRoute(PredictRoute):
         return Reply(200, _headers(batch, told, request.started), body)
 
 
-def to_call(request: HotRequest, timeout_seconds: float) -> Call:
+def to_call(request: Request, timeout_seconds: float) -> Call:
     """Read what the headers say.
 
     Raises:
         UnsupportedMediaType: The body is neither JSON nor MessagePack.
         InvalidInput: `X-Request-Timeout-Ms` is no positive number.
     """
-    headers = request.headers
+    headers = request.fields
     body_format = WireFormat.JSON
     if (content_type := headers.get(b"content-type")) is not None:
         body_format = _formats.get(content_type) or _read_content_type(content_type)

@@ -9,10 +9,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
-from app.main import create_app
-from app.settings import Settings
 from tests.server import Server, exchange, settled
 from tests.web.samples import ROW, fresh_row
+from tests.web.starting import starting_server
 
 # Health.
 
@@ -72,9 +71,8 @@ def test_live_and_ready(client: httpx.Client) -> None:
 
 @pytest.fixture
 async def starting() -> AsyncIterator[httpx.AsyncClient]:
-    """The application before its models are loaded, which no socket listens for yet."""
-    transport = httpx.ASGITransport(create_app(Settings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+    """The application before its models are loaded."""
+    async with starting_server() as client:
         yield client
 
 

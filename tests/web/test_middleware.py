@@ -190,8 +190,8 @@ def test_prediction_time_is_the_run(client: httpx.Client) -> None:
         ("GET", "/models/reload", {"POST"}),
         ("PATCH", "/", {"GET"}),
         ("POST", "/docs/assets/swagger.js", {"GET"}),
-        ("BREW", "/predict", {"POST"}),
-        ("BREW", "/metrics", {"GET"}),
+        ("PURGE", "/predict", {"POST"}),
+        ("PROPFIND", "/metrics", {"GET"}),
     ],
 )
 def test_other_methods_are_told_which_are_allowed(
@@ -203,6 +203,14 @@ def test_other_methods_are_told_which_are_allowed(
     problem = assert_problem(answer, 405, "method_not_allowed")
     assert set(answer.headers["allow"].split(", ")) - {"OPTIONS", "HEAD"} == allowed
     assert method in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/metrics", "/nothing"])
+def test_a_method_that_http_does_not_have_is_malformed(client: httpx.Client, path: str) -> None:
+    """What is no method of any HTTP standard is refused before the path is looked at."""
+    answer = client.request("BREW", path)
+
+    assert assert_problem(answer, 400, "malformed_request")["detail"].startswith("method: ")
 
 
 @pytest.mark.parametrize(

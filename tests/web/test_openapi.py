@@ -9,13 +9,12 @@ import httpx
 import msgspec
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
 from app.web.openapi import openapi_document
 from tests.server import ROOT, Server
 from tests.web.occupied import Occupied
 from tests.web.problem import FIELDS
 from tests.web.samples import ROW, raw_tensor
+from tests.web.starting import starting_server
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 PARTS_OF_PAGES = {("get", "/docs/assets/{name}"), ("get", "/ui/{path:path}")}
@@ -344,8 +343,7 @@ def test_declared_errors_occur(
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
 async def test_declared_unready_answers_occur(path: str) -> None:
     """Before the models are loaded the health routes answer 503."""
-    transport = httpx.ASGITransport(create_app(Settings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+    async with starting_server() as client:
         answer = await client.get(path)
 
     assert answer.status_code == 503

@@ -1,0 +1,104 @@
+"""Accepts connections, ends those that keep it waiting, and stops without losing an answer."""
+
+import asyncio
+from email.utils import formatdate
+from math import inf
+
+from app.http.connection import Connection
+from app.http.message import Respond
+
+SWEEP_SECONDS = 1.0
+
+
+class Listener:
+    """One address that clients connect to.
+
+    Args:
+        respond: Answers each request.
+        max_body_bytes: Bound on the body of any request.
+        max_connections: Open at the same time; who comes when there are as many is hung up on.
+
+    Attributes:
+        idle_seconds: Longest pause between two requests; longer than the 60 s after which Nginx
+            closes a connection it does not need, so that it never sends on one that just ended.
+        busy_seconds: Longest time a client may take to send a request, or to read an answer.
+        linger_seconds: Longest time that is read on after the last answer.
+        now: The loop's time, as of the last sweep: a clock that costs nothing.
+        date: The header, likewise.
+        stopping: Every answer is the last of its connection.
+    """
+
+    idle_seconds = 75.0
+    busy_seconds = 60.0
+    linger_seconds = 2.0
+    never = inf
+
+    def __init__(self, respond: Respond, *, max_body_bytes: int, max_connections: int) -> None:
+        self.respond = respond
+        self.max_body_bytes = max_body_bytes
+        self.stopping = False
+        self.loop = asyncio.get_running_loop()
+        self._max_connections = max_connections
+        self._connections: set[Connection] = set()
+        self._unflushed: list[Connection] = []
+        self._all_gone = asyncio.Event()
+        self._sweep()
+
+    async def listen(self, host: str, port: int, *, backlog: int) -> None:
+        """Listen; OSError if the address is taken."""
+        make = self._connection
+        self._server = await self.loop.create_server(make, host, port, backlog=backlog)
+
+    def stop(self) -> None:
+        """Accept no more, and close each connection when nothing is under way on it."""
+        self.stopping = True
+        self._server.close()
+        for connection in list(self._connections):
+            connection.hang_up()
+        self._check()
+
+    async def wait_closed(self) -> None:
+        """Wait until the last connection is closed, after `stop`."""
+        await self._all_gone.wait()
+
+    def abort(self) -> None:
+        """Close what is left at once."""
+        for connection in list(self._connections):
+            connection.hang_up(at_once=True)
+        self._timer.cancel()
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection in; False if there are too many."""
+        self._connections.add(connection)
+        return len(self._connections) <= self._max_connections and not self.stopping
+
+    def forget(self, connection: Connection) -> None:
+        """Count a closed connection out."""
+        self._connections.discard(connection)
+        self._check()
+
+    def flush_soon(self, connection: Connection) -> None:
+        """Flush a connection at the end of this turn of the event loop."""
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for connection in unflushed:
+            connection.flush()
+
+    def _connection(self) -> Connection:
+        return Connection(self)
+
+    def _check(self) -> None:
+        if self.stopping and not self._connections:
+            self._all_gone.set()
+
+    def _sweep(self) -> None:
+        """Set the clock and end who is late: one timer for all, because one each costs more."""
+        self.now = self.loop.time()
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in [each for each in self._connections if each.deadline < self.now]:
+            connection.hang_up(at_once=True)
+        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
