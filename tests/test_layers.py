@@ -56,7 +56,7 @@ THIRD_PARTIES = {
 PURE = ("litestar", "redis", "prometheus_client", "httptools", "structlog", "uvloop")
 """What the core runs without."""
 
-TALK_TO_REDIS = {"redis", "redis_lanes", "redis_link", "broadcast"}
+TALK_TO_REDIS = {"redis", "redis_lanes", "redis_link", "redis_wire", "broadcast"}
 """Modules of `cache/` that import its client; `main` imports them where there is a REDIS_URL."""
 
 

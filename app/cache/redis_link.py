@@ -1,13 +1,12 @@
 """One connection to Redis, and redis-py's many errors turned into one.
 
-Uses redis-py's asyncio `Connection` directly: a look-up of eight costs 54 µs of CPU instead of 71
-with its `Redis.mget`, one of 40 stores in a write 3.4 instead of 12 in its `Pipeline`
-(`bench/micro`). A connection that was not heard out is dropped, never used again:
-another's answer could be under way in it.
+redis-py opens the connection, with TLS and log-in; `redis_wire` speaks on it. A connection that was
+not heard out is dropped, never used again: another's answer could be under way in it.
 """
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -15,8 +14,11 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
+
+from app.cache.redis_wire import RedisWire
 
 CONNECT_SECONDS = 1.0
 """For connection, TLS and log-in. A request waits for them only after Redis has hung up on an idle
@@ -24,11 +26,6 @@ connection, and no longer than for any round trip."""
 
 MAX_CONNECTIONS = 16
 """More than are ever opened at once: the lanes, a probe, publisher and subscriber."""
-
-TURNS_OF_GRACE = 4
-"""Turns of the event loop after a deadline before it counts: to read the sockets, and to hand on
-what was read. A loop that was held up would otherwise take an answer that has long been there for
-late; two turns are the least with which `tests/cache/test_redis_loop.py` passes."""
 
 RECOGNISED_BYTES = 8
 """Of a password's beginning, so that it is seen even where it was cut."""
@@ -92,6 +89,7 @@ class RedisLink:
         self._pool = pool
         self._url = url
         self._connection: AbstractConnection | None = None
+        self._wire: RedisWire | None = None
 
     async def connect(self) -> None:
         """Connect, log in, and look something up: what answers may not be a Redis, or not let us.
@@ -106,6 +104,7 @@ class RedisLink:
             raise RedisFailure("timeout", f"no connection in {CONNECT_SECONDS:g} s") from None
         except Exception as error:  # strangers' answers fail in redis-py in many ways
             raise RedisFailure("connection", scrub(str(error), self._url)) from None
+        self._wire = RedisWire(self._connection)
         (reply,) = await self.exchange([pack(b"MGET", PROBE_NAME)], 1, CONNECT_SECONDS)
         if reply != [None]:
             await self.drop()
@@ -128,14 +127,15 @@ class RedisLink:
         Raises:
             RedisFailure: Not in time, or the connection was lost; it is dropped.
         """
-        timeout = asyncio.timeout(None)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(timeout_seconds, _expire, timeout, TURNS_OF_GRACE)
         try:
-            async with timeout:
-                connection = await self._usable()
-                await connection.send_packed_command(commands, check_health=False)
-                return [await self._read(connection) for _ in range(num_replies)]
+            if self._wire is None or not self._wire.is_usable:  # Redis has hung up meanwhile
+                started = monotonic()
+                async with asyncio.timeout(timeout_seconds):
+                    await self.drop()
+                    await self.connect()
+                timeout_seconds -= monotonic() - started
+            assert self._wire is not None  # connect has made it
+            replies = await self._wire.exchange(commands, num_replies, timeout_seconds)
         except TimeoutError:
             raise await self._lost(RedisFailure("timeout", "no answer in time")) from None
         except RedisFailure as failure:
@@ -143,23 +143,11 @@ class RedisLink:
         except Exception as error:  # uvloop's closed transport: RuntimeError; strangers: anything
             reason = scrub(str(error), self._url)
             raise await self._lost(RedisFailure("connection", reason)) from None
-        finally:
-            timer.cancel()
-
-    async def _usable(self) -> AbstractConnection:
-        """The connection; a new one where Redis has hung up meanwhile, or is out of step."""
-        assert self._connection is not None
-        if await self._connection.can_read():
-            await self.drop()
-            await self.connect()
-        return self._connection
-
-    @staticmethod
-    async def _read(connection: AbstractConnection) -> Any:
-        try:
-            return await connection.read_response(disconnect_on_error=False)
-        except ResponseError as error:
-            return error
+        for reply in replies:
+            if isinstance(reply, RedisConnectionError):  # such as LOADING: ask again later
+                reason = scrub(str(reply), self._url)
+                raise await self._lost(RedisFailure("connection", reason))
+        return replies
 
     async def _lost(self, failure: RedisFailure) -> RedisFailure:
         await self.drop()
@@ -168,7 +156,7 @@ class RedisLink:
     async def drop(self) -> None:
         """Close without another word; idempotent."""
         if (connection := self._connection) is not None:
-            self._connection = None
+            self._connection = self._wire = None
             try:
                 await connection.disconnect(nowait=True)
             finally:
@@ -183,17 +171,6 @@ def pack(*parts: bytes | int) -> bytes:
 def refusal(error: ResponseError, url: str) -> RedisFailure:
     """Tell an error reply as a failure."""
     return RedisFailure("refused", scrub(str(error), url))
-
-
-def _expire(timeout: asyncio.Timeout, turns: int) -> None:
-    loop = asyncio.get_running_loop()
-    if turns:
-        loop.call_soon(_expire, timeout, turns - 1)
-        return
-    try:
-        timeout.reschedule(loop.time())
-    except RuntimeError:  # the exchange has ended meanwhile
-        pass
 
 
 def scrub(text: str, url: str) -> str:
