@@ -8,6 +8,13 @@ from math import ceil
 from app.engine.cost_curve import CostCurve
 from app.errors import Overloaded
 
+ADMITTED_SHARE = 0.7
+"""Of the time that is left a queue may take so much.
+
+One that is filled up to the deadline brings no more throughput than a shorter one, and every answer
+of it is late by what is not foreseen: the wire, and runs that take longer than those before.
+"""
+
 
 class Admission:
     """Predicts waits and refuses what cannot be run in time.
@@ -53,12 +60,16 @@ class Admission:
 
     @staticmethod
     def refuse_if_late(seconds_left: float, wait_seconds: float) -> None:
-        """Raise if the wait is longer than the request has.
+        """Raise if the wait is longer than `ADMITTED_SHARE` of what the request has left.
+
+        Args:
+            seconds_left: Until its deadline.
+            wait_seconds: Until its own rows will have been run.
 
         Raises:
             Overloaded: With the seconds until what waits now is through.
         """
-        if wait_seconds > seconds_left:
+        if wait_seconds > ADMITTED_SHARE * seconds_left:
             raise Overloaded(
                 f"deadline: expected an answer in {seconds_left:.3f} s, found {wait_seconds:.3f} s "
                 "of work waiting",

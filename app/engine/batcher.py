@@ -84,7 +84,7 @@ class Batcher:
         self._queue = BatchQueue()
         self._scheduled: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._num_running = 0
+        self._num_running = self._rows_running = 0
         self._waiting_for_lane = False
         self._delay = options.max_queue_delay_seconds
         self._lone = self._crowded = False
@@ -164,11 +164,11 @@ class Batcher:
             wait_seconds = self.predicted_wait_seconds()
             self._admission.refuse_if_full(self._queue.num_rows, num_rows, wait_seconds)
         if self._waiting_for_lane:  # else the queue is empty again at the end of this turn
-            self._admission.refuse_if_late(deadline - now, self.predicted_wait_seconds())
+            self._admission.refuse_if_late(deadline - now, self.predicted_wait_seconds(num_rows))
 
-    def predicted_wait_seconds(self) -> float:
-        """Seconds until the rows that wait now will all have been run."""
-        return self._admission.wait_seconds(self._queue.num_rows + self._num_running)
+    def predicted_wait_seconds(self, num_more: int = 0) -> float:
+        """Seconds until the rows that wait or run now, and so many more, will all have been run."""
+        return self._admission.wait_seconds(self._queue.num_rows + self._rows_running + num_more)
 
     def _enqueue(self, item: WorkItem) -> asyncio.Future[RunResult]:
         self._queue.push(item)
@@ -209,6 +209,7 @@ class Batcher:
                 self._crowded = False
             else:
                 self._num_running += 1
+                self._rows_running += sum(item.num_rows for item in batch)
                 done = partial(self._finish_in_lane, batch, monotonic())
                 self._pool.start(self._run(batch), done)
         self._waiting_for_lane = bool(self._queue)
@@ -230,6 +231,7 @@ class Batcher:
             self._dispatch()
         self._finish(batch, started, False, outcome)
         self._num_running -= 1
+        self._rows_running -= sum(item.num_rows for item in batch)
         if self._closed:
             self._dispatch()
 
