@@ -1,8 +1,8 @@
 """Which cores the servers and the load generator get.
 
-With three cores or more the generator has one of its own. With fewer both share all of them:
-Granian's threads alone keep more than one core busy, and would fight each other on a single one
-(raw echo on a machine of two: 60 µs a request on one core, 35 to 45 µs on both).
+With three cores or more the generator has one of its own. With fewer both share all of them: the
+threads of some servers (Granian, mosec) alone keep more than one core busy, and would fight each
+other on a single one.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ STANDARD = Servers("standard")
 SHARED_CACHE = Servers("shared cache alone", environment={"CACHE_MAX_MB": "0"})
 HEAVY = Servers("heavy model", replicas=1, model="heavy", environment={"CACHE_MAX_MB": "0"})
 
-STEADY = Open(rates=(500.0,))
+STEADY = Open(rates=(1000.0,))
 DAY = (150.0, 80.0, 120.0, 400.0, 700.0, 800.0, 650.0, 900.0, 500.0, 250.0)
 """Requests a second through a day: quiet at night, peaks in the morning and after work."""
 
@@ -116,7 +116,7 @@ HIT = Ask(use_cache=True, bodies=64)
 HOT_KEYS = Ask(use_cache=True, bodies=2000, skew=1.1)
 BATCH = Ask(rows=32, bodies=64)
 BLOCK = Ask(rows=1000, encoding="msgpack", bodies=8)
-HEAVY_BATCH = Ask(rows=32, bodies=16, timeout_ms=250)
+HEAVY_BATCH = Ask(rows=128, encoding="msgpack", bodies=16, timeout_ms=250)
 
 SCENARIOS = (
     Scenario(
@@ -225,7 +225,7 @@ SCENARIOS = (
     ),
     Scenario(
         name="capacity",
-        text="batches of 32 rows of a heavy model, as fast as 16 clients go",
+        text="blocks of 128 rows of a heavy model, as fast as 16 clients go",
         mix=((1.0, msgspec.structs.replace(HEAVY_BATCH, timeout_ms=0)),),
         arrivals=Closed(clients=16),
         servers=HEAVY,

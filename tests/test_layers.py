@@ -1,4 +1,4 @@
-"""The direction of imports, as a table: `web → pipeline → {cache, engine} → errors`.
+"""The direction of imports, as a table: `web → {http, pipeline → {cache, engine}} → errors`.
 
 A room is a folder of `app/`, or a file directly in it. Each edge that the table does not have is
 a fault, named by file, line and import.

@@ -82,6 +82,7 @@ class Batcher:
         )
         self._on_batch = on_batch
         self._queue = BatchQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._num_running = self._rows_running = 0
@@ -128,9 +129,10 @@ class Batcher:
         ):
             return self._run_at_once(inputs, num_rows)
         if num_rows <= limit or not self._batching:
-            return await self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, _future()))
+            item = WorkItem(inputs, num_rows, group, deadline, now, self._future())
+            return await self._enqueue(item)
         items = [
-            WorkItem(part, rows, group, deadline, now, _future())
+            WorkItem(part, rows, group, deadline, now, self._future())
             for part, rows in split(inputs, num_rows, limit)
         ]
         results = await asyncio.gather(*(self._enqueue(item) for item in items))
@@ -139,7 +141,7 @@ class Batcher:
     def _run_at_once(self, inputs: Tensors, num_rows: int) -> RunResult:
         """Run a lone request's rows without waiting for the end of the turn."""
         self._lone = False
-        asyncio.get_running_loop().call_soon(self._end_lone_turn)
+        self._running_loop().call_soon(self._end_lone_turn)
         outcome = run_batch([inputs], num_rows, self._batching, self._pool.sessions[0])
         if isinstance(outcome.outputs, InferenceError):
             raise outcome.outputs
@@ -255,6 +257,15 @@ class Batcher:
             self._scheduled.cancel()
         self._scheduled = loop.call_soon(self._dispatch)
 
+    def _future(self) -> asyncio.Future[RunResult]:
+        return self._running_loop().create_future()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of every request; asking asyncio each time would be a system call (getpid)."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
     @staticmethod
     def _refuse_late(late: list[WorkItem]) -> None:
         for item in late:
@@ -270,7 +281,7 @@ class Batcher:
             self._expiry.cancel()
             self._expiry = None
         if self._queue:
-            loop = asyncio.get_running_loop()
+            loop = self._running_loop()
             delay = max(self._queue.next_deadline - monotonic(), 0.0)
             self._expiry = loop.call_later(delay, self._expire)
 
@@ -293,7 +304,3 @@ class Batcher:
     def __repr__(self) -> str:
         requests, rows, running = self.statistics()
         return f"<Batcher [{requests} requests, {rows} rows waiting | {running} running]>"
-
-
-def _future() -> asyncio.Future[RunResult]:
-    return asyncio.get_running_loop().create_future()
