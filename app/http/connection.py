@@ -1,9 +1,4 @@
-"""One client's connection: bytes → requests → replies → bytes, one request after the other.
-
-The parser is llhttp, Node.js', by way of httptools; it refuses what could be read in two ways
-(Content-Length beside Transfer-Encoding, bare line feeds, a length that is no number). Everything
-happens on the event loop's thread, because each hop to another costs more than the parsing: a raw
-echo takes 8 µs here, and 33 where HTTP is spoken by threads of its own (`bench/ceiling`).
+"""One client's connection: requests are answered one after the other, in their order.
 
 State of a connection: it *reads* a request, it is *answered*, or both, when a client sends the
 next before it has the answer (pipelining); those wait in `_waiting`, and reading pauses.
@@ -11,69 +6,45 @@ next before it has the answer (pipelining); those wait in `_waiting`, and readin
 
 import asyncio
 from collections import deque
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from app.errors import BodyTooLarge, HeadTooLarge, InferenceError, MalformedRequest
-from app.http.message import HeaderList, Reply, Request
-from app.http.wire import CONTINUE, encode
+from app.http.message import Reply, Request
+from app.http.reader import Reader
+from app.http.wire import encode
 from app.http.work import Work
 
 if TYPE_CHECKING:
     from app.http.listener import Listener
 
-MAX_HEAD_BYTES = 65_536
-"""Request line and headers; what has come in one read may be more, up to a read's 256 kB."""
 
-
-class Connection(asyncio.Protocol):
+class Connection(Reader, asyncio.Protocol):
     """Speaks HTTP/1.1 with one client.
 
     Args:
         listener: That accepted it: bounds, clock, and who answers.
-
-    Attributes:
-        deadline: When the listener ends it, by its clock; a client that has to act is what is
-            waited for.
     """
 
     __slots__ = (
-        *("deadline", "_listener", "_transport", "_parser", "_client", "_is_http_1_0"),
-        *("_work", "_request", "_waiting", "_outgoing", "_advancing"),
-        *("_closing", "_ended", "_writable"),
-        *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
+        *("_transport", "_request", "_waiting", "_outgoing", "_advancing"),
+        *("_half_closed", "_writable"),
     )
 
     def __init__(self, listener: "Listener") -> None:
-        self.deadline = listener.now + listener.idle_seconds
-        self._listener = listener
-        self._parser = httptools.HttpRequestParser(self)
-        self._work: Work[Reply] | None = None  # the request that is being answered
-        self._request: Request  # the same
+        super().__init__(listener)
+        self._request: Request  # the one that is being answered
         self._waiting: deque[Request] = deque()
         self._outgoing: list[bytes] = []
         self._advancing = False
-        self._closing = False  # no further request is read
-        self._ended = False  # no further reply is sent
+        self._half_closed = False  # the client sends no more
         self._writable = True
-        self._in_head = False
-        self._started = 0.0
-        self._target = b""
-        self._headers: HeaderList = []
-        self._fields: dict[bytes, bytes] = {}
-        self._is_http_1_0: bool | None = None  # not known yet
-        self._body: bytes | bytearray = b""
 
-    # What the event loop calls.
+    # What the event loop calls, beside `data_received`.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; hang up at once where there are too many."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         peer = transport.get_extra_info("peername")
-        self._client: tuple[str, int] = (peer[0], peer[1]) if peer else ("", 0)
+        self._client = (peer[0], peer[1]) if peer else ("", 0)
         if not self._listener.admit(self):
             self._transport.abort()
 
@@ -82,33 +53,13 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._waiting.clear()
         self._listener.forget(self)
+        del self._parser  # which holds this connection: no cycle is left to be collected
         if self._work is not None:
             self._work.cancel()
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came; complete requests are answered from within."""
-        if self._closing:
-            return  # what a client goes on sending after it was refused
-        in_head = self._in_head
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserCallbackError:
-            raise  # a fault of ours: the event loop logs it and closes the connection
-        except httptools.HttpParserUpgrade:
-            self._closing = True  # what follows would be another protocol, which nobody offered
-        except httptools.HttpParserInvalidMethodError:
-            self._refuse(MalformedRequest("method: expected one of HTTP's, found another"))
-        except httptools.HttpParserError:
-            self._refuse(MalformedRequest("request: expected HTTP/1.1, found something else"))
-        if in_head and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
-                self._refuse(HeadTooLarge(f"headers: {found}"))
-
     def eof_received(self) -> bool:
         """Let a client that has said all still read its answers."""
-        self._closing = True
+        self._closing = self._half_closed = True
         return not self._is_idle
 
     def pause_writing(self) -> None:
@@ -119,86 +70,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on with what waits."""
         self._writable = True
-        if self._work is None:
-            self._next()
-
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        """Note when the request began."""
-        self._started = perf_counter()
-        self._target = b""
-        self._headers = []
-        self._fields = {}
-        self._body = b""
-        self._in_head = True
-        self._head_bytes = 0
-        self.deadline = self._listener.now + self._listener.busy_seconds
-
-    def on_url(self, url: bytes) -> None:
-        """Take the target, which may come in pieces."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Refuse a body that says itself that it is too large, before it is sent."""
-        self._in_head = False
-        self._fields = fields = dict(self._headers)
-        length = fields.get(b"content-length")
-        if length is not None and int(length) > self._listener.max_body_bytes:
-            self._refuse(self._too_large(length.decode("latin-1")))
-        elif fields.get(b"expect", b"").lower() == b"100-continue" and self._work is None:
-            self._send(CONTINUE)
-
-    def on_body(self, chunk: bytes) -> None:
-        """Take a piece of the body."""
-        if self._closing:
+        if self._work is not None:
+            self.deadline = self._listener.never
             return
-        if not self._body:
-            self._body = chunk  # mostly the whole of it
-        else:
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += chunk
-        if len(self._body) > self._listener.max_body_bytes:
-            self._refuse(self._too_large(f"{len(self._body)} and more"))
+        seconds = self._listener.linger_seconds if self._closing else self._listener.idle_seconds
+        self.deadline = self._listener.now + seconds
+        self._next()
 
-    def on_message_complete(self) -> None:
-        """Answer the request, or let it wait until the ones before it are answered."""
-        if self._closing:
-            return
-        self._take(self._read_request(bytes(self._body), self._parser.should_keep_alive()))
-
-    # What is made of it.
-
-    def _read_request(
-        self, body: bytes, keep_alive: bool, fault: InferenceError | None = None
-    ) -> Request:
-        if self._is_http_1_0 is None:
-            self._is_http_1_0 = self._parser.get_http_version() == "1.0"
-        raw_path, _, query = self._target.partition(b"?")
-        path = raw_path.decode("latin-1")
-        if "%" in path:
-            path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
-        elif not path.startswith("/"):
-            path = _path_of(self._target)
-        return Request(
-            self._parser.get_method().decode("latin-1") if self._target else "",
-            path,
-            raw_path,
-            query,
-            self._headers,
-            self._fields,
-            body,
-            self._started or perf_counter(),
-            self._client,
-            keep_alive,
-            self._is_http_1_0,
-            fault,
-        )
+    # How requests become replies.
 
     def _take(self, request: Request) -> None:
         if not request.keep_alive:
@@ -215,15 +94,24 @@ class Connection(asyncio.Protocol):
         self._work = Work(self._listener.respond(request), self._write)
         self._work.go_on()
 
-    def _write(self, reply: Reply) -> None:
+    def _write(self, reply: Reply | None) -> None:
         self._work = None
-        data, keep_alive = encode(self._request, reply, self._listener.date)
+        if reply is None:  # it was cancelled, or failed: no answer will ever come
+            self.hang_up(at_once=True)
+            return
+        try:
+            data, keep_alive = encode(self._request, reply, self._listener.date)
+        except Exception:
+            self.hang_up(at_once=True)
+            raise  # a fault of ours: the event loop logs it
+        del self._request  # its body may be large
         self.deadline = self._listener.now + self._listener.idle_seconds
         self._send(data)
         if keep_alive and self._waiting:
             self._next()
         elif not keep_alive or self._closing or self._listener.stopping:
-            self._end()
+            self._closing = True
+            self._waiting.clear()
 
     def _next(self) -> None:
         """Answer those that wait, until one has to be waited for."""
@@ -251,8 +139,8 @@ class Connection(asyncio.Protocol):
         self._outgoing.clear()
         if not self._transport.is_closing():
             self._transport.write(data)
-            if self._ended or (self._closing and self._is_idle):
-                self._transport.write_eof()
+            if self._closing and self._is_idle:
+                self._end()
 
     @property
     def _is_idle(self) -> bool:
@@ -261,22 +149,15 @@ class Connection(asyncio.Protocol):
 
     # How it ends.
 
-    def _refuse(self, fault: InferenceError) -> None:
-        """Answer what cannot be read to its end; nothing behind it can be read either."""
-        if not self._closing:
-            self._closing = True
-            self._take(self._read_request(b"", False, fault))
-
-    def _too_large(self, found: str) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"body: expected at most {self._listener.max_body_bytes} bytes, found {found}"
-        )
-
     def _end(self) -> None:
         """Send no more. What a client still sends is read, else it might lose the last answer."""
-        self._closing = self._ended = True
-        self._waiting.clear()
-        self.deadline = self._listener.now + self._listener.linger_seconds
+        if self._half_closed:
+            self._transport.close()  # after what is still to be sent
+            return
+        if self._writable:
+            self.deadline = self._listener.now + self._listener.linger_seconds
+        self._transport.resume_reading()
+        self._transport.write_eof()
 
     def hang_up(self, *, at_once: bool = False) -> None:
         """End it: after the answer that is under way, or at once.
@@ -285,15 +166,7 @@ class Connection(asyncio.Protocol):
         """
         self._closing = True
         if at_once:
+            self._waiting.clear()
             self._transport.abort()
         elif self._is_idle:
             self._transport.close()
-
-
-def _path_of(target: bytes) -> str:
-    """Return the path of a target in absolute form, which a proxy may send (RFC 9112, 3.2.2)."""
-    try:
-        found: Any = httptools.parse_url(target)
-    except httptools.HttpParserInvalidURLError:
-        return target.decode("latin-1")
-    return (found.path or b"/").decode("latin-1")

@@ -7,8 +7,6 @@ from math import inf
 from app.http.connection import Connection
 from app.http.message import Respond
 
-SWEEP_SECONDS = 1.0
-
 
 class Listener:
     """One address that clients connect to.
@@ -23,6 +21,7 @@ class Listener:
             closes a connection it does not need, so that it never sends on one that just ended.
         busy_seconds: Longest time a client may take to send a request, or to read an answer.
         linger_seconds: Longest time that is read on after the last answer.
+        sweep_seconds: Time between two looks at who is late.
         now: The loop's time, as of the last sweep: a clock that costs nothing.
         date: The header, likewise.
         stopping: Every answer is the last of its connection.
@@ -31,6 +30,7 @@ class Listener:
     idle_seconds = 75.0
     busy_seconds = 60.0
     linger_seconds = 2.0
+    sweep_seconds = 1.0
     never = inf
 
     def __init__(self, respond: Respond, *, max_body_bytes: int, max_connections: int) -> None:
@@ -101,4 +101,4 @@ class Listener:
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in [each for each in self._connections if each.deadline < self.now]:
             connection.hang_up(at_once=True)
-        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._timer = self.loop.call_later(self.sweep_seconds, self._sweep)

@@ -25,6 +25,8 @@ def encode(request: Request, reply: Reply, date: bytes) -> tuple[bytes, bool]:
     parts = [_STATUS_LINES[status], date]
     if request.is_http_1_0:
         parts[0] = parts[0].replace(b"1.1", b"1.0", 1)
+        # A proxy of that age may not know chunks, and see another end of them (RFC 9112, 6.1).
+        keep_alive = keep_alive and b"transfer-encoding" not in request.fields
         if keep_alive:  # without this word a client of HTTP/1.0 waits for the end
             parts.append(b"connection: keep-alive\r\n")
     for name, value in reply.headers:

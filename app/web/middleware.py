@@ -72,9 +72,9 @@ class RequestLayer:
         route = self._hot_routes.get(request.path)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
-            if request.fault is not None:
-                raise request.fault
-            if route is None:
+            if request.fault is not None:  # raised, its traceback would hold the request for ever
+                reply = self._refuse(request.fault, request.request_id)
+            elif route is None:
                 reply, endpoint = await self._pass_on(request)
             elif request.method == "POST":
                 reply = await route.answer(request)
@@ -84,9 +84,7 @@ class RequestLayer:
             self._finish(request, endpoint, CLIENT_GONE)
             raise
         except Exception as error:  # the last line of defence: no traceback reaches a client
-            if isinstance(error, InferenceError):
-                self._metrics.observe_refused(error.code)
-            reply = problem_reply(error, request.request_id)
+            reply = self._refuse(error, request.request_id)
         reply.headers.append((b"x-request-id", request.request_id.encode()))
         if self._lifecycle.draining:
             reply.headers.append((b"connection", b"close"))
@@ -104,6 +102,11 @@ class RequestLayer:
         except Exception as error:  # Litestar answers its own; this is a fault in doing so
             reply = problem_reply(error, request.request_id)
         return reply, scope.get("path_template") or UNKNOWN_ENDPOINT
+
+    def _refuse(self, error: Exception, request_id: str) -> Reply:
+        if isinstance(error, InferenceError):
+            self._metrics.observe_refused(error.code)
+        return problem_reply(error, request_id)
 
     def _finish(self, request: Request, endpoint: str, status: int) -> None:
         seconds = perf_counter() - request.started

@@ -1,0 +1,244 @@
+"""What one client sends: bytes → requests, each read whole or refused.
+
+The parser is llhttp, Node.js', by way of httptools; it refuses what could be read in two ways
+(Content-Length beside Transfer-Encoding, bare line feeds, a length that is no number). Everything
+happens on the event loop's thread, because each hop to another costs more than the parsing: a raw
+echo takes 8 µs here, and 33 where HTTP is spoken by threads of its own (`bench/ceiling`).
+"""
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from app.errors import BodyTooLarge, HeadTooLarge, InferenceError, MalformedRequest
+from app.http.message import HeaderList, Reply, Request
+from app.http.wire import CONTINUE
+from app.http.work import Work
+
+if TYPE_CHECKING:
+    from app.http.listener import Listener
+
+MAX_HEAD_BYTES = 65_536
+"""Request line and headers, or trailers; the read in which they begin, at most 256 kB, is free."""
+
+
+class Reader:
+    """The reading half of a connection, which is its subclass.
+
+    Args:
+        listener: That accepted it: bounds and clock.
+
+    Attributes:
+        deadline: When the listener ends it, by its clock; a client that has to act is what is
+            waited for.
+    """
+
+    __slots__ = (
+        *("deadline", "_listener", "_parser", "_client", "_is_http_1_0"),
+        *("_work", "_closing", "_offered"),
+        *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
+        "_num_headers",
+    )
+
+    def __init__(self, listener: "Listener") -> None:
+        self.deadline = listener.now + listener.idle_seconds
+        self._listener = listener
+        self._parser = httptools.HttpRequestParser(self)
+        self._client: tuple[str, int]
+        self._work: Work[Reply] | None = None  # on the request that is being answered
+        self._closing = False  # no further request is read
+        self._offered = False  # another protocol, by the request that is being read
+        self._in_head = False  # or in trailers
+        self._head_bytes = -1  # of it, after the read in which it began; -1 during that
+        self._started = 0.0
+        self._target = b""
+        self._headers: HeaderList = []
+        self._fields: dict[bytes, bytes] = {}
+        self._is_http_1_0: bool | None = None  # not known yet
+        self._body: bytes | bytearray = b""
+
+    def _take(self, request: Request) -> None:
+        """Answer a request when its turn has come."""
+        raise NotImplementedError
+
+    def _send(self, data: bytes) -> None:
+        """Send what is no answer yet."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Parse what came; complete requests are answered from within."""
+        if self._closing:
+            return  # what a client goes on sending after it was refused
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserCallbackError:
+                raise  # a fault of ours: the event loop logs it and closes the connection
+            except httptools.HttpParserUpgrade as offer:
+                if self._offered:
+                    self._read_again()
+                    data = memoryview(data)[offer.args[0] :]
+                    continue
+            except httptools.HttpParserInvalidMethodError:
+                self._refuse(MalformedRequest("method: expected one of HTTP's, found another"))
+            except httptools.HttpParserError:
+                self._refuse(MalformedRequest("request: expected HTTP/1.1, found something else"))
+            break
+        if self._in_head:
+            self._count_head(len(data))
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Note when the request began."""
+        self._started = perf_counter()
+        self._target = b""
+        self._headers = []
+        self._fields = {}
+        self._in_head = True
+        self._head_bytes = -1
+        if self._work is None:
+            self.deadline = self._listener.now + self._listener.busy_seconds
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target, which may come in pieces."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Refuse a body that says itself that it is too large, before it is sent."""
+        self._in_head = False
+        self._fields = fields = dict(self._headers)
+        length = fields.get(b"content-length")
+        if self._parser.should_upgrade():
+            self._ignore_offer()
+        elif length is not None and int(length) > self._listener.max_body_bytes:
+            self._refuse(self._too_large(length.decode("latin-1")))
+        elif b"expect" in fields:
+            self._encourage(fields[b"expect"])
+
+    def on_chunk_header(self) -> None:
+        """Begin a chunk; behind the last one, which is empty, trailers may follow."""
+        self._num_headers = len(self._headers)
+        self._in_head = True
+        self._head_bytes = -1
+
+    def on_body(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        if self._closing:
+            return
+        self._in_head = False
+        if not self._body:
+            self._body = chunk  # mostly the whole of it
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += chunk
+        if len(self._body) > self._listener.max_body_bytes:
+            self._refuse(self._too_large(f"{len(self._body)} and more"))
+
+    def on_chunk_complete(self) -> None:
+        """Drop trailers: as headers they would pass by whoever checked those (RFC 9110, 6.5.1)."""
+        del self._headers[self._num_headers :]
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        """Hand the request on; an idle connection keeps none of its body."""
+        if self._closing:
+            return
+        body, self._body = self._body, b""
+        self._take(self._read_request(bytes(body), self._parser.should_keep_alive()))
+
+    # What is made of it.
+
+    def _read_request(
+        self, body: bytes, keep_alive: bool, fault: InferenceError | None = None
+    ) -> Request:
+        if self._is_http_1_0 is None:
+            self._is_http_1_0 = self._parser.get_http_version() == "1.0"
+        raw_path, _, query = self._target.partition(b"?")
+        if not raw_path.startswith(b"/"):
+            raw_path = _path_of(self._target)
+        if b"%" in raw_path:
+            path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+        else:
+            path = raw_path.decode("latin-1")
+        return Request(
+            self._parser.get_method().decode("latin-1") if self._target else "",
+            path,
+            raw_path,
+            query,
+            self._headers,
+            self._fields,
+            body,
+            self._started or perf_counter(),
+            self._client,
+            keep_alive,
+            self._is_http_1_0,
+            fault,
+        )
+
+    def _encourage(self, expected: bytes) -> None:
+        """Answer `Expect: 100-continue`, if nothing else is due before (RFC 9110, 10.1.1)."""
+        if (
+            expected.lower() == b"100-continue"
+            and not self._closing
+            and self._work is None
+            and self._parser.get_http_version() != "1.0"
+        ):
+            self._send(CONTINUE)
+
+    def _ignore_offer(self) -> None:
+        """Read nothing more for now: the parser takes what follows for another protocol."""
+        if self._parser.get_method() == b"CONNECT":
+            self._refuse(MalformedRequest("method: expected one of a server's, found CONNECT"))
+        self._offered = not self._closing
+        self._closing = True
+
+    def _read_again(self) -> None:
+        """Read a head again, without its offer of another protocol (RFC 9110, 7.8).
+
+        Java's own client offers HTTP/2 with every first request, and sends its body at once.
+        """
+        lines = [b"%b: %b\r\n" % each for each in self._headers if each[0] != b"upgrade"]
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._target, version, b"".join(lines))
+        self._offered = self._closing = False
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(head)
+
+    def _count_head(self, num_bytes: int) -> None:
+        """Refuse a head, or trailers, that do not end."""
+        if self._head_bytes < 0:
+            self._head_bytes = 0
+            return
+        self._head_bytes += num_bytes
+        if self._head_bytes > MAX_HEAD_BYTES:
+            found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
+            self._refuse(HeadTooLarge(f"headers: {found}"))
+
+    def _refuse(self, fault: InferenceError) -> None:
+        """Answer what cannot be read to its end; nothing behind it can be read either."""
+        if not self._closing:
+            self._closing = True
+            self._body = b""
+            self._take(self._read_request(b"", False, fault))
+
+    def _too_large(self, found: str) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"body: expected at most {self._listener.max_body_bytes} bytes, found {found}"
+        )
+
+
+def _path_of(target: bytes) -> bytes:
+    """Return the path of a target in absolute form, which a proxy may send (RFC 9112, 3.2.2)."""
+    try:
+        found: Any = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return found.path or b"/"
