@@ -88,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True):
     cache_max_mb: Annotated[
         int,
         Meta(ge=0, le=10**6, description="Memory for cached answers in this process; 0 = none."),
-    ] = 64
+    ] = 16
     cache_policy: Annotated[
         Literal["auto", "always", "off"],
         Meta(

@@ -22,6 +22,7 @@ from bench.harness import (
     log_tail,
     spawned,
 )
+from bench.project_python import ROOT
 from bench.redis_server import redis_started
 from bench.request import json_request, send
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
@@ -56,6 +57,9 @@ class Contestant:
 
 
 SERVE = (*SERVE_COMMAND, str(SAMPLE_MODEL))
+PEERS_FOLDER = str(ROOT / ".venv" / "peers")  # where ops/bench installs them
+# mosec looks for its own program where Python's schemes put programs; the user's is one of them.
+PEERS = {"PYTHONPATH": PEERS_FOLDER, "PYTHONUSERBASE": PEERS_FOLDER}
 REFERENCE_COMMAND = (sys.executable, "-m", "bench.reference.main")
 MOSEC_COMMAND = (sys.executable, "-m", "bench.peers.mosec_server")
 OUR_ROWS, REFERENCE_RUNS = "ml_api_batch_rows_sum", "model_run_seconds_count"
@@ -70,11 +74,11 @@ KINDS = {
     OURS: Kind(SERVE, OUR_ROWS, COMMON, "l1"),
     LOGGING: Kind(SERVE, OUR_ROWS, COMMON | ALL, "l1"),
     FAR: Kind(SERVE, OUR_ROWS, COMMON | NOTHING_IN_MEMORY, "redis"),
-    ORDINARY: Kind(REFERENCE_COMMAND, REFERENCE_RUNS, {}),
-    ORDINARY_LOGGING: Kind(REFERENCE_COMMAND, REFERENCE_RUNS, ALL),
-    MOSEC: Kind(MOSEC_COMMAND, MOSEC_ROWS, {}),
-    MOSEC_JSON: Kind(MOSEC_COMMAND, MOSEC_ROWS, {"CODEC": "json"}),
-    MOSEC_SINGLE: Kind(MOSEC_COMMAND, MOSEC_ANSWERS, {"MAX_BATCH_SIZE": "1"}),
+    ORDINARY: Kind(REFERENCE_COMMAND, REFERENCE_RUNS, PEERS),
+    ORDINARY_LOGGING: Kind(REFERENCE_COMMAND, REFERENCE_RUNS, PEERS | ALL),
+    MOSEC: Kind(MOSEC_COMMAND, MOSEC_ROWS, PEERS),
+    MOSEC_JSON: Kind(MOSEC_COMMAND, MOSEC_ROWS, PEERS | {"CODEC": "json"}),
+    MOSEC_SINGLE: Kind(MOSEC_COMMAND, MOSEC_ANSWERS, PEERS | {"MAX_BATCH_SIZE": "1"}),
 }
 
 

@@ -131,6 +131,19 @@ install_stack() {
 install_bench() {
   install_stack
   install_more bench bench/requirements.lock stack
+  install_peers
+}
+
+# install_peers: what bench/compare sets beside ours, in a folder that only those servers look into:
+# Litestar imports pydantic where it finds it, 9 MB that no user of ours has.
+install_peers() {
+  local lock=$root/bench/peers/requirements.lock wanted
+  wanted=$(digest "$lock" "$venv/bench")
+  holds "$venv/peers/.installed" "$wanted" && return
+  rm -rf "$venv/peers"
+  say "installing ${lock#"$root"/} (the first time only)"
+  pip_install --require-hashes --target "$venv/peers" -r "$lock"
+  echo "$wanted" >"$venv/peers/.installed"
 }
 
 install_tests() {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench.contestants import PEERS
 from tests.redis_server import RedisServer
 from tests.server import Server, settled
 
@@ -35,7 +36,7 @@ def nothing_cached(redis_server: RedisServer) -> None:
 
 @pytest.fixture(scope="module")
 def reference(redis_server: RedisServer) -> Iterator[Server]:
-    with Server(command=REFERENCE, REDIS_URL=redis_server.url, ACCESS_LOG="all") as server:
+    with Server(command=REFERENCE, **PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="all") as server:
         yield server
 
 
@@ -180,7 +181,9 @@ def test_each_request_leaves_a_line_of_json(reference: Server) -> None:
 
 def test_errors_only_are_logged_if_so_told(redis_server: RedisServer) -> None:
     """With ACCESS_LOG=errors a refusal is logged and an answer is not."""
-    with Server(command=REFERENCE, REDIS_URL=redis_server.url, ACCESS_LOG="errors") as server:
+    with Server(
+        command=REFERENCE, **PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="errors"
+    ) as server:
         for request_id, body in (("fine", {"data": [ROW]}), ("bad", {})):
             headers = {"X-Request-ID": request_id}
             server.client.post("/predict", json=body, headers=headers)
