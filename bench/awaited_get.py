@@ -36,7 +36,8 @@ class AwaitedGet:
 
     async def get(self, key: bytes, terms: Terms) -> Hit | None:
         """Ask, and wait."""
-        value = await self._client.get(_name(key))
+        # In a task, as nearly everywhere: redis-py's time-outs need one.
+        value = await asyncio.ensure_future(self._client.get(_name(key)))
         return Hit(value, "redis", monotonic() + 60.0) if isinstance(value, bytes) else None
 
     async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:

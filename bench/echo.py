@@ -1,9 +1,9 @@
-"""A measure: an ASGI application on Granian that only reads and answers.
+"""Two measures: what HTTP costs before a line of an application has run.
 
 Run as a process of its own, `python -m bench.echo`; ANSWER_BYTES is the length of its one answer.
-What it costs is what HTTP costs where it is spoken by threads of its own, before a line of an
-application has run. Event loop and garbage collector are the server's; so are its imports, so that
-memory is the one thing it is no measure of.
+With ECHO=granian HTTP is spoken by threads of its own and an ASGI application reads and answers,
+else by `app/http`. Event loop and garbage collector are the server's; so are its imports, so that
+memory is the one thing these are no measure of.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from app.__main__ import BACKLOG, MAX_CONNECTIONS
+from app.http.listener import Listener
+from app.http.message import Reply, Request
 from app.main import GC_THRESHOLDS
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,11 +54,24 @@ def echo(answer: bytes) -> Any:
     return application
 
 
-async def main() -> None:
-    """Serve until SIGTERM."""
-    settings = load_settings(os.environ)
+async def serve_here(answer: bytes, settings: Settings) -> None:
+    """Answer every request by `app/http`, until SIGTERM."""
+
+    async def respond(request: Request) -> Reply:
+        return Reply(200, [(b"content-type", b"application/json")], answer)
+
+    listener = Listener(
+        respond, max_body_bytes=settings.max_body_bytes, max_connections=MAX_CONNECTIONS
+    )
+    await listener.listen(settings.host, settings.port, backlog=BACKLOG)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
+    await listener.wait_closed()
+
+
+async def serve_on_granian(answer: bytes, settings: Settings) -> None:
+    """Answer every request by Granian, until SIGTERM."""
     server = Server(
-        echo(b"x" * int(os.environ["ANSWER_BYTES"])),
+        echo(answer),
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,
@@ -67,10 +82,16 @@ async def main() -> None:
         backpressure=MAX_CONNECTIONS,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+    await server.serve()
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    await server.serve()
+    serve = serve_on_granian if os.environ.get("ECHO") == "granian" else serve_here
+    await serve(b"x" * int(os.environ["ANSWER_BYTES"]), load_settings(os.environ))
 
 
 if __name__ == "__main__":

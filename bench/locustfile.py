@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from locust import FastHttpUser, events, task
 from locust.exception import StopUser
 
-from bench.scenarios import SCENARIOS, Open, Scenario
+from bench.scenarios import SCENARIOS, Scenario
 from bench.suite.traffic import PREDICT, Primer, Traffic, rates_of
 
 
@@ -76,13 +76,6 @@ def prepare(environment: Any, **_: object) -> None:
 
 events.test_start.add_listener(prepare)
 
-# Those that need neither a server of our own nor the result of another scenario.
 globals().update(
-    {
-        users.__name__: users
-        for users in map(user_class, SCENARIOS)
-        if users.scenario.way == "nginx"
-        and users.scenario.servers.model == "sample"
-        and not (isinstance(users.scenario.arrivals, Open) and users.scenario.arrivals.times_of)
-    }
+    {users.__name__: users for users in map(user_class, SCENARIOS) if users.scenario.runs_anywhere}
 )

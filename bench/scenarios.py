@@ -1,7 +1,7 @@
 """What the load suite sends, as data: which requests, how often, for how long, to which servers.
 
 `locustfile` turns each into a class of users, `suite` runs them in this order, and `targets`
-judges what comes of them. Not here: how a request is made (`suite.requests`) or sent.
+judges what comes of them. Not here: how a request is made (`suite.messages`) or sent.
 """
 
 from __future__ import annotations
@@ -95,6 +95,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int = 15
     quick_seconds: int = 3
     statuses: frozenset[int] = frozenset({200})
+
+    @property
+    def runs_anywhere(self) -> bool:
+        """Whether it needs nothing but an API: no servers of its own, no other's result."""
+        follows = isinstance(self.arrivals, Open) and bool(self.arrivals.times_of)
+        return self.way == "nginx" and not self.servers.environment and not follows
 
     def length(self, *, quick: bool) -> int:
         """Return the seconds it lasts."""

@@ -1,6 +1,6 @@
 """One computation per key at a time: equal requests that come together share the first one's.
 
-The first caller, the *leader*, computes on its own task, so a lone request pays two dict
+The first caller, the *leader*, computes as if alone, so a lone request pays two dict
 operations. The others wait. The design follows async-lru and Go's singleflight, but for one
 rule: a leader that leaves (its client hung up, its deadline passed) takes nobody with it; one of
 those who wait becomes the leader and computes anew.

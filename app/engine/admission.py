@@ -67,7 +67,7 @@ class Admission:
             wait_seconds: Until its own rows will have been run.
 
         Raises:
-            Overloaded: With the seconds until what waits now is through.
+            Overloaded: With those seconds.
         """
         if wait_seconds > ADMITTED_SHARE * seconds_left:
             raise Overloaded(

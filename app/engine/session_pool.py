@@ -13,6 +13,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, get_native_id
@@ -204,8 +205,9 @@ class SessionPool:
 def _give_way() -> None:
     """Let whoever else wants the core go first: the event loop, and the services beside it."""
     if sys.platform == "linux":  # elsewhere this would be the whole process
-        niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), min(niceness, 19))
+        with suppress(OSError):  # a sandbox may not allow it; runs go on without
+            niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), min(niceness, 19))
 
 
 def _spec(node: Any, path: Path) -> TensorSpec:

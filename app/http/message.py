@@ -15,7 +15,7 @@ class Request(msgspec.Struct, gc=False):
     """What a client sent.
 
     Attributes:
-        method: In upper case, as every client sends it.
+        method: In upper case, as every client sends it; empty if it could not be read.
         path: Percent-decoded, without the query.
         raw_path: As sent.
         query_string: As sent, without the question mark.

@@ -2,8 +2,8 @@
 
 The parser is llhttp, Node.js', by way of httptools; it refuses what could be read in two ways
 (Content-Length beside Transfer-Encoding, bare line feeds, a length that is no number). Everything
-happens on the event loop's thread, because each hop to another costs more than the parsing: a raw
-echo takes 8 µs here, and 33 where HTTP is spoken by threads of its own (`bench/ceiling`).
+happens on the event loop's thread, because each hop to another costs more than the parsing
+(`bench/ceiling` has an echo on this and one where HTTP is spoken by threads of its own).
 """
 
 from time import perf_counter
@@ -36,7 +36,7 @@ class Reader:
     """
 
     __slots__ = (
-        *("deadline", "_listener", "_parser", "_client", "_is_http_1_0"),
+        *("deadline", "_listener", "_parser", "_client"),
         *("_work", "_closing", "_offered"),
         *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
         "_num_headers",
@@ -56,7 +56,6 @@ class Reader:
         self._target = b""
         self._headers: HeaderList = []
         self._fields: dict[bytes, bytes] = {}
-        self._is_http_1_0: bool | None = None  # not known yet
         self._body: bytes | bytearray = b""
 
     def _take(self, request: Request) -> None:
@@ -67,7 +66,7 @@ class Reader:
         """Send what is no answer yet."""
         raise NotImplementedError
 
-    def data_received(self, data: bytes | memoryview) -> None:
+    def data_received(self, data: bytes) -> None:
         """Parse what came; complete requests are answered from within."""
         if self._closing:
             return  # what a client goes on sending after it was refused
@@ -78,8 +77,7 @@ class Reader:
                 raise  # a fault of ours: the event loop logs it and closes the connection
             except httptools.HttpParserUpgrade as offer:
                 if self._offered:
-                    self._read_again()
-                    data = memoryview(data)[offer.args[0] :]
+                    data = self._without_offer() + data[offer.args[0] :]
                     continue
             except httptools.HttpParserInvalidMethodError:
                 self._refuse(MalformedRequest("method: expected one of HTTP's, found another"))
@@ -159,8 +157,6 @@ class Reader:
     def _read_request(
         self, body: bytes, keep_alive: bool, fault: InferenceError | None = None
     ) -> Request:
-        if self._is_http_1_0 is None:
-            self._is_http_1_0 = self._parser.get_http_version() == "1.0"
         raw_path, _, query = self._target.partition(b"?")
         if not raw_path.startswith(b"/"):
             raw_path = _path_of(self._target)
@@ -179,7 +175,7 @@ class Reader:
             self._started or perf_counter(),
             self._client,
             keep_alive,
-            self._is_http_1_0,
+            self._parser.get_http_version() == "1.0",
             fault,
         )
 
@@ -200,8 +196,8 @@ class Reader:
         self._offered = not self._closing
         self._closing = True
 
-    def _read_again(self) -> None:
-        """Read a head again, without its offer of another protocol (RFC 9110, 7.8).
+    def _without_offer(self) -> bytes:
+        """Begin anew, with this head but for its offer of another protocol (RFC 9110, 7.8).
 
         Java's own client offers HTTP/2 with every first request, and sends its body at once.
         """
@@ -210,7 +206,7 @@ class Reader:
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._target, version, b"".join(lines))
         self._offered = self._closing = False
         self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(head)
+        return head
 
     def _count_head(self, num_bytes: int) -> None:
         """Refuse a head, or trailers, that do not end."""

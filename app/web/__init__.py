@@ -1,1 +1,1 @@
-"""The only rooms that know Litestar and ASGI; thin."""
+"""The only rooms that know Litestar; thin."""

@@ -1,8 +1,8 @@
-"""What a prediction costs beside a raw Granian echo, its ceiling.
+"""What a prediction costs beside echoes, which only read a body and answer as many bytes.
 
-Both servers stay up and are loaded by turns, one row of ten features a request. The echo reads
-the body and answers as many bytes; the server has its metrics, request ids and Server-Timing on,
-and its access log keeps errors.
+One echo is on Granian, by which the targets are measured; one on our own HTTP layer, the ceiling.
+All stay up and are loaded by turns, one row of ten features a request; the server has its metrics,
+request ids and Server-Timing on, and its access log keeps errors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
 
 ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
 CROWD = 32
-ECHO, OFF, L1 = "echo", "cache off", "L1 hit"
+ECHO, BARE, OFF, L1 = "Granian echo", "echo here", "cache off", "L1 hit"
 HEADER = (
     *("what", "connections", "RPS", "p50 µs", "p99 µs", "p99/p50"),
     *("CPU µs", "CPU × echo", "RPS × echo", "memory MB"),
@@ -34,15 +34,19 @@ CACHED = json_request(1, SAMPLE_FEATURES, use_cache=True)
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__, rounds=12, seconds=1, model=SAMPLE_MODEL)
-    report, arguments = begin("A prediction beside a raw Granian echo", options)
+    report, arguments = begin("A prediction beside echoes", options)
     cores = core_division.divide()
     command = [*SERVE_COMMAND, str(arguments.model)]
     with started("server", command, cores=cores.server) as server:
         prove(server, cores)
         size = {"ANSWER_BYTES": str(len(send_ok(server.port, BYPASS).body))}
-        with started("echo", ECHO_COMMAND, environment=size, cores=cores.server) as echo:
+        granian = size | {"ECHO": "granian"}
+        with (
+            started("Granian", ECHO_COMMAND, environment=granian, cores=cores.server) as echo,
+            started("echo", ECHO_COMMAND, environment=size, cores=cores.server) as bare,
+        ):
             results = alternate(
-                candidates(echo, server, arguments.seconds),
+                candidates(echo, bare, server, arguments.seconds),
                 arguments.rounds,
                 load_cores=cores.load,
             )
@@ -72,10 +76,11 @@ def prove(server: Server, cores: Cores) -> None:
             raise AnswerError(f"{cache}: {measured.load.requests} requests ran {rows:.0f} rows")
 
 
-def candidates(echo: Server, server: Server, seconds: int) -> list[Candidate]:
+def candidates(echo: Server, bare: Server, server: Server, seconds: int) -> list[Candidate]:
     """Return what is loaded in one round, in order."""
     kinds: Sequence[tuple[str, Server, Request]] = (
         (ECHO, echo, BYPASS),
+        (BARE, bare, BYPASS),
         (OFF, server, BYPASS),
         (L1, server, CACHED),
     )
@@ -94,7 +99,8 @@ def label(kind: str, connections: int) -> str:
 def describe(report: Report, results: Results, run_us: float, cores: Cores) -> None:
     """Put the tables into the report."""
     report.table(
-        HEADER, [_row(results, kind, count) for count in (CROWD, 1) for kind in (ECHO, OFF, L1)]
+        HEADER,
+        [_row(results, kind, count) for count in (CROWD, 1) for kind in (ECHO, BARE, OFF, L1)],
     )
     report.note(
         "RPS, p50, p99 and their quotient: median over rounds; CPU: the quietest round; "
@@ -108,8 +114,8 @@ def _row(results: Results, kind: str, connections: int) -> tuple[object, ...]:
     name, base = label(kind, connections), label(ECHO, connections)
     medians = [number(results.median(name, value)) for value in (rps, p50, p99, tail)]
     ratios = [number(results.ratio(name, base, value)) for value in (cpu, rps)]
-    # The echo imports all of the server for its settings: its memory would mislead.
-    memory = "" if kind == ECHO else number(max(map(rss_mb, results.by_label[name])))
+    # The echoes import all of the server for its settings: their memory would mislead.
+    memory = "" if kind in (ECHO, BARE) else number(max(map(rss_mb, results.by_label[name])))
     return (kind, connections, *medians, number(results.least(name, cpu)), *ratios, memory)
 
 

@@ -55,7 +55,12 @@ def main() -> None:
         }
         size = str(len(send_ok(servers[BARE].port, NUMBERED).body))
         servers[ECHO] = opened.enter_context(
-            started(ECHO, ECHO_COMMAND, environment={"ANSWER_BYTES": size}, cores=cores.server)
+            started(
+                ECHO,
+                ECHO_COMMAND,
+                environment={"ANSWER_BYTES": size, "ECHO": "granian"},
+                cores=cores.server,
+            )
         )
         per_trip = prove(servers, cores.load)
         results = alternate(

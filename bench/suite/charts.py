@@ -36,6 +36,7 @@ STYLE: Any = {
 def draw_charts(results: Results, folder: Path) -> list[Path]:
     """Draw what the run has measured; return the files."""
     drawn = []
+    folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         for name, draw in (("latency", _latency), ("knee", _knee), ("scaling", _scaling)):
             figure = Figure(figsize=SIZE, layout="constrained")

@@ -65,8 +65,8 @@ def _keep(results: Results, verdicts: Sequence[Verdict], folder: Path, *, readme
     (folder / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     draw_charts(results, folder)
     if readme:
-        fill_in(README, verdicts)
         draw_charts(results, CHARTS)
+        fill_in(README, verdicts)
 
 
 def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -75,6 +75,8 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.target and options.readme:
         parser.error("--readme is for figures of this machine, not of --target")
+    if options.readme and (options.quick or options.names):
+        parser.error("--readme is for one whole run, not for --quick or single names")
     for name in options.names:
         scenario = next((one for one in SCENARIOS if one.name == name), None)
         if options.target and not (scenario and can_run_elsewhere(scenario)):

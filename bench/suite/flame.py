@@ -111,7 +111,8 @@ def reason_of(pid: int, words: str) -> str:
             f"py-spy may not attach to process {pid}: be root, or allow it for your own processes "
             "with sysctl kernel.yama.ptrace_scope=0; in a container, with CAP_SYS_PTRACE"
         )
-    return f"py-spy cannot attach to process {pid}: {words.strip().splitlines()[0]}"
+    first = (words.strip() or "it says nothing").splitlines()[0]
+    return f"py-spy cannot attach to process {pid}: {first}"
 
 
 def _parser() -> argparse.ArgumentParser:

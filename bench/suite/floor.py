@@ -14,12 +14,13 @@ import psutil
 
 from bench.harness import STOP_TIMEOUT_SECONDS, ServerError, free_port
 from bench.request import HOST, get
+from ops.native.nginx import workers_needed
 
 START_SECONDS = 10.0
 CONFIGURATION = """\
 daemon off;
 {user}
-worker_processes auto;
+worker_processes {workers};
 error_log stderr warn;
 pid {folder}/pid;
 events {{ worker_connections 1024; }}
@@ -58,6 +59,7 @@ def floor(answer: bytes) -> Iterator[str]:
                 folder=name,
                 host=HOST,
                 port=port,
+                workers=workers_needed(),  # as many as the stack's has
                 answer=answer.decode(),
                 user="user root;" if os.geteuid() == 0 else "",
             )

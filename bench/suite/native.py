@@ -63,7 +63,8 @@ class Stack:
             process.terminate()
             raise ServerError(f"ops/stack {' '.join(arguments)}: not done in time") from error
         finally:
-            process.wait()  # whoever interrupts: what is half up cannot be taken down
+            if process.poll() is None:  # whoever interrupts: what is half up cannot be taken down
+                process.communicate()
         if process.returncode:
             raise ServerError(f"ops/stack {' '.join(arguments)}: {words.strip()}")
 

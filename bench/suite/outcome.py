@@ -57,6 +57,7 @@ class Outcome(msgspec.Struct):
         requests: Sent, without the warm-up.
         seconds: That were measured.
         answered: Latencies of those with status 200.
+        accepted: Of those and of what was let in but not answered in time, with 504.
         refused: Of those with 503.
         by_cache: Of those with 200, by cache state.
         statuses: Requests by status, the warm-up too.
@@ -72,6 +73,7 @@ class Outcome(msgspec.Struct):
     requests: int
     seconds: float
     answered: Latencies | None
+    accepted: Latencies | None
     refused: Latencies | None
     by_cache: dict[str, Latencies]
     statuses: dict[str, int]
@@ -118,6 +120,7 @@ def summarize(
         requests=number,
         seconds=end - begin,
         answered=latencies(latency[good]),
+        accepted=latencies(latency[good | (measured & record.having(status=504))]),
         refused=latencies(latency[measured & record.having(status=503)]),
         by_cache={
             state: found

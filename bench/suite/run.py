@@ -54,9 +54,7 @@ def run_elsewhere(
 
 def can_run_elsewhere(scenario: Scenario) -> bool:
     """Tell whether a scenario needs no servers of our own, and pushes nobody's over its limits."""
-    arrivals = scenario.arrivals
-    steady = isinstance(arrivals, Open) and not arrivals.times_of
-    return steady and scenario.way == "nginx" and not scenario.servers.environment
+    return scenario.runs_anywhere and isinstance(scenario.arrivals, Open)
 
 
 def _with_bases(names: set[str]) -> set[str]:

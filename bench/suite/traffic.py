@@ -90,6 +90,8 @@ class Traffic:
             return f"status {status}: {body[:200]!r}"
         if status == 503 and not retry_after:
             return "status 503 without Retry-After"
+        if status == 503 and b'"overloaded"' not in body:
+            return f"status 503, and not by a replica: {body[:200]!r}"
         if status == 200 and not message.is_answered_by(body):
             return f"wrong answer: {body[:200]!r}"
         return ""

@@ -20,6 +20,7 @@ def outcome(name: str, p50_ms: float = 1.0, **changes: object) -> Outcome:
         requests=1000,
         seconds=2.0,
         answered=times(*[p50_ms] * 1000),
+        accepted=times(*[p50_ms] * 1000),
         refused=None,
         by_cache={},
         statuses={"200": 1500},

@@ -197,7 +197,7 @@ def test_a_run_that_measured_nothing_meets_and_misses_nothing() -> None:
 def test_a_run_without_one_right_answer_is_judged_by_its_faults() -> None:
     """Scenarios that nobody answered leave latencies unmeasured and count as faults."""
     names = ("floor", "uncached", "past_nginx", "hit_memory", "sustained", "overload")
-    dead = {name: outcome(name, answered=None, num_faults=3) for name in names}
+    dead = {name: outcome(name, answered=None, accepted=None, num_faults=3) for name in names}
 
     verdicts = judge(OWN, CHECKS, Results(outcomes=dead))
 

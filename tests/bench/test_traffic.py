@@ -165,7 +165,7 @@ def test_every_wrong_answer_is_counted(spoilt: Driven) -> None:
 def test_a_refusal_that_is_allowed_is_none() -> None:
     """503 with Retry-After is right where the scenario says so, and is told by itself."""
     scenario = msgspec.structs.replace(SCENARIO, statuses=frozenset({200, 503}))
-    refusal = Reply(503, {}, {"Retry-After": "1"})
+    refusal = Reply(503, {"code": "overloaded"}, {"Retry-After": "1"})
 
     with LittleServer(lambda number: refusal if number >= BODIES + 50 else None) as server:
         found = drive_at(server.url, scenario, seconds=1)

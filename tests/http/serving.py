@@ -11,7 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from app.http.listener import Listener
 from app.http.message import Reply, Request
@@ -100,9 +100,12 @@ class Site(Listener):
         asked: Requests so far, the oldest first.
         left: Paths whose answer was cancelled.
         gate: What `/wait` waits for.
+        faults: That the event loop was told.
+        may_fail: Whether they are what a test wants.
     """
 
     sweep_seconds = 0.02
+    may_fail = False
 
     def __init__(self, *, max_body_bytes: int = 1000, max_connections: int = 100) -> None:
         super().__init__(
@@ -110,6 +113,7 @@ class Site(Listener):
         )
         self.asked: list[Request] = []
         self.left: list[str] = []
+        self.faults: list[dict[str, Any]] = []
         self.gate: asyncio.Future[None] = self.loop.create_future()
         self.port = free_port()
 
@@ -154,13 +158,17 @@ class Site(Listener):
 
 @asynccontextmanager
 async def serving(site: Site) -> AsyncIterator[Site]:
-    """Serve until the end of the block, and then leave nothing."""
+    """Serve until the end of the block, and then leave nothing; a fault of ours fails the test."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, fault: site.faults.append(fault))
     await site.listen("127.0.0.1", site.port, backlog=1024)
     yield site
     site.stop()
     site.abort()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await site.wait_closed()
+    loop.set_exception_handler(None)
+    assert site.may_fail or not site.faults, site.faults
 
 
 async def eventually(happened: Callable[[], bool]) -> None:

@@ -20,6 +20,8 @@ BEHIND = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 MALFORMED = {
     "words": b"no HTTP at all\r\n\r\n",
     "unknown method": b"BREW / HTTP/1.1\r\n\r\n",
+    "offer with an encoding": b"POST / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    b"Transfer-Encoding: gzip\r\n\r\n",
     "method in lower case": b"get / HTTP/1.1\r\n\r\n",
     "no target": b"GET HTTP/1.1\r\n\r\n",
     "target without a slash": b"GET a HTTP/1.1\r\n\r\n",

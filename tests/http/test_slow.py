@@ -61,13 +61,13 @@ async def test_a_trickle_is_not_enough(site: Site, start: bytes) -> None:
     assert site.asked == []
 
 
-@pytest.mark.parametrize("path", ["/large", "/wait"])
-async def test_a_client_that_does_not_read_is_ended(site: Site, path: str) -> None:
+@pytest.mark.parametrize("half_closed", [False, True])
+async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: bool) -> None:
     """An answer that is not read is given up after a while, half-closed or not."""
     async with site.client() as client:
         client.pause()
         await client.send(get("/large"))
-        if path == "/wait":
+        if half_closed:
             client.writer.write_eof()
         await eventually(lambda: len(site.asked) == 1)
         await eventually(lambda: site.num_connections == 0)
