@@ -23,6 +23,8 @@ from app.engine.model import EngineOptions, Model, ModelFile, load_model
 from app.engine.repository import Repository
 from app.pipeline import Call, Predictor
 
+pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
+
 WriteModel = Callable[..., Path]
 Load = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]

@@ -12,8 +12,6 @@ from tests.server import Server
 from tests.web import samples
 from tests.web.occupied import Occupied
 
-pytest.register_assert_rewrite("tests.web.problem")
-
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
