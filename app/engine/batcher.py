@@ -128,11 +128,11 @@ class Batcher:
             and self.is_short(num_rows)
         ):
             return self._run_at_once(inputs, num_rows)
+        future = self._running_loop().create_future
         if num_rows <= limit or not self._batching:
-            item = WorkItem(inputs, num_rows, group, deadline, now, self._future())
-            return await self._enqueue(item)
+            return await self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, future()))
         items = [
-            WorkItem(part, rows, group, deadline, now, self._future())
+            WorkItem(part, rows, group, deadline, now, future())
             for part, rows in split(inputs, num_rows, limit)
         ]
         results = await asyncio.gather(*(self._enqueue(item) for item in items))
@@ -256,9 +256,6 @@ class Batcher:
         if self._scheduled is not None:
             self._scheduled.cancel()
         self._scheduled = loop.call_soon(self._dispatch)
-
-    def _future(self) -> asyncio.Future[RunResult]:
-        return self._running_loop().create_future()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         """The loop of every request; asking asyncio each time would be a system call (getpid)."""
