@@ -63,6 +63,7 @@ class RequestLayer:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._logged_from = {"all": 0, "errors": 400, "off": 1000}[access_log]
+        self._going_on: set[asyncio.Task[Reply]] = set()
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
 
@@ -98,7 +99,10 @@ class RequestLayer:
         """
         scope: Scope = {"state": {"request_id": request.request_id}}
         try:
-            reply = await asyncio.shield(asyncio.ensure_future(ask(self._app, request, scope)))
+            task = asyncio.ensure_future(ask(self._app, request, scope))
+            self._going_on.add(task)  # asyncio itself keeps no task from being collected
+            task.add_done_callback(self._going_on.discard)
+            reply = await asyncio.shield(task)
         except Exception as error:  # Litestar answers its own; this is a fault in doing so
             reply = problem_reply(error, request.request_id)
         return reply, scope.get("path_template") or UNKNOWN_ENDPOINT
