@@ -8,11 +8,13 @@ through and collects where its time went.
 import asyncio
 from functools import partial
 from time import monotonic, perf_counter
+from typing import Any
 
 import msgspec
 
 from app.cache.base import ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
+from app.engine.batch_queue import RunResult
 from app.engine.cache_key import cache_key
 from app.engine.codec import (
     DecodedRequest,
@@ -189,23 +191,27 @@ class Predictor:
             company=call.in_batch,
         )
         call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
-        predictions, probabilities, labels = model.reader.read(result.outputs)
-        wire_format = call.answer_format
-        return encode(
-            PredictResponse(
-                rows_for_wire(predictions, wire_format),
-                None if probabilities is None else rows_for_wire(probabilities, wire_format),
-                labels,
-                ModelInfo(
-                    model.name,
-                    model.version,
-                    round(result.run_seconds, 7),
-                    list(next(iter(inputs.values())).shape),
-                    False,
-                ),
-            ),
-            wire_format,
-        )
+        shape = list(next(iter(inputs.values())).shape)
+        return self._encode(model, result, shape, call.answer_format)
+
+    @staticmethod
+    def _encode(
+        model: Model, result: RunResult, input_shape: list[int], wire_format: WireFormat
+    ) -> bytes:
+        if (answers := result.shared.answers) is None:
+            answers = result.shared.answers = model.reader.read(result.shared.arrays)
+        predictions: Any
+        probabilities: Any
+        if wire_format is WireFormat.JSON:
+            predictions, probabilities, labels = answers.as_lists(result.rows)
+        else:
+            predictions, probabilities, labels = answers.as_arrays(result.rows)
+            predictions = rows_for_wire(predictions, wire_format)
+            if probabilities is not None:
+                probabilities = rows_for_wire(probabilities, wire_format)
+        seconds = round(result.run_seconds, 7)
+        info = ModelInfo(model.name, model.version, seconds, input_shape, False)
+        return encode(PredictResponse(predictions, probabilities, labels, info), wire_format)
 
     async def predict_batch(self, call: Call, request_id: str) -> tuple[bytes, list[Call]]:
         """Answer many requests: one look-up for all keys, one queueing for all misses.

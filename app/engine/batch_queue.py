@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 
 import msgspec
 
+from app.engine.answer import Answers
 from app.engine.tensor import Array, Tensors
 
 
@@ -29,18 +30,40 @@ class BatchOptions(msgspec.Struct, frozen=True):
     inline_budget_seconds: float
 
 
+class RunOutputs(msgspec.Struct, gc=False, eq=False):
+    """What one run gave: all requests of its batch share it, so that it is read once.
+
+    Attributes:
+        arrays: In the order of the model's signature, `[B, …]` each.
+        answers: The same as clients see it, once one has asked.
+    """
+
+    arrays: list[Array]
+    answers: Answers | None = None
+
+
 class RunResult(msgspec.Struct, frozen=True, gc=False):
     """What a request gets back.
 
     Attributes:
-        outputs: In the order of the model's signature, `[b, …]` each; views into the batch.
+        shared: The run's outputs.
+        rows: Which of their rows are the request's; None for a lone one, whose outputs need not
+            have a row for each of its own.
         queue_seconds: From arrival in the queue to the start of the run.
         run_seconds: The run itself, shared by all requests of the batch.
     """
 
-    outputs: list[Array]
+    shared: RunOutputs
+    rows: slice | None
     queue_seconds: float
     run_seconds: float
+
+    @property
+    def outputs(self) -> list[Array]:
+        """The request's own, `[b, …]` each; views."""
+        if self.rows is None:
+            return self.shared.arrays
+        return [array[self.rows] for array in self.shared.arrays]
 
 
 class WorkItem(msgspec.Struct, gc=False, eq=False):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.engine.batch_queue import RunResult, WorkItem
+from app.engine.batch_queue import RunOutputs, RunResult, WorkItem
 from app.engine.session_pool import Session
 from app.engine.tensor import Array, Tensors
 from app.errors import InferenceError, RunFailed
@@ -62,13 +62,14 @@ def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Sessi
 def hand_out(
     batch: list[WorkItem], outputs: list[Array], started: float, run_seconds: float
 ) -> None:
-    """Give each request its rows of the outputs, as views; event loop only."""
+    """Give each request its rows of the outputs; event loop only."""
+    shared = RunOutputs(outputs)
     start = 0
     for item in batch:
         stop = start + item.num_rows
         if not item.future.done():  # its caller has left; the others must still get theirs
-            own = outputs if len(batch) == 1 else [output[start:stop] for output in outputs]
-            item.future.set_result(RunResult(own, started - item.arrived, run_seconds))
+            rows = slice(start, stop) if len(batch) > 1 else None
+            item.future.set_result(RunResult(shared, rows, started - item.arrived, run_seconds))
         start = stop
 
 
@@ -93,7 +94,8 @@ def join(results: list[RunResult]) -> RunResult:
     """Put the parts of a split request together; one copy of the outputs."""
     columns = zip(*(result.outputs for result in results), strict=True)
     return RunResult(
-        [np.concatenate(parts) for parts in columns],
+        RunOutputs([np.concatenate(parts) for parts in columns]),
+        None,
         max(result.queue_seconds for result in results),
         sum(result.run_seconds for result in results),
     )

@@ -22,7 +22,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from app.engine.admission import Admission
-from app.engine.batch_queue import BatchOptions, BatchQueue, RunResult, WorkItem
+from app.engine.batch_queue import BatchOptions, BatchQueue, RunOutputs, RunResult, WorkItem
 from app.engine.batch_run import BatchRecord, Outcome, hand_out, join, run_batch, split
 from app.engine.cost_curve import CostCurve
 from app.engine.session_pool import Session, SessionPool
@@ -147,7 +147,7 @@ class Batcher:
             raise outcome.outputs
         self._curve.update(num_rows, outcome.seconds)
         self._on_batch(BatchRecord(1, num_rows, outcome.seconds, True))
-        return RunResult(outcome.outputs, 0.0, outcome.seconds)
+        return RunResult(RunOutputs(outcome.outputs), None, 0.0, outcome.seconds)
 
     def _end_lone_turn(self) -> None:
         """Stay at once while nobody came in the same turn; else the next ones wait for its end."""

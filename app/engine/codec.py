@@ -80,6 +80,7 @@ class RequestCodec:
 
     def __init__(self, spec: TensorSpec, max_rows: int) -> None:
         self._spec = spec
+        self._numpy_dtype = spec.numpy_dtype
         self._max_rows = max_rows
         nested, body_of = wire_type(spec), cast(Any, PredictBody)  # types made at run time
         self._keys_only_strings = spec.dtype != "str"
@@ -98,12 +99,13 @@ class RequestCodec:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             explain_decode_error(error, body, wire_format.name, PredictBody)
+        array = self._to_array(request.data)
         if as_json:
             refuse_json_duplicates(bytes(body), self._keys_only_strings)
+            self._spec.check_shape(array)  # JSON has no NaN, and what overflows has been refused
         else:
             refuse_msgpack_duplicates(memoryview(body))
-        array = self._to_array(request.data)
-        self._spec.check(array)
+            self._spec.check(array)
         num_rows = len(array) if array.ndim else 1
         if num_rows > self._max_rows:
             raise InvalidInput(f"data: expected at most {self._max_rows} rows, found {num_rows}")
@@ -117,7 +119,7 @@ class RequestCodec:
         if isinstance(data, list) and not data:
             raise InvalidInput("data: expected at least 1 row, found 0")
         try:
-            array = np.asarray(data, dtype=self._spec.numpy_dtype)
+            array = np.asarray(data, dtype=self._numpy_dtype)
         except (ValueError, OverflowError, RuntimeWarning):
             explain_rows(data, self._spec)
         if array.dtype.hasobject and array.ndim != len(self._spec.shape):  # ragged strings

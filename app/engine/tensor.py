@@ -83,9 +83,7 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         Raises:
             InvalidInput: Wrong rank, size, dtype, no rows, or a value that is not finite.
         """
-        shape = array.shape
-        if shape[1:] != self.shape[1:] or self.shape[:1] != _free or not shape or not shape[0]:
-            self._check_shape(array, field)
+        self.check_shape(array, field)
         if array.dtype != _numpy_dtypes[self.dtype]:
             raise InvalidInput(f"{field}: expected dtype {self.dtype}, found {array.dtype}")
         # A dot product with itself is finite only if every value is; 3x cheaper than
@@ -93,7 +91,17 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)):
             self._check_finite(array, field)
 
-    def _check_shape(self, array: Array, field: str) -> None:
+    def check_shape(self, array: Array, field: str = "data") -> None:
+        """Raise unless `array` has a valid shape: all that numbers out of JSON need. O(1).
+
+        Raises:
+            InvalidInput: Wrong rank or size, or no rows.
+        """
+        shape = array.shape
+        if shape[1:] != self.shape[1:] or self.shape[:1] != _free or not shape or not shape[0]:
+            self._explain_shape(array, field)
+
+    def _explain_shape(self, array: Array, field: str) -> None:
         if len(array.shape) != len(self.shape):
             raise InvalidInput(
                 f"{field}: expected {_rank(self.shape)}, found {_rank(array.shape)}",

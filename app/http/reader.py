@@ -175,7 +175,8 @@ class Reader:
             self._started or perf_counter(),
             self._client,
             keep_alive,
-            self._parser.get_http_version() == "1.0",
+            (not keep_alive or b"connection" in self._fields)  # which HTTP/1.0 needs to keep it
+            and self._parser.get_http_version() == "1.0",
             fault,
         )
 

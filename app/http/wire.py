@@ -33,7 +33,7 @@ def encode(request: Request, reply: Reply, date: bytes) -> tuple[bytes, bool]:
         if name == b"connection" and value == b"close":
             keep_alive = False
         elif name != b"content-length":
-            parts.append(b"%b: %b\r\n" % (name, value))
+            parts += (name, b": ", value, b"\r\n")
     if not keep_alive:
         parts.append(b"connection: close\r\n")
     if status in WITHOUT_BODY:

@@ -165,11 +165,11 @@ def test_strings_without_scores_are_their_own_labels() -> None:
 
 
 def test_label_outside_the_range_is_named_by_its_probability() -> None:
-    """Labels such as 1…C, whose list nobody gave, are named by the largest probability."""
+    """A label that has no name takes that of the largest probability, and changes no other's."""
     answer = reader(LABELS, SCORES, class_names=THREE_NAMES).read([np.array([2, 3]), SOME_SCORES])
 
     assert answer.predictions.tolist() == [2, 3]
-    assert answer.labels == ["versicolor", "setosa"]
+    assert answer.labels == ["virginica", "setosa"]
 
 
 @pytest.mark.parametrize(
