@@ -28,6 +28,7 @@ from app.log import get_logger
 from app.metrics import Metrics, RedisCounts
 from app.pipeline import Predictor
 from app.reload import Reloader
+from app.request_batch import BatchPredictor
 from app.settings import Settings, SettingsError, load_settings
 from app.web.admin import admin_guard
 from app.web.cors import Cors
@@ -117,10 +118,10 @@ class Application:
             self._cache,
             default_ttl_seconds=settings.cache_ttl_seconds,
             max_ttl_seconds=settings.cache_ttl_max_seconds,
-            max_members=settings.max_rows,
             caching=settings.cache_policy != "off"
             and (settings.cache_max_mb > 0 or bool(settings.redis_url)),
         )
+        batch_predictor = BatchPredictor(predictor, max_members=settings.max_rows)
         admin = admin_guard(settings.admin_token, production=settings.env == "production")
         litestar = Litestar(
             route_handlers=[
@@ -139,7 +140,7 @@ class Application:
             litestar,
             [
                 PredictRoute(predictor, self._metrics, timeout_seconds),
-                BatchRoute(predictor, self._metrics, timeout_seconds),
+                BatchRoute(batch_predictor, self._metrics, timeout_seconds),
             ],
             lifecycle=self.lifecycle,
             metrics=self._metrics,

@@ -22,6 +22,7 @@ from app.engine.codec import WireFormat
 from app.engine.model import EngineOptions, Model, ModelFile, load_model
 from app.engine.repository import Repository
 from app.pipeline import Call, Predictor
+from app.request_batch import BatchPredictor
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 
@@ -125,7 +126,6 @@ class Served:
             self.cache,
             default_ttl_seconds=3600,
             max_ttl_seconds=86_400,
-            max_members=100,
         )
 
     async def ask(
@@ -164,7 +164,9 @@ class Served:
             None,
             monotonic() + timeout_seconds,
         )
-        answer, calls = await self.predictor.predict_batch(call, "request-1")
+        answer, calls = await BatchPredictor(self.predictor, max_members=100).predict(
+            call, "request-1"
+        )
         return from_body(answer, wire_format)["results"], calls
 
 

@@ -1,4 +1,4 @@
-"""The direction of imports, as a table: `web → {http, pipeline → {cache, engine}} → errors`.
+"""The direction of imports, as a table; in short: web → request_batch → pipeline → {cache, engine}.
 
 A room is a folder of `app/`, or a file directly in it. Each edge that the table does not have is
 a fault, named by file, line and import.
@@ -26,11 +26,15 @@ ALLOWED = {
     "cache": {"errors"},
     "engine": {"errors"},
     "pipeline": {"cache", "engine", "errors"},
+    "request_batch": {"pipeline", "engine", "errors"},
     "reload": {"engine", "errors", "log"},
-    "web": {"pipeline", "reload", "engine", "http", "errors", "lifecycle", "log", "metrics"},
+    "web": {
+        "pipeline", "request_batch", "reload", "engine", "http", "errors", "lifecycle", "log",
+        "metrics",
+    },
     "main": {
-        "web", "http", "pipeline", "reload", "cache", "engine", "errors", "lifecycle", "log",
-        "metrics", "settings",
+        "web", "http", "pipeline", "request_batch", "reload", "cache", "engine", "errors",
+        "lifecycle", "log", "metrics", "settings",
     },
     "__main__": {"main", "http", "settings", "log", "errors"},
 }  # fmt: skip
@@ -46,6 +50,7 @@ THIRD_PARTIES = {
     "cache": {"msgspec", "redis", "hiredis"},
     "engine": {"msgspec", "numpy", "onnxruntime"},
     "pipeline": {"msgspec"},
+    "request_batch": {"msgspec"},
     "reload": {"msgspec"},
     "web": {"litestar", "msgspec", "prometheus_client"},
     "main": {"litestar", "onnxruntime"},

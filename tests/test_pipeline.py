@@ -21,6 +21,7 @@ from app.errors import (
     RunFailed,
 )
 from app.pipeline import Call
+from app.request_batch import BatchPredictor
 from app.settings import BUNDLED_MODELS
 from tests.conftest import Reply, Serve, Served, WriteModel, to_body, with_batch
 from tests.fakes import ManualClock
@@ -705,7 +706,7 @@ async def test_batch_that_is_none_is_refused_as_a_whole(
     call = Call(body, WireFormat.JSON, WireFormat.JSON, None, monotonic() + 60)
 
     with pytest.raises(error, match=told):
-        await served.predictor.predict_batch(call, "request-1")
+        await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")
 
 
 async def test_too_many_members_are_refused_before_any_work(served: Served) -> None:
@@ -729,7 +730,7 @@ async def test_batch_for_an_unknown_model_is_not_found(served: Served) -> None:
     call = Call(body, WireFormat.JSON, WireFormat.JSON, "other", monotonic() + 60)
 
     with pytest.raises(ModelNotFound):
-        await served.predictor.predict_batch(call, "request-1")
+        await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")
 
 
 async def test_client_that_leaves_a_batch_leaves_nothing_behind(
@@ -746,3 +747,52 @@ async def test_client_that_leaves_a_batch_leaves_nothing_behind(
     reply = await asyncio.wait_for(served.ask(ROW), 5)
     assert reply.predictions.tolist() == DOUBLED
     assert served.repository.get(None).num_users == 0
+
+
+async def test_member_computes_itself_what_a_client_that_left_was_computing(
+    write_model: WriteModel, serve: Serve, options: EngineOptions
+) -> None:
+    """A batch that waits for another's computation is answered though that client hangs up."""
+    served = await serve(
+        write_model(scale_model()), with_batch(options, max_queue_delay_seconds=0.05)
+    )
+    leaving = asyncio.create_task(served.ask(ROW))
+    await asyncio.sleep(0)
+    asked = asyncio.create_task(served.ask_batch([{"data": ROW}, {"data": OTHER_ROW}]))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+    results, calls = await asyncio.wait_for(asked, 5)
+
+    assert results[0]["predictions"] == DOUBLED
+    assert [call.cache_state for call in calls] == ["miss", "miss"]
+
+
+async def test_members_that_do_not_fit_into_the_queue_are_refused_alone(
+    write_model: WriteModel, serve: Serve, options: EngineOptions
+) -> None:
+    """Of five members for a queue of three, two are refused, and answered when asked again."""
+    served = await serve(write_model(scale_model()), with_batch(options, max_queue_size=3))
+    members = [{"data": [[float(value)] * 3]} for value in range(5)]
+
+    results, calls = await served.ask_batch(members)
+    again, _ = await served.ask_batch(members[3:])
+
+    codes = [result.get("error", {}).get("code") for result in results]
+    assert codes == [None, None, None, "overloaded", "overloaded"]
+    assert len(calls) == 3
+    assert [result["predictions"][0][0] for result in again] == [6.0, 8.0]
+
+
+async def test_member_larger_than_a_batch_is_answered_whole(
+    write_model: WriteModel, serve: Serve, options: EngineOptions
+) -> None:
+    """Rows of a member that need several runs come back in one answer."""
+    served = await serve(write_model(scale_model()), with_batch(options, max_batch_size=4))
+
+    results, _ = await served.ask_batch(
+        [{"data": ROW}, {"data": [[float(v)] * 3 for v in range(9)]}]
+    )
+
+    assert results[0]["predictions"] == DOUBLED
+    assert [row[0] for row in results[1]["predictions"]] == [2.0 * value for value in range(9)]

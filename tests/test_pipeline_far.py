@@ -52,7 +52,6 @@ def _join(served: Served, tier: RedisTier) -> None:
         TieredCache(MemoryCache(64 * 1024 * 1024), tier.cache),
         default_ttl_seconds=3600,
         max_ttl_seconds=MAX_TTL_SECONDS,
-        max_members=1000,
     )
 
 

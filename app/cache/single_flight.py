@@ -33,6 +33,7 @@ class SingleFlight(Generic[Value]):
     def __init__(self, personal: tuple[type[BaseException], ...] = ()) -> None:
         self._personal: tuple[type[BaseException], ...] = (asyncio.CancelledError, *personal)
         self._flights: dict[bytes, _Flight[Value]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, key: bytes, compute: Callable[[], Awaitable[Value]]) -> tuple[Value, bool]:
         """Compute, or share what is being computed for the same key.
@@ -43,32 +44,48 @@ class SingleFlight(Generic[Value]):
         Raises:
             Exception: What `compute` raised.
         """
-        while (flight := self._flights.get(key)) is not None:
-            waiter: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
-            flight.waiters.append(waiter)
+        while (waiter := self.join(key)) is not None:
             value = await waiter
             if value is not None:
                 return value, True
-        flight = self._flights[key] = _Flight()
+        self.lead(key)
         try:
             value = await compute()
         except BaseException as error:
-            del self._flights[key]
-            self._land(flight, None, None if isinstance(error, self._personal) else error)
+            self.land(key, error)
             raise
-        del self._flights[key]
-        self._land(flight, value, None)
+        self.land(key, value)
         return value, False
 
-    @staticmethod
-    def _land(flight: _Flight[Value], value: Value | None, error: BaseException | None) -> None:
-        for waiter in flight.waiters:
+    # The steps of `run`, for a caller who leads many flights at once. It lands them before it waits
+    # for others', else whoever follows it would wait for these too.
+
+    def join(self, key: bytes) -> asyncio.Future[Value | None] | None:
+        """Wait for the leader's value, or None if it left without one; None if nobody leads."""
+        flight = self._flights.get(key)
+        if flight is None:
+            return None
+        if self._loop is None:  # kept, because asking asyncio each time is a system call (getpid)
+            self._loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Value | None] = self._loop.create_future()
+        flight.waiters.append(waiter)
+        return waiter
+
+    def lead(self, key: bytes) -> None:
+        """Begin to compute; the caller must `land` it, whatever happens."""
+        self._flights[key] = _Flight()
+
+    def land(self, key: bytes, outcome: Value | BaseException) -> None:
+        """End a computation: those who wait get the value, or the error unless it is personal."""
+        for waiter in self._flights.pop(key).waiters:
             if waiter.done():  # it has left
                 continue
-            if error is None:
-                waiter.set_result(value)
+            if not isinstance(outcome, BaseException):
+                waiter.set_result(outcome)
+            elif isinstance(outcome, self._personal):
+                waiter.set_result(None)
             else:
-                waiter.set_exception(error)
+                waiter.set_exception(outcome)
 
     def __len__(self) -> int:
         return len(self._flights)

@@ -100,7 +100,6 @@ class Batcher:
         *,
         deadline: float,
         group: Hashable = (),
-        company: bool = False,
     ) -> RunResult:
         """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
 
@@ -109,7 +108,6 @@ class Batcher:
             num_rows: b.
             deadline: `time.monotonic()` seconds; later than that the answer is of no use.
             group: Requests of equal groups may share a run.
-            company: Whether the caller knows that others come in the same turn.
 
         Raises:
             Overloaded: The queue is full, or will not be through before the deadline.
@@ -117,26 +115,37 @@ class Batcher:
             RunFailed: The model refused these rows.
             NotReady: The batcher is closed.
         """
+        if self._lone and self._may_run_at_once(num_rows, deadline):
+            return self._run_at_once(inputs, num_rows)
+        return await self.submit(inputs, num_rows, deadline=deadline, group=group)
+
+    def submit(
+        self, inputs: Tensors, num_rows: int, *, deadline: float, group: Hashable = ()
+    ) -> asyncio.Future[RunResult]:
+        """Queue the rows of one request, for a caller who brings many in one turn.
+
+        Arguments and errors are `run`'s; it raises Overloaded and NotReady itself, the rest comes
+        by way of the future.
+        """
         now = monotonic()
         self._admit(num_rows, deadline, now)
         limit = self._options.max_batch_size
-        if (
-            self._lone
-            and not company
-            and deadline > now
-            and num_rows <= limit
-            and self.is_short(num_rows)
-        ):
-            return self._run_at_once(inputs, num_rows)
         future = self._running_loop().create_future
         if num_rows <= limit or not self._batching:
-            return await self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, future()))
-        items = [
-            WorkItem(part, rows, group, deadline, now, future())
+            return self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, future()))
+        parts = [
+            self._enqueue(WorkItem(part, rows, group, deadline, now, future()))
             for part, rows in split(inputs, num_rows, limit)
         ]
-        results = await asyncio.gather(*(self._enqueue(item) for item in items))
-        return join(results)
+        return asyncio.ensure_future(_joined(parts))
+
+    def _may_run_at_once(self, num_rows: int, deadline: float) -> bool:
+        return (
+            not (self._queue or self._closed)
+            and num_rows <= self._options.max_batch_size
+            and self.is_short(num_rows)
+            and deadline > monotonic()
+        )
 
     def _run_at_once(self, inputs: Tensors, num_rows: int) -> RunResult:
         """Run a lone request's rows without waiting for the end of the turn."""
@@ -301,3 +310,7 @@ class Batcher:
     def __repr__(self) -> str:
         requests, rows, running = self.statistics()
         return f"<Batcher [{requests} requests, {rows} rows waiting | {running} running]>"
+
+
+async def _joined(parts: list[asyncio.Future[RunResult]]) -> RunResult:
+    return join(await asyncio.gather(*parts))

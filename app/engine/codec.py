@@ -122,7 +122,7 @@ class RequestCodec:
             array = np.asarray(data, dtype=self._numpy_dtype)
         except (ValueError, OverflowError, RuntimeWarning):
             explain_rows(data, self._spec)
-        if array.dtype.hasobject and array.ndim != len(self._spec.shape):  # ragged strings
+        if not self._keys_only_strings and array.ndim != len(self._spec.shape):  # ragged strings
             explain_rows(data, self._spec)
         return array
 

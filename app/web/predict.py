@@ -7,6 +7,7 @@ from app.errors import InvalidInput, UnsupportedMediaType
 from app.http.message import HeaderList, Reply, Request
 from app.metrics import Metrics
 from app.pipeline import Call, Predictor
+from app.request_batch import BatchPredictor
 
 _formats = {
     b"application/json": WireFormat.JSON,
@@ -42,15 +43,20 @@ class PredictRoute:
         return Reply(200, _headers(call, call.cache_state, request.started), body)
 
 
-class BatchRoute(PredictRoute):
-    """Answers many predictions at once."""
+class BatchRoute:
+    """Answers many predictions at once; arguments as for one."""
 
     path = "/predict/batch"
+
+    def __init__(self, predictor: BatchPredictor, metrics: Metrics, timeout_seconds: float) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
 
     async def answer(self, request: Request) -> Reply:
         """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
         batch = to_call(request, self._timeout_seconds)
-        body, calls = await self._predictor.predict_batch(batch, request.request_id)
+        body, calls = await self._predictor.predict(batch, request.request_id)
         states: dict[str, int] = {}
         for call in calls:
             self._metrics.observe_prediction(
