@@ -134,21 +134,27 @@ install_bench() {
   install_peers
 }
 
-# install_peers: what bench/compare sets beside ours, in a folder that only those servers look into:
+# install_apart NAME LOCK [OPTIONS]: the packages of a lock in a folder that only who names it looks into:
 # Litestar imports pydantic where it finds it, 9 MB that no user of ours has.
-install_peers() {
-  local lock=$root/bench/peers/requirements.lock wanted
+install_apart() {
+  local folder=$venv/$1 lock=$root/$2 wanted
   wanted=$(digest "$lock" "$venv/bench")
-  holds "$venv/peers/.installed" "$wanted" && return
-  rm -rf "$venv/peers"
+  holds "$folder/.installed" "$wanted" && return
+  rm -rf "$folder"
   say "installing ${lock#"$root"/} (the first time only)"
-  pip_install --require-hashes --target "$venv/peers" -r "$lock"
-  echo "$wanted" >"$venv/peers/.installed"
+  pip_install --require-hashes --target "$folder" "${@:3}" -r "$lock"
+  echo "$wanted" >"$folder/.installed"
 }
+
+# install_peers: what bench/compare sets beside ours.
+install_peers() { install_apart peers bench/peers/requirements.lock; }
 
 install_tests() {
   install_bench
   install_more tests tests/requirements.lock bench
+  install_apart kserve tests/oip/kserve/requirements.lock
+  install_apart mlserver tests/oip/mlserver/requirements.lock
+  install_apart models tests/oip/models/requirements.lock --no-deps
 }
 
 # ui_digest: of what decides which files ops/vendor makes.
