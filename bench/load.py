@@ -29,6 +29,7 @@ end
 SCRIPT_LUA = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "{content_type}"
+{headers}
 local file = io.open("{body_path}", "rb")
 wrk.body = file:read("*a")
 file:close()
@@ -120,6 +121,7 @@ def _write_script(folder: Path, load: Load) -> Path:
     script.write_text(
         SCRIPT_LUA.format(
             content_type=load.request.content_type,
+            headers="\n".join(f'wrk.headers["{k}"] = "{v}"' for k, v in load.request.headers),
             body_path=body_path,
             numbered=numbered if load.request.numbered else "",
         )

@@ -28,6 +28,7 @@ class Request:
     body: bytes
     content_type: str
     numbered: bool = False
+    headers: tuple[tuple[str, str], ...] = ()  # beside the content type
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def msgpack_request(rows: int, features: int, *, use_cache: bool) -> Request:
 def send(port: int, request: Request) -> Answer:
     """Send `request` once on a connection of its own."""
     body = request.body.replace(b"%d", b"0") if request.numbered else request.body
-    headers = {"Content-Type": request.content_type}
+    headers = {"Content-Type": request.content_type, **dict(request.headers)}
     return _exchange(port, "POST", request.path, body=body, headers=headers)
 
 

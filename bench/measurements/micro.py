@@ -21,7 +21,8 @@ from app.cache.envelope import seal, unseal
 from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
-from app.metrics import SECONDS, Histogram, Metrics
+from app.metrics.collector import Metrics
+from app.metrics.histogram import SECONDS, Histogram
 from bench import redis_costs
 
 ENTRIES, VALUE_BYTES = 100_000, 200

@@ -1,0 +1,126 @@
+"""The Open Inference Protocol: what it costs beside `/predict`, and beside reading the bytes.
+
+One row of ten features, and one image of 600 kB; each as binary tensors and as JSON, cache off. The
+echo reads the same body, by an ASGI application on Granian.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bench import cores as core_division
+from bench.harness import SERVE_COMMAND, started
+from bench.image_model import SHAPE, write_model
+from bench.load import Load
+from bench.report import Report, Target, begin, number, parser
+from bench.request import Request, msgpack_request, send_ok
+from bench.rounds import Candidate, Results, alternate, cpu, p50, p99, rps
+from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
+
+ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
+CONNECTIONS = 8
+JSON_CONNECTIONS = 2  # a megabyte and a half each
+ROW, ROW_BINARY = "/predict, MessagePack, one row", "/v2, binary, one row"
+ROW_JSON = "/v2, JSON, one row"
+ECHO, IMAGE, IMAGE_JSON = "echo on Granian, 600 kB", "/v2, binary, 600 kB", "/v2, JSON, the same"
+
+
+def infer_request(
+    model: str, name: str, values: npt.NDArray[np.float32], *, binary: bool
+) -> Request:
+    """Return a request with one FP32 input."""
+    tensor: dict[str, Any] = {"name": name, "shape": list(values.shape), "datatype": "FP32"}
+    path = f"/v2/models/{model}/infer"
+    if not binary:
+        body = msgspec.json.encode({"inputs": [{**tensor, "data": values.ravel().tolist()}]})
+        return Request(path, body, "application/json")
+    tensor["parameters"] = {"binary_data_size": values.nbytes}
+    document = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    head = msgspec.json.encode(document)
+    headers = (("Inference-Header-Content-Length", str(len(head))),)
+    return Request(path, head + values.tobytes(), "application/octet-stream", headers=headers)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__, rounds=5, seconds=2)
+    report, arguments = begin("Open Inference Protocol", options)
+    cores = core_division.divide()
+    random = np.random.default_rng(7)
+    row = random.uniform(-1, 1, (1, SAMPLE_FEATURES)).astype(np.float32).round(4)
+    image = random.uniform(-1, 1, (1, *SHAPE)).astype(np.float32).round(4)
+    image_request = infer_request("image", "image", image, binary=True)
+    with ExitStack() as opened:
+        path = Path(opened.enter_context(tempfile.TemporaryDirectory())) / "image.onnx"
+        write_model(path)
+        server = opened.enter_context(
+            started("server", [*SERVE_COMMAND, str(SAMPLE_MODEL)], cores=cores.server)
+        )
+        images = opened.enter_context(
+            started("images", [*SERVE_COMMAND, str(path)], cores=cores.server)
+        )
+        size = len(send_ok(images.port, image_request, cache="bypass").body)
+        echo = opened.enter_context(
+            started(
+                "echo",
+                ECHO_COMMAND,
+                cores=cores.server,
+                environment={"ECHO": "granian", "ANSWER_BYTES": str(size)},
+            )
+        )
+        seconds = arguments.seconds
+        candidates = [
+            Candidate(ROW, server, Load(
+                msgpack_request(1, SAMPLE_FEATURES, use_cache=False), CONNECTIONS, seconds)),
+            Candidate(ROW_BINARY, server, Load(
+                infer_request("wine", "float_input", row, binary=True), CONNECTIONS, seconds)),
+            Candidate(ROW_JSON, server, Load(
+                infer_request("wine", "float_input", row, binary=False), CONNECTIONS, seconds)),
+            Candidate(ECHO, echo, Load(image_request, CONNECTIONS, seconds)),
+            Candidate(IMAGE, images, Load(image_request, CONNECTIONS, seconds)),
+            Candidate(IMAGE_JSON, images, Load(
+                infer_request("image", "image", image, binary=False), JSON_CONNECTIONS, seconds)),
+        ]  # fmt: skip
+        results = alternate(candidates, arguments.rounds, load_cores=cores.load)
+    describe(report, results, [candidate.label for candidate in candidates])
+    report.note(
+        "RPS, p50, p99: median over rounds; CPU: the quietest round; targets: median of the "
+        f"ratios within a round. Closed loop, wrk, {CONNECTIONS} connections, {JSON_CONNECTIONS} "
+        f"for the image as JSON; {cores.text}."
+    )
+    report.raw = {"results": results.raw()}
+    report.finish(arguments.json)
+
+
+def describe(report: Report, results: Results, labels: list[str]) -> None:
+    """Put the tables into the report."""
+    report.table(
+        ("what", "RPS", "p50 µs", "p99 µs", "CPU µs"),
+        [
+            (
+                name,
+                *(number(results.median(name, value)) for value in (rps, p50, p99)),
+                number(results.least(name, cpu)),
+            )
+            for name in labels
+        ],
+    )
+    report.note(f"JSON costs {number(results.ratio(IMAGE_JSON, IMAGE, cpu))} × binary: the image.")
+    report.targets(
+        [
+            Target("row: CPU × /predict", results.ratio(ROW_BINARY, ROW, cpu), 1.3),
+            Target("image: CPU × echo", results.ratio(IMAGE, ECHO, cpu), 2.0),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
