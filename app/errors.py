@@ -9,7 +9,7 @@ An error belongs to the arrow that raises it:
     ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
-    ├── run      RunFailed 500
+    ├── run      RunRefused 500 (400 under the Open Inference Protocol), RunFailed 500
     └── load     ModelLoadError 422: a model file that cannot be served
 
 Each class carries the HTTP status and the machine-readable code of its answer, as hints for the
@@ -24,11 +24,17 @@ class InferenceError(Exception):
     """Base of everything this server says no with.
 
     Attributes:
+        status: HTTP's.
+        inference_status: The same under the Open Inference Protocol, where it differs: it knows no
+            other word than 400 for what is wrong with a request.
+        code: Machine-readable.
+        title: In words, the same for all of a class.
         detail: One sentence for the caller.
         retry_after_seconds: When a repeat is likely to succeed; None where it never is.
     """
 
     status: ClassVar[int] = 500
+    inference_status: ClassVar[int | None] = None
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
 
@@ -98,6 +104,7 @@ class InvalidInput(InferenceError):
     """The body parses, and a field of it has the wrong type, shape or value."""
 
     status = 422
+    inference_status = 400
     code = "invalid_input"
     title = "Invalid input"
 
@@ -106,15 +113,27 @@ class ModelLoadError(InferenceError):
     """A model file is missing, corrupt, or contradicts its metadata."""
 
     status = 422
+    inference_status = 400
     code = "model_load_failed"
     title = "Model cannot be loaded"
 
 
 class RunFailed(InferenceError):
-    """ONNX Runtime refused the run, or its outputs do not fit the rows."""
+    """A run ended without outputs, or they do not fit the rows."""
 
     code = "run_failed"
     title = "Model run failed"
+
+
+class RunRefused(InferenceError):
+    """ONNX Runtime refused the run.
+
+    Mostly the rows are at fault, such as an index beyond a table, but it does not say so.
+    """
+
+    inference_status = 400
+    code = "run_refused"
+    title = "Model run refused"
 
 
 class Overloaded(InferenceError):

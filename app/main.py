@@ -25,7 +25,7 @@ from app.errors import ModelLoadError
 from app.http.message import Respond
 from app.lifecycle import Lifecycle
 from app.log import get_logger
-from app.metrics import Metrics, RedisCounts
+from app.metrics.collector import Metrics, RedisCounts
 from app.pipeline import Predictor
 from app.reload import Reloader
 from app.request_batch import BatchPredictor
@@ -36,7 +36,10 @@ from app.web.dashboard import dashboard_routes
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
 from app.web.health import Dependency, Severity, health_routes
+from app.web.infer import InferRoute
+from app.web.inference_protocol import inference_routes
 from app.web.middleware import RequestLayer
+from app.web.model_repository import repository_routes
 from app.web.models import model_routes
 from app.web.predict import BatchRoute, PredictRoute
 
@@ -67,7 +70,10 @@ class Application:
         self._drain_timeout_seconds = settings.drain_timeout_seconds
         self.lifecycle = Lifecycle()
         self.repository = Repository(
-            Path(settings.model_path), engine_options(settings), self._on_batch
+            Path(settings.model_path),
+            engine_options(settings),
+            self._on_batch,
+            called=settings.model_name or None,
         )
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
@@ -76,7 +82,7 @@ class Application:
         self._cache = self._build_cache(settings)
         self._metrics = Metrics(
             replica,
-            (PredictRoute.path, BatchRoute.path),
+            (PredictRoute.path, BatchRoute.path, InferRoute.path),
             scrape_models=self._scrape_models,
             scrape_cache=self._cache.statistics,
             scrape_redis=self._scrape_redis,
@@ -127,6 +133,8 @@ class Application:
             route_handlers=[
                 *health_routes(self.lifecycle, self.repository, self._metrics, self._dependencies),
                 *model_routes(self.repository, self._reloader, admin),
+                *inference_routes(self.lifecycle, self.repository, self._metrics.models),
+                *repository_routes(self.repository, self._reloader, admin),
                 *docs_routes(),
                 *dashboard_routes(),
             ],
@@ -142,6 +150,7 @@ class Application:
                 PredictRoute(predictor, self._metrics, timeout_seconds),
                 BatchRoute(batch_predictor, self._metrics, timeout_seconds),
             ],
+            InferRoute(predictor, self._metrics, timeout_seconds, settings.max_body_bytes),
             lifecycle=self.lifecycle,
             metrics=self._metrics,
             access_log=settings.access_log,
@@ -175,8 +184,8 @@ class Application:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._cache.aclose()
 
-    def _on_batch(self, model: str, record: BatchRecord) -> None:
-        self._metrics.observe_batch(model, record.num_rows, record.run_seconds)
+    def _on_batch(self, model: str, version: str, record: BatchRecord) -> None:
+        self._metrics.observe_batch(model, version, record.num_rows, record.run_seconds)
 
     def _scrape_models(self) -> list[tuple[str, str, str, float, int]]:
         return [

@@ -2,63 +2,21 @@
 
 `Predictor.predict` reads in the order of time. What surrounds it (HTTP, metrics, logs) is `web/`;
 what each step does is `engine/` and `cache/`, which meet only here. A `Call` carries one request
-through and collects where its time went.
+through, knows its protocol, and collects where its time went.
 """
 
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any
-
-import msgspec
 
 from app.cache.base import ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
+from app.call.base import Call
 from app.engine.batch_queue import RunResult
 from app.engine.cache_key import cache_key
-from app.engine.codec import (
-    DecodedRequest,
-    WireFormat,
-    encode,
-    mark_cached,
-    rows_for_wire,
-)
+from app.engine.codec import DecodedRequest
 from app.engine.model import Model
 from app.engine.repository import Repository
-from app.engine.schema import (
-    ModelInfo,
-    PredictResponse,
-)
 from app.errors import DeadlineExceeded, Overloaded
-
-
-class Call(msgspec.Struct, gc=False):
-    """One request on its way, and what is learned of it.
-
-    Attributes:
-        body: As received.
-        body_format: How it is written.
-        answer_format: How the answer shall be written.
-        model_name: As asked for, then as answered.
-        deadline: `time.monotonic()` seconds.
-        num_rows: Rows in the body.
-        cache_state: `l1`, `redis`, `coalesced`, `miss` or `bypass`.
-        decode_seconds: Bytes to checked arrays.
-        cache_seconds: Key and look-up.
-        queue_seconds: From the queue to the start of the run; 0 without a run.
-        run_seconds: The run, shared by all of its batch; 0 without a run.
-    """
-
-    body: bytes | msgspec.Raw
-    body_format: WireFormat
-    answer_format: WireFormat
-    model_name: str | None
-    deadline: float
-    num_rows: int = 0
-    cache_state: str = "bypass"
-    decode_seconds: float = 0.0
-    cache_seconds: float = 0.0
-    queue_seconds: float = 0.0
-    run_seconds: float = 0.0
 
 
 class Predictor:
@@ -94,7 +52,7 @@ class Predictor:
         Raises:
             InferenceError: Any of the tree in `errors.py` but the load errors.
         """
-        with self.repository.get(call.model_name) as model:
+        with self.repository.get(call.model_name, call.model_version) as model:
             request = self.decode(model, call)
             key = self.key(model, request, call)
             if key is None:
@@ -113,8 +71,8 @@ class Predictor:
             InferenceError: What is wrong with them.
         """
         started = perf_counter()
-        call.model_name = model.name
-        request = model.codec.decode(call.body, call.body_format)  # inputs float32 [b, F], checked
+        call.model_name, call.model_version, call.found = model.name, model.version, True
+        request = call.decode(model)  # inputs, such as float32 [b, F], checked
         call.num_rows = request.num_rows
         call.decode_seconds = perf_counter() - started
         return request
@@ -124,7 +82,7 @@ class Predictor:
         if not (self._caching and request.use_cache and model.cacheable):
             return None
         started = perf_counter()
-        key = cache_key(model.identity, request.inputs, call.answer_format.media_type)
+        key = cache_key(model.identity, request.inputs, call.answer_type)
         call.cache_seconds = perf_counter() - started
         return key
 
@@ -165,13 +123,13 @@ class Predictor:
     ) -> None:
         """Keep a fresh answer for whoever asks the same."""
         ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
-        self.cache.put(key, mark_cached(answer, call.answer_format), ttl_seconds, terms)
+        self.cache.put(key, call.for_cache(answer), ttl_seconds, terms)
 
     @staticmethod
     def terms(model: Model, num_rows: int, call: Call) -> Terms:
         """Half of the time that is left may go into a look-up: a miss needs the rest."""
         return Terms(
-            call.answer_format.media_type,
+            call.answer_type,
             model.name,
             model.curve.predict(num_rows),
             (call.deadline - monotonic()) / 2,
@@ -185,6 +143,7 @@ class Predictor:
             request.num_rows,
             deadline=call.deadline,
             group=model.group(inputs),
+            priority=call.priority,
         )
         return self.encode(model, request, call, result)
 
@@ -192,19 +151,7 @@ class Predictor:
     def encode(model: Model, request: DecodedRequest, call: Call, result: RunResult) -> bytes:
         """Outputs to bytes."""
         call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
-        wire_format = call.answer_format
-        if (answers := result.shared.answers) is None:
-            answers = result.shared.answers = model.reader.read(result.shared.arrays)
-        predictions: Any
-        probabilities: Any
-        if wire_format is WireFormat.JSON:
-            predictions, probabilities, labels = answers.as_lists(result.rows)
-        else:
-            predictions, probabilities, labels = answers.as_arrays(result.rows)
-            predictions = rows_for_wire(predictions, wire_format)
-            if probabilities is not None:
-                probabilities = rows_for_wire(probabilities, wire_format)
-        seconds = round(result.run_seconds, 7)
-        shape = list(next(iter(request.inputs.values())).shape)
-        info = ModelInfo(model.name, model.version, seconds, shape, False)
-        return encode(PredictResponse(predictions, probabilities, labels, info), wire_format)
+        started = perf_counter()
+        answer = call.encode(model, request, result)
+        call.encode_seconds = perf_counter() - started
+        return answer

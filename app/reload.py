@@ -6,6 +6,7 @@ and `ml_api_reload_behind` that it is behind. Cached answers need nothing: keys 
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from time import time
 from typing import Any, Protocol
 
@@ -24,11 +25,13 @@ class Reloaded(msgspec.Struct, tag="reloaded"):
         replica: Who.
         published: Unix seconds.
         digests: Content digest by model name.
+        unloaded: Names of models that were taken out.
     """
 
     replica: str
     published: float
     digests: dict[str, str]
+    unloaded: list[str] = []
 
 
 class Followed(msgspec.Struct, tag="followed"):
@@ -88,21 +91,42 @@ class Reloader:
         await self._announce()
         return loaded
 
-    async def reload_here(self) -> list[Model]:
-        """Reload this replica's models.
+    async def load(self, name: str) -> list[Model]:
+        """Load one model here, then tell the others.
+
+        Raises:
+            InferenceError: What `Repository.load` raises; nobody is told.
+        """
+        loaded = await self._repository.load(name)
+        log_loaded(loaded)
+        await self._announce()
+        return loaded
+
+    async def unload(self, name: str) -> None:
+        """Take one model out here, then tell the others.
+
+        Raises:
+            InferenceError: What `Repository.unload` raises; nobody is told.
+        """
+        await self._repository.unload(name)
+        get_logger().info("model_unloaded", model=name)
+        await self._announce()
+
+    async def reload_here(self, unloaded: Sequence[str] = ()) -> list[Model]:
+        """Reload this replica's models, but for those that are taken out.
 
         Raises:
             InferenceError: What `Repository.reload` raises.
         """
         read_at = time()
-        loaded = await self._repository.reload()
+        loaded = await self._repository.reload(unloaded)
         self._read_at = read_at
         log_loaded(loaded)
         return loaded
 
     def topics(self) -> list[str]:
         """Names of the models, whose announcements are of interest."""
-        return list(self._digests())
+        return sorted({*self._digests(), *self._repository.unloaded})
 
     async def on_listening(self) -> None:
         """Announce what could not be announced before."""
@@ -110,9 +134,9 @@ class Reloader:
             await self._announce()
 
     async def _announce(self) -> None:
-        digests = self._digests()
-        news = Reloaded(self._replica, time(), digests)
-        self._unannounced = not await self._publish(news, list(digests))
+        unloaded = sorted(self._repository.unloaded)
+        news = Reloaded(self._replica, time(), self._digests(), unloaded)
+        self._unannounced = not await self._publish(news, self.topics())
 
     async def on_message(self, message: bytes, kept: bool) -> None:
         """Follow what another replica announced; log how others followed this one.
@@ -133,12 +157,12 @@ class Reloader:
             await self._follow(news)
 
     async def _follow(self, news: Reloaded) -> None:
-        if not news.digests.keys() & self._digests().keys():
+        if {*news.digests, *news.unloaded}.isdisjoint(self.topics()):
             return  # other models: other replicas that use the same Redis
         failure = ""
         if news.digests != self._digests():
             try:
-                await self.reload_here()
+                await self._catch_up(news)
             except InferenceError as error:
                 failure = error.detail
             except Exception as error:  # nobody waits for this reload, so it must tell by itself
@@ -151,8 +175,23 @@ class Reloader:
         _log_followed(followed)
         await self._publish(followed, [])
 
+    async def _catch_up(self, news: Reloaded) -> None:
+        """Load or unload the one model that differs; where several do, load everything anew."""
+        here, there = self._digests(), news.digests
+        differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+        name = differing[0] if len(differing) == 1 else ""
+        if name in there and (name in here or name in self._repository.unloaded):
+            log_loaded(await self._repository.load(name))
+        elif name in news.unloaded:
+            await self._repository.unload(name)
+        else:
+            await self.reload_here(news.unloaded)
+
     def _digests(self) -> dict[str, str]:
-        return {model.name: model.digest for model in self._repository.models}
+        versions: dict[str, list[str]] = {}
+        for model in self._repository.models:
+            versions.setdefault(model.name, []).append(model.digest)
+        return {name: _together(digests) for name, digests in versions.items()}
 
     def _difference(self, news: Reloaded) -> str:
         """Name the first model that is not as announced."""
@@ -161,6 +200,9 @@ class Reloader:
             if here.get(name) != digest:
                 found = here.get(name, "none")
                 return f"{name}: expected digest {digest[:12]}, found {found[:12]}"
+        for name in news.unloaded:
+            if name in here:
+                return f"{name}: expected it to be unloaded, found it served"
         return ""
 
     async def _publish(self, news: Reloaded | Followed, topics: list[str]) -> bool:
@@ -173,6 +215,11 @@ class Reloader:
             get_logger().warning("reload_not_published", reason=str(error))
             return False
         return True
+
+
+def _together(digests: list[str]) -> str:
+    """One digest for all versions of a model; of a lone one its own."""
+    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
 def _log_followed(news: Followed) -> None:

@@ -10,12 +10,13 @@ from time import perf_counter
 
 import msgspec
 
+from app.call.predict import PredictCall
 from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest, decode_batch, encode
 from app.engine.model import Model
 from app.engine.schema import BatchResponse, FailedMember, to_problem
 from app.errors import InferenceError, InvalidInput
-from app.pipeline import Call, Predictor
+from app.pipeline import Predictor
 
 NO_REQUEST = DecodedRequest({}, 0, use_cache=False, cache_ttl=None)
 """Of a member that could not be decoded."""
@@ -35,7 +36,7 @@ class _Member(msgspec.Struct, gc=False):
         error: Why it has no answer.
     """
 
-    call: Call
+    call: PredictCall
     request: DecodedRequest
     key: bytes | None = None
     leads: bool = False
@@ -64,7 +65,7 @@ class BatchPredictor:
         self._predictor = predictor
         self._max_members = max_members
 
-    async def predict(self, batch: Call, request_id: str) -> tuple[bytes, list[Call]]:
+    async def predict(self, batch: PredictCall, request_id: str) -> tuple[bytes, list[PredictCall]]:
         """Answer each request.
 
         Returns:
@@ -73,7 +74,7 @@ class BatchPredictor:
         Raises:
             InferenceError: The body as a whole cannot be used.
         """
-        with self._predictor.repository.get(batch.model_name) as model:
+        with self._predictor.repository.get(batch.model_name, batch.model_version) as model:
             raws = decode_batch(bytes(batch.body), batch.body_format)
             if len(raws) > self._max_members:
                 raise InvalidInput(
@@ -86,9 +87,16 @@ class BatchPredictor:
         answered = [member.call for member in members if member.error is None]
         return encode(BatchResponse(results), batch.answer_format), answered
 
-    def _open(self, model: Model, batch: Call, index: int, raw: msgspec.Raw) -> _Member:
+    def _open(self, model: Model, batch: PredictCall, index: int, raw: msgspec.Raw) -> _Member:
         """Decode a member and make its key."""
-        call = Call(raw, batch.body_format, batch.answer_format, model.name, batch.deadline)
+        call = PredictCall(
+            model.name,
+            model.version,
+            batch.deadline,
+            body=raw,
+            body_format=batch.body_format,
+            answer_format=batch.answer_format,
+        )
         try:
             request = self._predictor.decode(model, call)
         except InferenceError as error:
@@ -96,7 +104,7 @@ class BatchPredictor:
             return _Member(call, NO_REQUEST, error=error)
         return _Member(call, request, self._predictor.key(model, request, call))
 
-    async def _look_up(self, model: Model, members: list[_Member], batch: Call) -> None:
+    async def _look_up(self, model: Model, members: list[_Member], batch: PredictCall) -> None:
         """Answer the members that are cached; one round trip for all."""
         keyed = [(member, member.key) for member in members if member.key is not None]
         if not keyed:

@@ -30,6 +30,10 @@ class Settings(msgspec.Struct, frozen=True):
     model_path: Annotated[
         str, Meta(description="ONNX file, or folder of models; empty = the bundled wine model.")
     ] = str(BUNDLED_MODELS)
+    model_name: Annotated[
+        str,
+        Meta(description="Name of the only model; empty = as its file or metadata says."),
+    ] = ""
     env: Annotated[
         Literal["production", "development"] | None,
         Meta(

@@ -16,12 +16,14 @@ import numpy.typing as npt
 import pytest
 
 from app.cache.memory import MemoryCache
+from app.call.predict import PredictCall
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.codec import WireFormat
-from app.engine.model import EngineOptions, Model, ModelFile, load_model
+from app.engine.model import EngineOptions, Model, load_model
+from app.engine.model_files import ModelFile
 from app.engine.repository import Repository
-from app.pipeline import Call, Predictor
+from app.pipeline import Predictor
 from app.request_batch import BatchPredictor
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
@@ -95,7 +97,7 @@ class Reply(NamedTuple):
     """One answer, decoded, and the call that brought it."""
 
     answer: dict[str, Any]
-    call: Call
+    call: PredictCall
 
     @property
     def predictions(self) -> npt.NDArray[Any]:
@@ -119,7 +121,7 @@ class Served:
 
     def __init__(self, path: Path, options: EngineOptions, clock: Callable[[], float]) -> None:
         self.batches: list[BatchRecord] = []
-        self.repository = Repository(path, options, lambda _, record: self.batches.append(record))
+        self.repository = Repository(path, options, lambda *told: self.batches.append(told[-1]))
         self.cache = MemoryCache(64 * 1024 * 1024, clock=clock)
         self.predictor = Predictor(
             self.repository,
@@ -139,12 +141,13 @@ class Served:
         **fields: Any,
     ) -> Reply:
         """Send one request; `fields` are those beside `data`."""
-        call = Call(
-            to_body({"data": rows, **fields}, wire_format),
-            wire_format,
-            answer_format or wire_format,
+        call = PredictCall(
             model,
+            None,
             monotonic() + timeout_seconds,
+            body=to_body({"data": rows, **fields}, wire_format),
+            body_format=wire_format,
+            answer_format=answer_format or wire_format,
         )
         answer = await self.predictor.predict(call)
         return Reply(from_body(answer, call.answer_format), call)
@@ -155,19 +158,32 @@ class Served:
         *,
         wire_format: WireFormat = WireFormat.JSON,
         timeout_seconds: float = 60.0,
-    ) -> tuple[list[dict[str, Any]], list[Call]]:
+    ) -> tuple[list[dict[str, Any]], list[PredictCall]]:
         """Send one batch of requests; give the results and the calls that were answered."""
-        call = Call(
-            to_body({"requests": members}, wire_format),
-            wire_format,
-            wire_format,
+        call = PredictCall(
+            None,
             None,
             monotonic() + timeout_seconds,
+            body=to_body({"requests": members}, wire_format),
+            body_format=wire_format,
+            answer_format=wire_format,
         )
         answer, calls = await BatchPredictor(self.predictor, max_members=100).predict(
             call, "request-1"
         )
         return from_body(answer, wire_format)["results"], calls
+
+
+def json_call(body: bytes, model: str | None = None) -> PredictCall:
+    """A body of JSON, to be answered in JSON within a minute."""
+    return PredictCall(
+        model,
+        None,
+        monotonic() + 60,
+        body=body,
+        body_format=WireFormat.JSON,
+        answer_format=WireFormat.JSON,
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from app.cache.base import Terms
 from app.engine.session_pool import PoolStatistics
 from app.engine.tensor import Array, Tensors
 from app.errors import RunFailed
-from app.metrics import Metrics, RedisCounts
+from app.metrics.collector import Metrics, RedisCounts
 
 RowFunction = Callable[[Tensors], list[Array]]
 

@@ -24,6 +24,7 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 Array = npt.NDArray[Any]
@@ -56,7 +57,8 @@ def reference(model: bytes | Path, inputs: dict[str, Array]) -> list[Any]:
 
 def tensor(name: str, dtype: str, shape: Shape) -> onnx.ValueInfoProto:
     """Describe an input or output of a graph."""
-    return helper.make_tensor_value_info(name, ONNX_TYPES[dtype], shape)
+    kind = TensorProto.BFLOAT16 if dtype == "bfloat16" else ONNX_TYPES[dtype]
+    return helper.make_tensor_value_info(name, kind, shape)
 
 
 def node(operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> Any:
@@ -309,6 +311,34 @@ def save_with_external_weights(path: Path, factor: float) -> None:
     )
 
 
+def externally_weighted_model(location: str) -> bytes:
+    """`y = x * weights`, float32 `[B, 3]`, with the weights' 12 bytes in a file of that name."""
+    weights = onnx.TensorProto(
+        name="weights", data_type=TensorProto.FLOAT, dims=[3],
+        data_location=onnx.TensorProto.EXTERNAL,
+    )  # fmt: skip
+    weights.external_data.add(key="location", value=location)
+    made = helper.make_graph(
+        [node("Mul", ["x", "weights"], ["y"])],
+        "test",
+        [tensor("x", "float32", [None, 3])],
+        [tensor("y", "float32", [None, 3])],
+        [weights],
+    )
+    model = helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", 21)], ir_version=IR_VERSION
+    )
+    return bytes(model.SerializeToString())
+
+
+def save_in_ort_format(path: Path, model: bytes) -> None:
+    """Write a model as ONNX Runtime's own format, `.ort`."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(model, options)
+
+
 # As scikit-learn and skl2onnx make them: trained once a session, 0.2 s each.
 
 
@@ -350,6 +380,15 @@ def sklearn_words() -> bytes:
     model = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
     model.fit(np.array([["a", "x"], ["b", "y"], ["c", "x"]], dtype=object))
     return _converted(model, "words", StringTensorType([None, 2]))
+
+
+def sklearn_word_classifier() -> bytes:
+    """A pipeline of words alone: two columns of them in, a word as the label of each row out."""
+    rows = np.array([["a", "x"], ["b", "y"], ["c", "x"], ["a", "y"]], dtype=object)
+    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    pipeline = make_pipeline(encode, LogisticRegression()).fit(rows, ["no", "yes", "no", "yes"])
+    options = {LogisticRegression: {"zipmap": False}}
+    return _converted(pipeline, "words", StringTensorType([None, 2]), options)
 
 
 def _converted(model: Any, name: str, kind: Any, options: Any = None) -> bytes:

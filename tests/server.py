@@ -86,6 +86,11 @@ class Server:
             self._close()
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
     def stdout(self) -> str:
         """What it has written so far."""
         return _read(self._stdout)

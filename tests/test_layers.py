@@ -25,12 +25,13 @@ ALLOWED = {
     "http": {"errors"},
     "cache": {"errors"},
     "engine": {"errors"},
-    "pipeline": {"cache", "engine", "errors"},
-    "request_batch": {"pipeline", "engine", "errors"},
+    "call": {"engine", "errors"},
+    "pipeline": {"call", "cache", "engine", "errors"},
+    "request_batch": {"pipeline", "call", "engine", "errors"},
     "reload": {"engine", "errors", "log"},
     "web": {
-        "pipeline", "request_batch", "reload", "engine", "http", "errors", "lifecycle", "log",
-        "metrics",
+        "pipeline", "request_batch", "call", "reload", "engine", "http", "errors", "lifecycle",
+        "log", "metrics",
     },
     "main": {
         "web", "http", "pipeline", "request_batch", "reload", "cache", "engine", "errors",
@@ -49,7 +50,8 @@ THIRD_PARTIES = {
     "http": {"httptools", "msgspec"},
     "cache": {"msgspec", "redis", "hiredis"},
     "engine": {"msgspec", "numpy", "onnxruntime"},
-    "pipeline": {"msgspec"},
+    "call": {"msgspec"},
+    "pipeline": set(),
     "request_batch": {"msgspec"},
     "reload": {"msgspec"},
     "web": {"litestar", "msgspec", "prometheus_client"},
@@ -186,7 +188,7 @@ def test_the_hot_path_runs_without_the_web() -> None:
     loaded = set(done.stdout.split())
     assert {name for name in loaded if name.split(".")[0] in PURE} == set()
     assert {name.split(".")[1] for name in loaded if name.startswith("app.")} == {
-        "pipeline", "cache", "engine", "errors"
+        "pipeline", "call", "cache", "engine", "errors"
     }  # fmt: skip
 
 

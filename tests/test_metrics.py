@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
-from app.metrics import ROWS, RUN_SECONDS, SECONDS, Histogram, Metrics, RedisCounts
+from app.call.base import Call
+from app.metrics.collector import Metrics, RedisCounts
+from app.metrics.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
 
 BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
 
@@ -124,12 +126,19 @@ def test_invented_methods_are_one_label(metrics: Metrics, method: str) -> None:
     assert value(metrics, "ml_api_requests_total", **labels) == 1
 
 
+def answered(model: str, num_rows: int, cache_state: str, *, queue_seconds: float) -> Call:
+    """A request that a model's version 1 has answered."""
+    return Call(
+        model, "1", 0.0, num_rows=num_rows, cache_state=cache_state, queue_seconds=queue_seconds
+    )
+
+
 def test_predictions_count_rows_and_states(metrics: Metrics) -> None:
     """A prediction is its rows under the model, and one under how the cache answered."""
-    metrics.observe_prediction("wine", 5, "miss", 0.001)
-    metrics.observe_prediction("wine", 5, "l1", 0.0)
+    metrics.observe_answer(answered("wine", 5, "miss", queue_seconds=0.001), 0.01)
+    metrics.observe_answer(answered("wine", 5, "l1", queue_seconds=0.0), 0.01)
 
-    assert value(metrics, "ml_api_predictions_total", model="wine") == 10
+    assert value(metrics, "ml_api_predictions_total", model="wine", version="1") == 10
     assert value(metrics, "ml_api_cache_requests_total", result="miss") == 1
     assert value(metrics, "ml_api_cache_requests_total", result="l1") == 1
 
@@ -137,19 +146,21 @@ def test_predictions_count_rows_and_states(metrics: Metrics) -> None:
 def test_only_what_ran_has_waited(metrics: Metrics) -> None:
     """The time in the queue is observed for what was run, not for what the cache answered."""
     for state in ("miss", "bypass", "l1", "coalesced"):
-        metrics.observe_prediction("wine", 1, state, 0.001)
+        metrics.observe_answer(answered("wine", 1, state, queue_seconds=0.001), 0.01)
 
-    assert value(metrics, "ml_api_queue_seconds_count", model="wine") == 2
+    assert value(metrics, "ml_api_queue_seconds_count", model="wine", version="1") == 2
 
 
 def test_batches_count_rows_and_seconds(metrics: Metrics) -> None:
     """A run is one observation of its rows and one of its seconds."""
-    metrics.observe_batch("wine", 32, 0.0004)
+    metrics.observe_batch("wine", "1", 32, 0.0004)
 
-    assert value(metrics, "ml_api_batch_rows_sum", model="wine") == 32
-    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", le="32.0") == 1
-    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", le="16.0") == 0
-    assert value(metrics, "ml_api_run_seconds_sum", model="wine") == pytest.approx(0.0004)
+    assert value(metrics, "ml_api_batch_rows_sum", model="wine", version="1") == 32
+    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", version="1", le="32.0") == 1
+    assert value(metrics, "ml_api_batch_rows_bucket", model="wine", version="1", le="16.0") == 0
+    assert value(metrics, "ml_api_run_seconds_sum", model="wine", version="1") == pytest.approx(
+        0.0004
+    )
 
 
 def test_refusals_are_counted_by_reason(metrics: Metrics) -> None:
@@ -161,8 +172,8 @@ def test_refusals_are_counted_by_reason(metrics: Metrics) -> None:
 
 def test_models_and_cache_are_asked_at_the_scrape(metrics: Metrics) -> None:
     """What others know is read when somebody scrapes."""
-    assert value(metrics, "ml_api_model_load_seconds", model="wine") == 0.25
-    assert value(metrics, "ml_api_queue_depth_rows", model="wine") == 3
+    assert value(metrics, "ml_api_model_load_seconds", model="wine", version="1") == 0.25
+    assert value(metrics, "ml_api_queue_depth_rows", model="wine", version="1") == 3
     info = {"model": "price", "version": "2", "digest": "b" * 12}
     assert value(metrics, "ml_api_model_info", **info) == 1
     assert value(metrics, "ml_api_cache_entries") == 7
@@ -189,12 +200,12 @@ def test_every_family_is_there_before_the_first_request(metrics: Metrics) -> Non
         ("ml_api_requests_total", {"method": "POST", "endpoint": "/predict", "status": "200"}),
         ("ml_api_requests_total", {"method": "POST", "endpoint": "/predict", "status": "503"}),
         ("ml_api_request_duration_seconds_count", {"endpoint": "/predict/batch"}),
-        ("ml_api_predictions_total", {"model": "wine"}),
+        ("ml_api_predictions_total", {"model": "wine", "version": "1"}),
         ("ml_api_cache_requests_total", {"result": "redis"}),
         ("ml_api_refused_total", {"reason": "overloaded"}),
-        ("ml_api_queue_seconds_count", {"model": "wine"}),
-        ("ml_api_run_seconds_count", {"model": "wine"}),
-        ("ml_api_batch_rows_count", {"model": "wine"}),
+        ("ml_api_queue_seconds_count", {"model": "wine", "version": "1"}),
+        ("ml_api_run_seconds_count", {"model": "wine", "version": "1"}),
+        ("ml_api_batch_rows_count", {"model": "wine", "version": "1"}),
     ],
 )
 def test_counters_start_at_zero(metrics: Metrics, sample_name: str, labels: dict[str, str]) -> None:
@@ -235,16 +246,16 @@ def test_labels_are_of_bounded_sets(metrics: Metrics) -> None:
 
 def test_labels_are_escaped(metrics: Metrics) -> None:
     """A model's name may hold anything."""
-    metrics.observe_prediction('a "quoted"\nname\\', 1, "miss", 0.0)
+    metrics.observe_answer(answered('a "quoted"\nname\\', 1, "miss", queue_seconds=0.0), 0.01)
 
-    assert value(metrics, "ml_api_predictions_total", model='a "quoted"\nname\\') == 1
+    assert value(metrics, "ml_api_predictions_total", model='a "quoted"\nname\\', version="1") == 1
 
 
 def used(metrics: Metrics) -> None:
     """Count one of everything."""
     metrics.observe_request("GET", "/", 200, 0.001)
-    metrics.observe_prediction("wine", 1, "miss", 0.001)
-    metrics.observe_batch("wine", 1, 0.001)
+    metrics.observe_answer(answered("wine", 1, "miss", queue_seconds=0.001), 0.01)
+    metrics.observe_batch("wine", "1", 1, 0.001)
     metrics.observe_refused("overloaded")
 
 

@@ -4,7 +4,6 @@ Models run for real; only HTTP is missing.
 """
 
 import asyncio
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from app.errors import (
     InvalidInput,
     MalformedRequest,
     ModelNotFound,
-    RunFailed,
+    RunRefused,
 )
-from app.pipeline import Call
 from app.request_batch import BatchPredictor
 from app.settings import BUNDLED_MODELS
-from tests.conftest import Reply, Serve, Served, WriteModel, to_body, with_batch
+from tests.conftest import Reply, Serve, Served, WriteModel, json_call, to_body, with_batch
 from tests.fakes import ManualClock
 from tests.models import (
     Array,
@@ -206,7 +204,7 @@ async def test_bad_request_is_neither_run_nor_stored(
     body: bytes, error: type[InferenceError], served: Served
 ) -> None:
     """What cannot be read or does not fit is refused before any work."""
-    call = Call(body, WireFormat.JSON, WireFormat.JSON, None, monotonic() + 60)
+    call = json_call(body)
 
     with pytest.raises(error):
         await served.predictor.predict(call)
@@ -312,7 +310,7 @@ async def test_other_model_is_another_entry(write_model: WriteModel, serve: Serv
 async def test_spelling_does_not_matter(spelling: bytes, served: Served) -> None:
     """Equal values in another JSON are the same question."""
     await served.ask(ROW)
-    call = Call(spelling, WireFormat.JSON, WireFormat.JSON, None, monotonic() + 60)
+    call = json_call(spelling)
 
     await served.predictor.predict(call)
 
@@ -482,7 +480,7 @@ async def test_guilty_rows_fail_alone(write_model: WriteModel, serve: Serve) -> 
     asked = [asyncio.create_task(served.ask([[value]])) for value in (100, 7, 102)]
     await asyncio.wait(asked, timeout=5)
 
-    assert isinstance(asked[1].exception(), RunFailed)
+    assert isinstance(asked[1].exception(), RunRefused)
     assert [asked[index].result().predictions.tolist() for index in (0, 2)] == [[1000], [1020]]
 
 
@@ -491,7 +489,7 @@ async def test_failure_is_not_remembered(write_model: WriteModel, serve: Serve) 
     served = await serve(write_model(lookup_model(), sample=[[100], [101]]))
 
     for _ in range(2):
-        with pytest.raises(RunFailed):
+        with pytest.raises(RunRefused):
             await served.ask([[7]])
 
     assert served.cache.statistics().num_entries == 0
@@ -660,7 +658,7 @@ async def test_member_that_fails_in_the_run_spoils_no_other(
 
     results, calls = await served.ask_batch([{"data": [[100]]}, {"data": [[7]]}, {"data": [[102]]}])
 
-    assert results[1]["error"]["code"] == "run_failed"
+    assert results[1]["error"]["code"] == "run_refused"
     assert [results[index]["predictions"] for index in (0, 2)] == [[1000], [1020]]
     assert len(calls) == 2
 
@@ -703,7 +701,7 @@ async def test_batch_that_is_none_is_refused_as_a_whole(
     body: bytes, error: type[InferenceError], told: str, served: Served
 ) -> None:
     """A body without a list of requests is one error."""
-    call = Call(body, WireFormat.JSON, WireFormat.JSON, None, monotonic() + 60)
+    call = json_call(body)
 
     with pytest.raises(error, match=told):
         await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")
@@ -727,7 +725,7 @@ async def test_as_many_members_as_allowed_are_answered(served: Served) -> None:
 async def test_batch_for_an_unknown_model_is_not_found(served: Served) -> None:
     """The model of a batch is one for all its members."""
     body = to_body({"requests": [{"data": ROW}]}, WireFormat.JSON)
-    call = Call(body, WireFormat.JSON, WireFormat.JSON, "other", monotonic() + 60)
+    call = json_call(body, "other")
 
     with pytest.raises(ModelNotFound):
         await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from app.engine.bfloat import widened
 from app.engine.tensor import Array, TensorSpec
 
 Cut = tuple[Any, Any, list[str] | None]
@@ -81,6 +82,7 @@ class AnswerReader:
     ) -> None:
         self.labels_at = _first(outputs, kinds="iuO", rank=1)
         self.scores_at = _first(outputs, kinds="f", rank=2)
+        self._bfloats = [index for index, spec in enumerate(outputs) if spec.dtype == "bfloat16"]
         self.is_classifier = self.scores_at is not None and (
             self.labels_at is not None or classifier or class_names is not None
         )
@@ -92,6 +94,8 @@ class AnswerReader:
 
     def read(self, outputs: list[Array]) -> Answers:
         """Pick the answers out of the outputs of a run, `[B, …]` each. Views, no copy."""
+        if self._bfloats:
+            outputs = [widened(o) if i in self._bfloats else o for i, o in enumerate(outputs)]
         if not self.is_classifier or self.scores_at is None or self._is_lone_score(outputs):
             values = outputs[0]
             flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
@@ -146,7 +150,8 @@ def _cut(predictions: Any, probabilities: Any, labels: list[str] | None, rows: s
 
 def _first(outputs: tuple[TensorSpec, ...], *, kinds: str, rank: int) -> int | None:
     for index, output in enumerate(outputs):
-        if output.numpy_dtype.kind in kinds and len(output.shape) == rank:
+        kind = "f" if output.dtype == "bfloat16" else output.numpy_dtype.kind
+        if kind in kinds and len(output.shape) == rank:
             return index
     return None
 

@@ -13,6 +13,9 @@ import msgspec
 from app.engine.answer import Answers
 from app.engine.tensor import Array, Tensors
 
+DEFAULT_PRIORITY = 100
+"""Of requests that ask for none: there is room before them and behind them."""
+
 
 class BatchOptions(msgspec.Struct, frozen=True):
     """How a model is batched.
@@ -76,6 +79,7 @@ class WorkItem(msgspec.Struct, gc=False, eq=False):
         deadline: On the loop's clock, seconds; past it the rows are not worth running.
         arrived: When it came, on the same clock.
         future: Where the result goes; done early when the caller has left.
+        priority: The lower the sooner; of equal groups it is equal.
         alone: Set after a failed batch: run by itself, so that only the guilty request fails.
     """
 
@@ -85,6 +89,7 @@ class WorkItem(msgspec.Struct, gc=False, eq=False):
     deadline: float
     arrived: float
     future: asyncio.Future[RunResult]
+    priority: int = DEFAULT_PRIORITY
     alone: bool = False
 
 
@@ -113,13 +118,15 @@ class BatchQueue:
             self._count(item)
 
     def take(self, max_rows: int) -> list[WorkItem]:
-        """Take the next batch: items of the oldest group, up to `max_rows`, at least one item.
+        """Take the next batch: items of the group whose turn it is, up to `max_rows`, at least one.
+
+        It is the turn of the lowest priority, and of the oldest among those.
 
         Items whose caller has left are dropped on the way. Empty only if nothing is left.
         """
         batch: list[WorkItem] = []
         while self._groups and not batch:
-            key = min(self._groups, key=lambda k: self._groups[k][0].arrived)
+            key = min(self._groups, key=self._turn)
             waiting = self._groups[key]
             num_rows = 0
             while waiting and self._fits(batch, num_rows, waiting[0], max_rows):
@@ -133,6 +140,10 @@ class BatchQueue:
         if not self._groups:
             self.next_deadline = float("inf")
         return batch
+
+    def _turn(self, group: Hashable) -> tuple[int, float]:
+        first = self._groups[group][0]
+        return first.priority, first.arrived
 
     @staticmethod
     def _fits(batch: list[WorkItem], num_rows: int, item: WorkItem, max_rows: int) -> bool:

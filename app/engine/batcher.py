@@ -22,7 +22,14 @@ from time import monotonic
 from typing import NamedTuple
 
 from app.engine.admission import Admission
-from app.engine.batch_queue import BatchOptions, BatchQueue, RunOutputs, RunResult, WorkItem
+from app.engine.batch_queue import (
+    DEFAULT_PRIORITY,
+    BatchOptions,
+    BatchQueue,
+    RunOutputs,
+    RunResult,
+    WorkItem,
+)
 from app.engine.batch_run import BatchRecord, Outcome, hand_out, join, run_batch, split
 from app.engine.cost_curve import CostCurve
 from app.engine.session_pool import Session, SessionPool
@@ -100,6 +107,7 @@ class Batcher:
         *,
         deadline: float,
         group: Hashable = (),
+        priority: int = DEFAULT_PRIORITY,
     ) -> RunResult:
         """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
 
@@ -108,6 +116,7 @@ class Batcher:
             num_rows: b.
             deadline: `time.monotonic()` seconds; later than that the answer is of no use.
             group: Requests of equal groups may share a run.
+            priority: The lower the sooner.
 
         Raises:
             Overloaded: The queue is full, or will not be through before the deadline.
@@ -117,10 +126,18 @@ class Batcher:
         """
         if self._lone and self._may_run_at_once(num_rows, deadline):
             return self._run_at_once(inputs, num_rows)
-        return await self.submit(inputs, num_rows, deadline=deadline, group=group)
+        return await self.submit(
+            inputs, num_rows, deadline=deadline, group=group, priority=priority
+        )
 
     def submit(
-        self, inputs: Tensors, num_rows: int, *, deadline: float, group: Hashable = ()
+        self,
+        inputs: Tensors,
+        num_rows: int,
+        *,
+        deadline: float,
+        group: Hashable = (),
+        priority: int = DEFAULT_PRIORITY,
     ) -> asyncio.Future[RunResult]:
         """Queue the rows of one request, for a caller who brings many in one turn.
 
@@ -131,10 +148,14 @@ class Batcher:
         self._admit(num_rows, deadline, now)
         limit = self._options.max_batch_size
         future = self._running_loop().create_future
+        if priority != DEFAULT_PRIORITY:
+            group = (priority, group)
         if num_rows <= limit or not self._batching:
-            return self._enqueue(WorkItem(inputs, num_rows, group, deadline, now, future()))
+            return self._enqueue(
+                WorkItem(inputs, num_rows, group, deadline, now, future(), priority)
+            )
         parts = [
-            self._enqueue(WorkItem(part, rows, group, deadline, now, future()))
+            self._enqueue(WorkItem(part, rows, group, deadline, now, future(), priority))
             for part, rows in split(inputs, num_rows, limit)
         ]
         return asyncio.ensure_future(_joined(parts))

@@ -5,9 +5,10 @@ served model never contradicts its own description.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from app.engine.tensor import TensorSpec
 from app.errors import ModelLoadError
@@ -26,6 +27,12 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         features: Name of each feature.
         class_names: Name of each class.
         sample: Real rows, for `GET /sample`, warm-up and the batching proof.
+        batching: False runs each request alone.
+        max_batch_size: Rows in a run at most, in place of MAX_BATCH_SIZE.
+        sessions: ONNX Runtime sessions, in place of SESSIONS.
+        cache: False never caches; true lets the Open Inference Protocol's requests, too, be
+            answered from the cache without asking for it.
+        warmup: Runs of each session before the model answers; some models are slow at first.
     """
 
     model_name: str | None = None
@@ -36,6 +43,11 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     features: list[str] | None = None
     class_names: list[str] | None = None
     sample: list[Any] | None = None
+    batching: bool = True
+    max_batch_size: Annotated[int, Meta(ge=1, le=65536)] | None = None
+    sessions: Annotated[int, Meta(ge=1, le=256)] | None = None
+    cache: bool | None = None
+    warmup: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
     @property
     def num_classes(self) -> int | None:

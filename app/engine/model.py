@@ -7,10 +7,8 @@
 import asyncio
 import hashlib
 import mmap
-import os
 from collections.abc import Callable, Hashable
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any
@@ -24,11 +22,13 @@ from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
+from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
+from app.engine.model_files import ModelFile
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
 from app.engine.warm_up import measure, prove_batching, sample_inputs, with_drawn_rows
-from app.errors import InvalidInput, ModelLoadError, RunFailed
+from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 RANDOM_OPERATORS = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli")
 """Graphs that hold one of these give a new answer each time and are never cached.
@@ -37,17 +37,8 @@ Source: the ONNX operator list; the `…Like` variants share a prefix. They are 
 the file's bytes: another thing of that name costs the cache, and nothing else.
 """
 
-OnBatch = Callable[[str, BatchRecord], None]
-"""Observer of finished runs: model name and record."""
-
-
-class ModelFile(msgspec.Struct, frozen=True):
-    """A model on disk, and what it is called unless its metadata says otherwise."""
-
-    name: str
-    version: str
-    path: Path
-    metadata_path: Path | None
+OnBatch = Callable[[str, str, BatchRecord], None]
+"""Observer of finished runs: model name, version and record."""
 
 
 class EngineOptions(msgspec.Struct, frozen=True):
@@ -59,6 +50,15 @@ class EngineOptions(msgspec.Struct, frozen=True):
     max_rows: int
     batch: BatchOptions
 
+    def of(self, metadata: ModelMetadata) -> "EngineOptions":
+        """Those of one model, which may have some of its own."""
+        batch = self.batch
+        if metadata.max_batch_size is not None:
+            batch = msgspec.structs.replace(batch, max_batch_size=metadata.max_batch_size)
+        return msgspec.structs.replace(
+            self, num_sessions=metadata.sessions or self.num_sessions, batch=batch
+        )
+
 
 class Model:
     """A model that answers. Made by `load_model`, used inside `with model:`.
@@ -66,6 +66,7 @@ class Model:
     Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last.
 
     Attributes:
+        file: Where it comes from.
         name: On the wire.
         version: On the wire.
         metadata: What its metadata file says.
@@ -74,7 +75,9 @@ class Model:
         outputs: Specs.
         sample: Rows to try it with, by input.
         reader: Picks the answer out of the outputs.
-        cacheable: False where the graph is random.
+        infer_reader: Decodes requests of the Open Inference Protocol.
+        max_batch_size: Most rows that are run together.
+        cacheable: False where the graph is random, or the metadata says so.
         batching_reason: Why rows of several requests are not run together; None if they are.
         load_seconds: From opening the file to ready.
     """
@@ -82,10 +85,11 @@ class Model:
     def __init__(
         self, file: ModelFile, metadata: ModelMetadata, pool: SessionPool, options: EngineOptions
     ) -> None:
-        self.metadata, self.pool = metadata, pool
-        self.name = metadata.model_name or file.name
+        self.file, self.metadata, self.pool = file, metadata, pool
+        self.name = file.called or metadata.model_name or file.name
         self.version = metadata.model_version or file.version
-        self.digest, self.cacheable = _read_file(file)
+        self.digest, repeatable = _read_file(file)
+        self.cacheable = repeatable and metadata.cache is not False
         specs = pool.sessions[0].inputs
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
@@ -94,35 +98,49 @@ class Model:
         )
         self.sample = sample_inputs(self.inputs, metadata.sample)
         self.reader = _reader(pool, self.sample, metadata)
-        self.batching_reason = prove_batching(pool, self.sample)
-        if options.batch.max_batch_size == 1:
+        if not metadata.batching:
+            self.batching_reason: str | None = "its metadata says so"
+        elif options.batch.max_batch_size == 1:
             self.batching_reason = "MAX_BATCH_SIZE is 1"
+        else:
+            self.batching_reason = prove_batching(pool, self.sample)
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
-        self._codec = RequestCodec(self.inputs[0], options.max_rows) if len(specs) == 1 else None
+        self._codec = None
+        if len(specs) == 1 and specs[0].dtype != "bfloat16":
+            self._codec = RequestCodec(self.inputs[0], options.max_rows)
+        self.infer_reader = InferReader(self.inputs, self.outputs)
+        self.max_batch_size = options.batch.max_batch_size
+        self._max_rows = options.max_rows
         self._one_group = all(spec.settled for spec in self.inputs)
 
     def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
         batching = self.batching_reason is None
-        self.curve = measure(self.pool, self.sample, options.max_batch_size if batching else 1)
+        most = options.max_batch_size if batching else 1
+        self.curve = measure(self.pool, self.sample, most, num_warm_ups=self.metadata.warmup)
         self.batcher = Batcher(
             self.pool,
             self.curve,
             options,
             batching=batching,
-            on_batch=partial(on_batch, self.name),  # no lambda: it would hold the model in a cycle
+            on_batch=partial(
+                on_batch, self.name, self.version
+            ),  # no lambda: it would hold the model in a cycle
         )
 
     @property
     def codec(self) -> RequestCodec:
         """Decoder of `POST /predict` bodies. Raises InvalidInput if there are several inputs."""
         if self._codec is None:
+            route = f"use /v2/models/{self.name}/infer"
+            if len(self.inputs) == 1:
+                raise InvalidInput(f"data: expected no bfloat16 to be asked for in JSON; {route}")
             names = ", ".join(spec.name for spec in self.inputs)
             raise InvalidInput(
                 f"data: expected a model with one input, found {len(self.inputs)} in "
-                f"{self.name}: {names}"
+                f"{self.name}: {names}; {route}"
             )
         return self._codec
 
@@ -137,6 +155,21 @@ class Model:
         if self._one_group:
             return ()
         return tuple(array.shape[1:] for array in inputs.values())
+
+    def count_rows(self, inputs: Tensors) -> int:
+        """Rows of a request: the first size of its inputs; 1 where that is fixed.
+
+        Raises:
+            InvalidInput: The inputs differ in it, or there are too many.
+        """
+        counts = {spec.name: len(inputs[spec.name]) for spec in self.inputs if spec.batched}
+        num_rows = max(counts.values(), default=1)
+        if self.batching_reason is None and min(counts.values()) != num_rows:
+            found = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise InvalidInput(f"inputs: expected the same number of rows in each, found {found}")
+        if num_rows > self._max_rows:
+            raise InvalidInput(f"inputs: expected at most {self._max_rows} rows, found {num_rows}")
+        return num_rows
 
     def __enter__(self) -> "Model":
         """Hold the model: it stays open until the last holder leaves."""
@@ -166,6 +199,15 @@ class Model:
         return f"<Model {self.name}/{self.version} [{self.num_users} users] {self.batcher!r}>"
 
 
+def served_name(file: ModelFile) -> str:
+    """Tell what a model is called on the wire.
+
+    Raises:
+        ModelLoadError: Its metadata cannot be read.
+    """
+    return file.called or read_metadata(file.metadata_path).model_name or file.name
+
+
 def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Model:
     """Open, check, prove and warm a model; blocks for the time that takes, any thread.
 
@@ -177,6 +219,7 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
         raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
     digest, _ = _read_file(file)
     metadata = read_metadata(file.metadata_path)
+    options = options.of(metadata)
     pool = SessionPool(
         file.path,
         num_sessions=options.num_sessions,
@@ -207,7 +250,7 @@ def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> Answ
         many = metadata.class_names is not None and roles.labels_at is not None
         trial = with_drawn_rows(pool, sample, 32) if many else sample
         outputs = pool.sessions[0].run_raw(trial)
-    except RunFailed:  # the batching proof will say so
+    except RunRefused:  # the batching proof will say so
         outputs = []
     if not outputs or not roles.is_classifier or roles.scores_at is None:
         return make_reader(class_labels=metadata.class_labels)
@@ -226,8 +269,9 @@ def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> Answ
 def _read_file(file: ModelFile) -> tuple[str, bool]:
     """Digest the model's files; tell whether the graph is free of random operators.
 
-    Weights in a file of their own are named in the ONNX file: whatever lies beside it and is named
-    there is taken for part of the model.
+    Weights in a file of their own are named in the ONNX file: whatever lies beside it, or in a
+    folder beside it, and is named there is taken for part of the model. Elsewhere they may not lie:
+    ONNX Runtime refuses paths, and links, that lead out of the model's folder.
     """
     digest = hashlib.sha256()
     with (
@@ -236,8 +280,9 @@ def _read_file(file: ModelFile) -> tuple[str, bool]:
     ):
         digest.update(content)
         is_random = any(content.find(name) != -1 for name in RANDOM_OPERATORS)
-        beside = [path for path in sorted(file.path.parent.iterdir()) if path != file.path]
-        parts = [p for p in beside if p.is_file() and content.find(os.fsencode(p.name)) != -1]
+        folder = file.path.parent
+        beside = [p for p in sorted(folder.rglob("*")) if p != file.path and p.is_file()]
+        parts = [p for p in beside if content.find(p.relative_to(folder).as_posix().encode()) != -1]
     if file.metadata_path is not None:
         parts.append(file.metadata_path)
     for part in parts:

@@ -1,108 +1,102 @@
-"""The model repository: files under `MODEL_PATH` → models that answer.
+"""The models that answer, by name and version: loaded, replaced, taken out, while others answer.
 
-Two layouts, and a lone file:
-
-- flat: `your_model.onnx` with `model_metadata.json` beside it; of several `.onnx` files each may
-  have its own `NAME.json`;
-- versioned: `NAME/VERSION/model.onnx` with `metadata.json` beside it; the highest number is served.
+Where they lie is `model_files.py`, what one is `model.py`.
 """
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
-from app.engine.model import EngineOptions, Model, ModelFile, OnBatch, load_model
+from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
+from app.engine.model_files import ModelFile, find_models
 from app.errors import ModelLoadError, ModelNotFound, NotReady
 
-
-def find_models(path: Path) -> list[ModelFile]:
-    """List the models under a folder, or the one in a file, by name.
-
-    Raises:
-        ModelLoadError: Nothing is there.
-    """
-    if path.is_file():
-        return [_flat(path, alone=True)]
-    if not path.is_dir():
-        raise ModelLoadError(f"MODEL_PATH {path}: expected a file or folder, found nothing")
-    flat = sorted(path.glob("*.onnx"))
-    files = [_flat(file, alone=len(flat) == 1) for file in flat]
-    files += [_latest(folder) for folder in sorted(path.iterdir()) if _versions(folder)]
-    if not files:
-        raise ModelLoadError(
-            f"MODEL_PATH {path}: expected *.onnx or NAME/VERSION/model.onnx, found neither"
-        )
-    return files
+Versions = dict[str, Model]
+"""By version, the default last."""
 
 
-def _flat(path: Path, *, alone: bool) -> ModelFile:
-    own, shared = path.with_suffix(".json"), path.parent / "model_metadata.json"
-    metadata_path = own if own.is_file() else shared if alone and shared.is_file() else None
-    return ModelFile(path.stem, "1", path, metadata_path)
+class IndexEntry(NamedTuple):
+    """A version that is served or could be; the reason says why it is not."""
 
-
-def _versions(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [v for v in folder.iterdir() if v.name.isdecimal() and (v / "model.onnx").is_file()]
-
-
-def _latest(folder: Path) -> ModelFile:
-    version = max(_versions(folder), key=lambda v: int(v.name))
-    metadata_path = version / "metadata.json"
-    return ModelFile(
-        folder.name,
-        version.name,
-        version / "model.onnx",
-        metadata_path if metadata_path.is_file() else None,
-    )
+    name: str
+    version: str
+    ready: bool
+    reason: str
 
 
 class Repository:
-    """The models that answer, by name. Event loop only, but for loading, which has a thread.
+    """Event loop only, but for loading, which has a thread.
 
-    Mutable state: the dict of models, replaced as a whole by a reload, and the tasks that drain
-    replaced models.
+    Mutable state: the models, replaced as a whole by a reload; the names that were taken out; and
+    the tasks that drain replaced models.
 
     Args:
         path: File or folder.
         options: How models are opened and run.
         on_batch: Observer of finished runs.
+        called: The name of the only model, in place of its own.
+
+    Attributes:
+        unloaded: Names of models that were taken out, until they are loaded again.
     """
 
-    def __init__(self, path: Path, options: EngineOptions, on_batch: OnBatch) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: EngineOptions,
+        on_batch: OnBatch,
+        *,
+        called: str | None = None,
+    ) -> None:
         self._path = path
+        self._called = called
         self._options = options
         self._on_batch = on_batch
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Versions] = {}
+        self.unloaded: frozenset[str] = frozenset()
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
 
     @property
     def models(self) -> list[Model]:
-        """The models that answer, by name."""
-        return list(self._models.values())
+        """The models that answer, by name and version."""
+        return [model for versions in self._models.values() for model in versions.values()]
 
-    def get(self, name: str | None) -> Model:
-        """Find a model; without a name, the only one.
+    def get(self, name: str | None, version: str | None = None) -> Model:
+        """Find a model; without a name, the only one, without a version, the default.
 
         Raises:
-            ModelNotFound: No model of that name, or no name where there are several.
+            ModelNotFound: No model of that name or version, or no name where there are several.
         """
         if name is None and len(self._models) == 1:
-            return next(iter(self._models.values()))
-        model = self._models.get(name or "")
-        if model is None:
+            versions: Versions | None = next(iter(self._models.values()))
+        else:
+            versions = self._models.get(name or "")
+        if versions is None:
             found = "none" if name is None else repr(name[:64])
-            expected = ", ".join(self._models)
+            expected = ", ".join(self._models) or "those that are loaded, which are none"
             raise ModelNotFound(f"model: expected one of {expected}, found {found}")
-        return model
+        if version is None:
+            return versions[next(reversed(versions))]
+        if version not in versions:
+            expected = ", ".join(versions)
+            raise ModelNotFound(f"version: expected one of {expected}, found {version[:64]!r}")
+        return versions[version]
 
-    async def reload(self) -> list[Model]:
+    def versions(self, name: str) -> list[str]:
+        """Those of a model that are served; the default is the last."""
+        return list(self._models.get(name, ()))
+
+    async def reload(self, unloaded: Collection[str] = ()) -> list[Model]:
         """Load everything under the path anew and swap it in; the old models drain.
 
         New models are built and warmed beside the old ones; the swap is one assignment. A file
         that cannot be loaded leaves everything as it was.
+
+        Args:
+            unloaded: Names of models that are left out, until they are loaded by name.
 
         Returns:
             The models that were loaded.
@@ -112,29 +106,118 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await asyncio.to_thread(self._load_all)
-            if self._closed:
-                raise NotReady("server: expected to be running, found it shutting down")
-            old, self._models = self._models, {model.name: model for model in loaded}
-            for model in old.values():
+            loaded = await asyncio.to_thread(self._load_all, frozenset(unloaded))
+            self.unloaded = frozenset(unloaded)
+            self._swap(_by_name(loaded))
+            return loaded
+
+    async def load(self, name: str) -> list[Model]:
+        """Load one model's versions anew, or one that is not served; others are left alone.
+
+        Raises:
+            ModelNotFound: There is no such model under the path.
+            ModelLoadError: Nothing has been replaced.
+            NotReady: The repository was closed in the meantime.
+        """
+        async with self._reloading:
+            loaded = await asyncio.to_thread(self._load_one, name)
+            self.unloaded -= {name}
+            others = [model for model in self.models if model.name != name]
+            self._swap(_by_name([*others, *loaded]))
+            return loaded
+
+    async def unload(self, name: str) -> None:
+        """Take a model out, with all of its versions; requests under way are answered.
+
+        Raises:
+            ModelNotFound: It is not served.
+        """
+        async with self._reloading:
+            self.get(name)
+            self.unloaded |= {name}
+            self._swap(_by_name([model for model in self.models if model.name != name]))
+
+    async def index(self) -> list[IndexEntry]:
+        """List what is served, and what lies under the path and is not."""
+        served = {model.file.path: model for model in self.models}
+        entries = [IndexEntry(model.name, model.version, True, "") for model in served.values()]
+        for file, name in await asyncio.to_thread(self._on_disk):
+            if file.path not in served:
+                reason = "not loaded" if file.chosen else "not chosen by the version policy"
+                if name in self.unloaded:
+                    reason = "unloaded"
+                entries.append(IndexEntry(name, file.version, False, reason))
+        return sorted(entries)
+
+    def _files(self) -> list[tuple[ModelFile, str]]:
+        """What lies under the path, each with the name that it is served by."""
+        files = find_models(self._path, self._called)
+        return [(file, served_name(file)) for file in files]
+
+    def _on_disk(self) -> list[tuple[ModelFile, str]]:
+        """The same; nothing where the path cannot be read."""
+        try:
+            return self._files()
+        except ModelLoadError:  # gone, or about to be replaced: what is served is served
+            return []
+
+    def _load_one(self, wanted: str) -> list[Model]:
+        files = [file for file, name in self._files() if name == wanted]
+        if not files:
+            raise ModelNotFound(f"model: expected one under MODEL_PATH, found no {wanted[:64]!r}")
+        return self._load(files)
+
+    def _load_all(self, unloaded: frozenset[str]) -> list[Model]:
+        return self._load([file for file, name in self._files() if name not in unloaded])
+
+    def _load(self, files: list[ModelFile]) -> list[Model]:
+        models: list[Model] = []
+        for file in files:
+            if not file.chosen:
+                continue
+            try:
+                models.append(load_model(file, self._options, self._on_batch))
+            except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
+                raise ModelLoadError(f"{file.path.name}: {error}") from None
+        _by_name(models)
+        return models
+
+    def _swap(self, models: dict[str, Versions]) -> None:
+        """Put models into place; those that are replaced answer what they have, then close.
+
+        Raises:
+            NotReady: The repository was closed.
+        """
+        if self._closed:
+            raise NotReady("server: expected to be running, found it shutting down")
+        old, self._models = self.models, models
+        staying = {id(model) for model in self.models}
+        for model in old:
+            if id(model) not in staying:
                 task = asyncio.create_task(model.aclose())
                 self._draining.add(task)
                 task.add_done_callback(self._draining.discard)
-            return loaded
-
-    def _load_all(self) -> list[Model]:
-        models: dict[str, Model] = {}
-        for file in find_models(self._path):
-            try:
-                model = load_model(file, self._options, self._on_batch)
-            except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
-                raise ModelLoadError(f"{file.path.name}: {error}") from None
-            if model.name in models:
-                raise ModelLoadError(f"model_name: expected one {model.name!r}, found two")
-            models[model.name] = model
-        return [models[name] for name in sorted(models)]
 
     async def aclose(self) -> None:
         """Drain every model; idempotent."""
         self._closed = True
         await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
+
+
+def _by_name(models: list[Model]) -> dict[str, Versions]:
+    """Sort models by name, then by version as they were found.
+
+    Raises:
+        ModelLoadError: Two of one name come from different files, or two are of one version.
+    """
+    found: dict[str, Versions] = {}
+    for model in sorted(models, key=lambda each: each.name):
+        versions = found.setdefault(model.name, {})
+        if any(other.file.name != model.file.name for other in versions.values()):
+            raise ModelLoadError(f"model_name: expected one {model.name!r}, found two")
+        if model.version in versions:
+            raise ModelLoadError(
+                f"model_version: expected one {model.version!r} of {model.name}, found two"
+            )
+        versions[model.version] = model
+    return found

@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime as ort
 
+from app.engine.bfloat import run_with_bfloats
 from app.engine.tensor import Array, Tensors, TensorSpec, type_names
-from app.errors import ModelLoadError, RunFailed
+from app.errors import ModelLoadError, RunRefused
 
 type_of_zipmap = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
@@ -84,12 +85,13 @@ class Session:
         self.outputs = tuple(_spec(node, path) for node in self._ort.get_outputs())
         self._names = [output.name for output in self.outputs]
         self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
+        self._bfloats = any(spec.dtype == "bfloat16" for spec in self.inputs + self.outputs)
 
     def run(self, inputs: Tensors) -> list[Array]:
         """Run the model on one batch; any thread. Outputs in the order of `outputs`, `[B, …]`.
 
         Raises:
-            RunFailed: ONNX Runtime refused.
+            RunRefused: ONNX Runtime refused.
         """
         outputs = self.run_raw(inputs)
         if self._zipmaps:
@@ -99,9 +101,11 @@ class Session:
     def run_raw(self, inputs: Tensors) -> list[Any]:
         """Run, and give the outputs as ONNX Runtime does: a ZipMap is a list of dicts."""
         try:
+            if self._bfloats:
+                return run_with_bfloats(self._ort, self._names, inputs, self.inputs)
             return self._ort.run(self._names, inputs)  # type: ignore[no-any-return]
         except Exception as error:  # as above
-            raise RunFailed(f"ONNX Runtime: {_first_line(error)}") from None
+            raise RunRefused(f"ONNX Runtime: {_first_line(error)}") from None
 
 
 class PoolStatistics(NamedTuple):
@@ -153,7 +157,7 @@ class SessionPool:
         return bool(self._idle)
 
     def run(self, inputs: Tensors) -> list[Array]:
-        """Run on the calling thread. Raises RunFailed."""
+        """Run on the calling thread. Raises RunRefused."""
         return self.sessions[0].run(inputs)
 
     def start(self, work: Work, done: Done) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from app.engine.bfloat import narrowed
 from app.engine.codec import wire_type
 from app.engine.cost_curve import CostCurve, Sample
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
-from app.errors import InvalidInput, ModelLoadError, RunFailed
+from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 RELATIVE_TOLERANCE = 1e-5
 """Largest difference between rows run together and apart, relative to the largest output."""
@@ -72,6 +73,8 @@ def _draw(spec: TensorSpec) -> Array:
     shape = [3 if size == -1 and axis == 0 else abs(size) for axis, size in enumerate(spec.shape)]
     random = np.random.default_rng(0)
     kind = spec.numpy_dtype.kind
+    if spec.dtype == "bfloat16":
+        return narrowed(random.standard_normal(shape).astype(np.float32))
     if kind == "f":
         return random.standard_normal(shape).astype(spec.numpy_dtype)
     if kind == "O":
@@ -97,7 +100,7 @@ def prove_batching(pool: SessionPool, inputs: Tensors) -> str | None:
     try:
         together = pool.run(inputs)
         singles = [pool.run(row) for row in apart]
-    except RunFailed as error:
+    except RunRefused as error:
         return f"trial rows failed: {error.detail}"
     for index, output in enumerate(together):
         name = pool.sessions[0].outputs[index].name
@@ -119,7 +122,7 @@ def with_drawn_rows(pool: SessionPool, inputs: Tensors, num_rows: int) -> Tensor
         wider[name] = np.concatenate([array, drawn])
     try:
         pool.run(wider)
-    except RunFailed:
+    except RunRefused:
         return inputs
     return wider
 
@@ -132,27 +135,31 @@ def _same(together: Array, apart: Array) -> bool:
     return bool(np.allclose(together, apart, rtol=0.0, atol=tolerance, equal_nan=True))
 
 
-def measure(pool: SessionPool, inputs: Tensors, max_batch_size: int) -> CostCurve:
+def measure(
+    pool: SessionPool, inputs: Tensors, max_batch_size: int, *, num_warm_ups: int = 1
+) -> CostCurve:
     """Time runs of 1, 2, 4 … `max_batch_size` rows; warms every session. A failing run ends it.
 
     Args:
         pool: The model's sessions.
         inputs: Rows to repeat, `[k, …]` each; run as they are where the first size is fixed.
         max_batch_size: Largest batch the batcher will make.
+        num_warm_ups: Runs of each session before the first that is timed.
     """
     samples: list[Sample] = []
-    finish = perf_counter() + MEASURE_SECONDS
     free = all(spec.batched for spec in pool.sessions[0].inputs)
     num_rows = 1
     try:
         for session in pool.sessions:
-            session.run(inputs)
+            for _ in range(num_warm_ups):
+                session.run(inputs)
+        finish = perf_counter() + MEASURE_SECONDS
         while num_rows <= max_batch_size and (perf_counter() < finish or len(samples) < 2):
             batch = _resize(inputs, num_rows) if free else inputs
             seconds = min(_time(pool, batch) for _ in range(REPEATS))
             samples.append(Sample(_count_rows(batch), seconds))
             num_rows *= 2
-    except RunFailed:  # `prove_batching` has said so already
+    except RunRefused:  # `prove_batching` has said so already
         pass
     return CostCurve(samples)
 

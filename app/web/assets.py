@@ -70,7 +70,7 @@ class Assets:
             NotFoundException: There is no such file.
         """
         kept = await self._read(path)
-        compressed = bool(kept.compressed) and _takes_gzip(request)
+        compressed = bool(kept.compressed) and takes_gzip(request)
         tag = f'"{kept.digest}{"-gzip" if compressed else ""}"'
         headers = {
             **headers,
@@ -111,7 +111,7 @@ def _load(path: Path, changed: tuple[int, int]) -> _Kept:
     return _Kept(changed, content, compressed, hashlib.sha256(content).hexdigest()[:32])
 
 
-def _takes_gzip(request: Request[Any, Any, Any]) -> bool:
+def takes_gzip(request: Request[Any, Any, Any]) -> bool:
     """Whether `Accept-Encoding` names gzip, or all, and not with a weight of 0."""
     weights = {}
     for part in request.headers.get("accept-encoding", "").lower().split(","):

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, for the hot routes and for Litestar's."""
+"""Errors as RFC 9457 problem details, or as the Open Inference Protocol has them."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
+from app.engine.infer_schema import InferError
 from app.engine.schema import Problem, to_problem
 from app.errors import InferenceError, Unauthorized
 from app.http.message import HeaderList, Reply
@@ -13,19 +14,26 @@ from app.log import get_logger
 
 PROBLEM_TYPE = "application/problem+json"
 
+INFERENCE_PROTOCOL = "/v2"
+"""Under this path errors are the Open Inference Protocol's: `{"error": "…"}`, and 400 for all that
+is wrong with a body."""
 
-def problem_reply(error: Exception, request_id: str) -> Reply:
+
+def error_reply(error: Exception, request_id: str, path: str) -> Reply:
     """Answer for anything a hot route raised; what is not ours is logged and told as a 500."""
-    problem = _problem(error, request_id)
-    headers: HeaderList = [(b"content-type", PROBLEM_TYPE.encode())]
+    status, media_type, body = _written(_problem(error, request_id), path, error)
+    headers: HeaderList = [(b"content-type", media_type.encode())]
     headers += [(name.encode(), value.encode()) for name, value in _extra(error).items()]
-    return Reply(problem.status, headers, msgspec.json.encode(problem))
+    return Reply(status, headers, body)
 
 
-def not_allowed(method: str, allowed: str, request_id: str) -> Reply:
+def not_allowed(method: str, allowed: str, request_id: str, path: str) -> Reply:
     """Answer for a method that a route does not take."""
-    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"allow", allowed.encode())]
-    return Reply(405, headers, msgspec.json.encode(_wrong_method(method, allowed, request_id)))
+    problem = _wrong_method(method, allowed, request_id)
+    status, media_type, body = _written(problem, path)
+    return Reply(
+        status, [(b"content-type", media_type.encode()), (b"allow", allowed.encode())], body
+    )
 
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -40,12 +48,17 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
         problem = Problem("Not found", 404, detail, "not_found", request_id)
     else:
         problem = _problem(error, request_id)
-    return Response(
-        msgspec.json.encode(problem),
-        status_code=problem.status,
-        media_type=PROBLEM_TYPE,
-        headers=headers,
-    )
+    status, media_type, body = _written(problem, request.scope["path"], error)
+    # As a header: Litestar would add a charset, which hides the text from KServe's client.
+    return Response(body, status_code=status, headers={**headers, "content-type": media_type})
+
+
+def _written(problem: Problem, path: str, error: Exception | None = None) -> tuple[int, str, bytes]:
+    """Give status, media type and body, as the protocol of a path has them."""
+    if path != INFERENCE_PROTOCOL and not path.startswith(INFERENCE_PROTOCOL + "/"):
+        return problem.status, PROBLEM_TYPE, msgspec.json.encode(problem)
+    status = getattr(error, "inference_status", None) or problem.status
+    return status, "application/json", msgspec.json.encode(InferError(problem.detail))
 
 
 def _wrong_method(method: str, allowed: str, request_id: str) -> Problem:

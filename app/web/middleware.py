@@ -16,8 +16,8 @@ from app.http.asgi import ASGIApp, Scope, ask
 from app.http.message import Reply, Request
 from app.lifecycle import Lifecycle
 from app.log import get_logger
-from app.metrics import Metrics
-from app.web.error_response import not_allowed, problem_reply
+from app.metrics.collector import Metrics
+from app.web.error_response import error_reply, not_allowed
 
 UNKNOWN_ENDPOINT = "unmatched"
 """The `endpoint` label of all paths that no route takes."""
@@ -38,12 +38,21 @@ class HotRoute(Protocol):
         ...
 
 
+class PatternRoute(Protocol):
+    """A route of many paths."""
+
+    def find(self, path: str) -> HotRoute | None:
+        """Give itself for a path of its own."""
+        ...
+
+
 class RequestLayer:
     """Answers every request.
 
     Args:
         app: Litestar, for all but the hot routes.
         hot_routes: Answered here, by POST.
+        infer_route: Likewise, but of many paths: one a model.
         lifecycle: While it drains, answers carry `Connection: close`.
         metrics: Counts every request.
         access_log: `all`, `errors` (400 and above) or `off`.
@@ -53,6 +62,7 @@ class RequestLayer:
         self,
         app: ASGIApp,
         hot_routes: list[HotRoute],
+        infer_route: "PatternRoute",
         *,
         lifecycle: Lifecycle,
         metrics: Metrics,
@@ -60,6 +70,7 @@ class RequestLayer:
     ) -> None:
         self._app = app
         self._hot_routes = {route.path: route for route in hot_routes}
+        self._infer_route = infer_route
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._logged_from = {"all": 0, "errors": 400, "off": 1000}[access_log]
@@ -70,22 +81,22 @@ class RequestLayer:
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises nothing but CancelledError."""
         request.request_id = self._request_id(request.fields.get(b"x-request-id"))
-        route = self._hot_routes.get(request.path)
+        route = self._hot_routes.get(request.path) or self._infer_route.find(request.path)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
             if request.fault is not None:  # raised, its traceback would hold the request for ever
-                reply = self._refuse(request.fault, request.request_id)
+                reply = self._refuse(request.fault, request)
             elif route is None:
                 reply, endpoint = await self._pass_on(request)
             elif request.method == "POST":
                 reply = await route.answer(request)
             else:
-                reply = not_allowed(request.method, "POST", request.request_id)
+                reply = not_allowed(request.method, "POST", request.request_id, request.path)
         except asyncio.CancelledError:
             self._finish(request, endpoint, CLIENT_GONE)
             raise
         except Exception as error:  # the last line of defence: no traceback reaches a client
-            reply = self._refuse(error, request.request_id)
+            reply = self._refuse(error, request)
         reply.headers.append((b"x-request-id", request.request_id.encode()))
         if self._lifecycle.draining:
             reply.headers.append((b"connection", b"close"))
@@ -104,13 +115,13 @@ class RequestLayer:
             task.add_done_callback(self._going_on.discard)
             reply = await asyncio.shield(task)
         except Exception as error:  # Litestar answers its own; this is a fault in doing so
-            reply = problem_reply(error, request.request_id)
+            reply = error_reply(error, request.request_id, request.path)
         return reply, scope.get("path_template") or UNKNOWN_ENDPOINT
 
-    def _refuse(self, error: Exception, request_id: str) -> Reply:
+    def _refuse(self, error: Exception, request: Request) -> Reply:
         if isinstance(error, InferenceError):
             self._metrics.observe_refused(error.code)
-        return problem_reply(error, request_id)
+        return error_reply(error, request.request_id, request.path)
 
     def _finish(self, request: Request, endpoint: str, status: int) -> None:
         seconds = perf_counter() - request.started

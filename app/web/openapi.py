@@ -20,6 +20,7 @@ from app.engine.schema import (
     WireTensor,
 )
 from app.web.health import Health, Live, Ready, Status
+from app.web.inference_openapi import inference_paths
 from app.web.models import ModelDescription, Models, SampleBody
 
 JSON, MSGPACK, PROBLEM = "application/json", "application/msgpack", "application/problem+json"
@@ -108,6 +109,8 @@ def openapi_document() -> bytes:
     structs += [TensorRequest, Problem, FailedMember]
     refs, components = msgspec.json.schema_components(structs, ref_template=template)
     schemas = dict(zip(structs, refs, strict=True))
+    inference, more = inference_paths()
+    components |= more
     for component in components.values():  # of a docstring, what concerns a client
         component["description"] = component.get("description", "").split("\n\n")[0]
     # Members travel undecoded; what they are is known all the same.
@@ -119,6 +122,7 @@ def openapi_document() -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _describe(operation, schemas)
+    paths |= inference
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",

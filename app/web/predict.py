@@ -1,12 +1,14 @@
-"""`POST /predict` and `POST /predict/batch`: HTTP to `Call` and back."""
+"""`POST /predict` and `POST /predict/batch`: HTTP to `PredictCall` and back."""
 
 from time import monotonic, perf_counter
 
+from app.call.base import Call
+from app.call.predict import PredictCall
 from app.engine.codec import WireFormat
-from app.errors import InvalidInput, UnsupportedMediaType
+from app.errors import InferenceError, InvalidInput, UnsupportedMediaType
 from app.http.message import HeaderList, Reply, Request
-from app.metrics import Metrics
-from app.pipeline import Call, Predictor
+from app.metrics.collector import Metrics
+from app.pipeline import Predictor
 from app.request_batch import BatchPredictor
 
 _formats = {
@@ -36,10 +38,13 @@ class PredictRoute:
     async def answer(self, request: Request) -> Reply:
         """Predict, and tell in the headers how it went."""
         call = to_call(request, self._timeout_seconds)
-        body = await self._predictor.predict(call)
-        self._metrics.observe_prediction(
-            call.model_name or "", call.num_rows, call.cache_state, call.queue_seconds
-        )
+        try:
+            body = await self._predictor.predict(call)
+        except InferenceError:
+            if call.found:
+                self._metrics.observe_failure(call, perf_counter() - request.started)
+            raise
+        self._metrics.observe_answer(call, perf_counter() - request.started)
         return Reply(200, _headers(call, call.cache_state, request.started), body)
 
 
@@ -58,10 +63,9 @@ class BatchRoute:
         batch = to_call(request, self._timeout_seconds)
         body, calls = await self._predictor.predict(batch, request.request_id)
         states: dict[str, int] = {}
+        seconds = perf_counter() - request.started
         for call in calls:
-            self._metrics.observe_prediction(
-                call.model_name or "", call.num_rows, call.cache_state, call.queue_seconds
-            )
+            self._metrics.observe_answer(call, seconds)
             states[call.cache_state] = states.get(call.cache_state, 0) + 1
             batch.decode_seconds += call.decode_seconds
             batch.cache_seconds += call.cache_seconds
@@ -71,7 +75,7 @@ class BatchRoute:
         return Reply(200, _headers(batch, told, request.started), body)
 
 
-def to_call(request: Request, timeout_seconds: float) -> Call:
+def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     """Read what the headers say.
 
     Raises:
@@ -86,9 +90,16 @@ def to_call(request: Request, timeout_seconds: float) -> Call:
     if (accept := headers.get(b"accept")) is not None:
         answer_format = _negotiate(accept, body_format)
     if (asked := headers.get(b"x-request-timeout-ms")) is not None:
-        timeout_seconds = min(timeout_seconds, _read_timeout(asked))
+        timeout_seconds = min(timeout_seconds, read_timeout(asked))
     model_name = request.query("model") if request.query_string else None
-    return Call(request.body, body_format, answer_format, model_name, monotonic() + timeout_seconds)
+    return PredictCall(
+        model_name,
+        None,
+        monotonic() + timeout_seconds,
+        body=request.body,
+        body_format=body_format,
+        answer_format=answer_format,
+    )
 
 
 def _read_content_type(value: bytes) -> WireFormat:
@@ -110,7 +121,12 @@ def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
     return body_format
 
 
-def _read_timeout(value: bytes) -> float:
+def read_timeout(value: bytes) -> float:
+    """Read `X-Request-Timeout-Ms`; seconds.
+
+    Raises:
+        InvalidInput: It is no positive number.
+    """
     if not (value.isdigit() and len(value) <= 9 and int(value) > 0):
         raise InvalidInput(
             "x-request-timeout-ms: expected a positive number of milliseconds, found "
@@ -119,16 +135,25 @@ def _read_timeout(value: bytes) -> float:
     return int(value) / 1000.0
 
 
-def _headers(call: Call, cache_state: str, started: float) -> HeaderList:
-    timing = b"decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f" % (
+def _headers(call: PredictCall, cache_state: str, started: float) -> HeaderList:
+    return [
+        (b"content-type", call.answer_format.media_type),
+        (b"server-timing", server_timing(call, started)),
+        (b"x-cache", cache_state.encode()),
+    ]
+
+
+def server_timing(call: Call, started: float) -> bytes:
+    """Tell where a request's time went; milliseconds, as the header has them (W3C Server Timing).
+
+    Args:
+        call: Answered.
+        started: `time.perf_counter()` of its first byte.
+    """
+    return b"decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f" % (
         call.decode_seconds * 1e3,
         call.cache_seconds * 1e3,
         call.queue_seconds * 1e3,
         call.run_seconds * 1e3,
         (perf_counter() - started) * 1e3,
     )
-    return [
-        (b"content-type", call.answer_format.media_type),
-        (b"server-timing", timing),
-        (b"x-cache", cache_state.encode()),
-    ]

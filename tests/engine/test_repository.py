@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from app.engine.model import EngineOptions, Model
-from app.engine.repository import find_models
+from app.engine.model_files import find_models
+from app.engine.repository import Repository
 from app.errors import InferenceError, ModelLoadError, ModelNotFound
 from tests.conftest import Serve, Served, WriteModel, with_batch
 from tests.models import (
+    externally_weighted_model,
     graph,
     loop_model,
     network_model,
     node,
+    save_in_ort_format,
     save_with_external_weights,
     scale_model,
     tensor,
@@ -47,10 +50,11 @@ def put(path: Path, factor: float = 2.0, **metadata: object) -> None:
 
 
 def found(path: Path) -> list[tuple[str, str, str | None]]:
-    """Name, version and metadata file of each model under a path."""
+    """Name, version and metadata file of each model under a path that is to be served."""
     return [
         (file.name, file.version, file.metadata_path.name if file.metadata_path else None)
         for file in find_models(path)
+        if file.chosen
     ]
 
 
@@ -312,6 +316,47 @@ async def test_new_external_weights_are_new_content(folder: Path, serve: Serve) 
     await served.repository.reload()
 
     assert (await served.ask(ROW)).predictions.tolist() == NEW
+
+
+async def test_weights_in_a_folder_below_are_content_too(folder: Path, serve: Serve) -> None:
+    """Also there a new file is a new model."""
+    (folder / "parts").mkdir()
+    (folder / "model.onnx").write_bytes(externally_weighted_model("parts/weights.bin"))
+    np.full(3, 2, np.float32).tofile(folder / "parts" / "weights.bin")
+    served = await serve(folder)
+    before = await served.ask(ROW)
+
+    np.full(3, 3, np.float32).tofile(folder / "parts" / "weights.bin")
+    await served.repository.reload()
+
+    assert before.predictions.tolist() == OLD
+    assert (await served.ask(ROW)).predictions.tolist() == NEW
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "parts/../../secret.bin", "link.bin", None])
+async def test_weights_outside_of_the_models_folder_are_refused(
+    folder: Path, serve: Serve, location: str | None
+) -> None:
+    """By a path upwards, an absolute one, or a link."""
+    secret = folder.parent / "secret.bin"
+    np.full(3, 2, np.float32).tofile(secret)
+    (folder / "link.bin").symlink_to(secret)
+    (folder / "model.onnx").write_bytes(externally_weighted_model(location or str(secret)))
+
+    with pytest.raises(ModelLoadError, match="External data path validation failed"):
+        await serve(folder)
+
+
+async def test_ort_format_is_served(folder: Path, serve: Serve) -> None:
+    """Flat, and as a version."""
+    (folder / "many" / "3").mkdir(parents=True)
+    save_in_ort_format(folder / "flat.ort", scale_model(2.0))
+    save_in_ort_format(folder / "many" / "3" / "model.ort", scale_model(3.0))
+
+    served = await serve(folder)
+
+    assert (await served.ask(ROW, model="flat")).predictions.tolist() == OLD
+    assert (await served.ask(ROW, model="many")).predictions.tolist() == NEW
 
 
 async def test_reload_finds_new_models_and_forgets_gone_ones(folder: Path, serve: Serve) -> None:
@@ -576,3 +621,25 @@ async def test_close_during_a_reload_leaves_nothing_open(
 
     with pytest.raises(InferenceError):
         await served.ask([[0.0] * 16])
+
+
+async def test_only_model_may_be_called_otherwise(folder: Path, options: EngineOptions) -> None:
+    """Whatever its file and its metadata say, in all of its versions."""
+    put(folder / "wine" / "1" / "model.onnx", model_name="claret")
+    repository = Repository(folder, options, lambda *_: None, called="red")
+
+    await repository.reload()
+
+    assert [model.name for model in repository.models] == ["red"]
+    assert await repository.load("red")
+    assert [entry.name for entry in await repository.index()] == ["red"]
+    await repository.aclose()
+
+
+def test_several_models_cannot_be_called_by_one_name(folder: Path) -> None:
+    """Which should it be?"""
+    put(folder / "a.onnx")
+    put(folder / "b.onnx")
+
+    with pytest.raises(ModelLoadError, match="MODEL_NAME: expected one model, found a, b"):
+        find_models(folder, "red")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.engine.session_pool import Session, SessionPool, _cgroup_cores, usable_cores
-from app.errors import ModelLoadError, RunFailed
+from app.errors import ModelLoadError, RunRefused
 from app.main import engine_options
 from app.settings import Settings
 from tests.conftest import WriteModel
@@ -158,10 +158,10 @@ def test_zipmap_is_run_to_a_table_of_floats(open_pool: OpenPool) -> None:
 
 
 def test_refused_run_is_our_error_in_one_line(open_pool: OpenPool) -> None:
-    """What ONNX Runtime says of a failed run becomes one line of a RunFailed."""
+    """What ONNX Runtime says of a failed run becomes one line of a RunRefused."""
     pool = open_pool(lookup_model())
 
-    with pytest.raises(RunFailed, match=r"^ONNX Runtime: [^\n]+$"):
+    with pytest.raises(RunRefused, match=r"^ONNX Runtime: [^\n]+$"):
         pool.run({"x": np.array([[0]], np.int64)})
 
 

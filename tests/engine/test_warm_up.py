@@ -10,7 +10,7 @@ import pytest
 from app.engine.model import EngineOptions
 from app.engine.tensor import TensorSpec
 from app.engine.warm_up import measure, sample_inputs
-from app.errors import InvalidInput, RunFailed
+from app.errors import InvalidInput, RunRefused
 from tests.conftest import Load, Serve, WriteModel, with_batch
 from tests.models import (
     ONNX_TYPES,
@@ -247,7 +247,7 @@ async def test_rows_that_fail_are_refused_as_a_failed_run(
     """What the model refuses is told as a failed run, and nothing is stored."""
     served = await serve(write_model(lookup_model()))
 
-    with pytest.raises(RunFailed):
+    with pytest.raises(RunRefused):
         await served.ask([[7]])
 
     assert served.cache.statistics().num_entries == 0

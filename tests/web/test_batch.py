@@ -158,7 +158,7 @@ def test_a_member_whose_run_fails_fails_alone(zoo: Server) -> None:
 
     first, guilty, last = answer.json()["results"]
     assert (first["predictions"], last["predictions"]) == ([1000], [1010])
-    assert (guilty["error"]["status"], guilty["error"]["code"]) == (500, "run_failed")
+    assert (guilty["error"]["status"], guilty["error"]["code"]) == (500, "run_refused")
 
 
 def test_an_unknown_model_fails_the_whole_batch(zoo: Server) -> None:

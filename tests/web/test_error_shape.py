@@ -54,7 +54,7 @@ CASES = [
             Case("server", "POST", path, 422, "invalid_input", empty, LATE),
         )
     ),
-    Case("zoo", "POST", "/predict?model=brittle", 500, "run_failed", b'{"data": [[9]]}'),
+    Case("zoo", "POST", "/predict?model=brittle", 500, "run_refused", b'{"data": [[9]]}'),
     Case("zoo", "POST", "/predict?model=pair", 422, "invalid_input", b'{"data": [[9]]}'),
     Case("zoo", "POST", "/predict", 404, "model_not_found", b'{"data": [[9]]}'),
     Case("zoo", "GET", "/sample?model=pair", 422, "invalid_input"),

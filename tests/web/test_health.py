@@ -200,7 +200,7 @@ def test_duration_buckets_start_at_100_microseconds(server: Server) -> None:
 
 def test_predictions_count_rows(server: Server) -> None:
     """ml_api_predictions_total counts rows by model: computed, cached and of batches alike."""
-    before = value(server, "ml_api_predictions_total", model="wine")
+    before = value(server, "ml_api_predictions_total", model="wine", version="1")
     rows = [fresh_row() for _ in range(3)]
 
     server.client.post("/predict", json={"data": rows})
@@ -209,7 +209,7 @@ def test_predictions_count_rows(server: Server) -> None:
     server.client.post("/predict", json={"data": [[1.0]]})
 
     after = before + 3 + 3 + 3 + 1
-    assert counted(server, after, "ml_api_predictions_total", model="wine") == after
+    assert counted(server, after, "ml_api_predictions_total", model="wine", version="1") == after
 
 
 def test_cache_results_are_counted(server: Server) -> None:
@@ -238,11 +238,11 @@ def test_refusals_are_counted_by_reason(server: Server) -> None:
 
 def test_runs_are_counted_with_their_rows(server: Server) -> None:
     """A run is one observation of its rows and its seconds."""
-    before = [value(server, f"ml_api_{name}", model="wine") for name in RUNS]
+    before = [value(server, f"ml_api_{name}", model="wine", version="1") for name in RUNS]
 
     server.client.post("/predict", json={"data": [fresh_row()] * 7})
 
-    after = [value(server, f"ml_api_{name}", model="wine") for name in RUNS]
+    after = [value(server, f"ml_api_{name}", model="wine", version="1") for name in RUNS]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 7, 1]
 
 
@@ -255,10 +255,10 @@ def test_models_are_told(server: Server) -> None:
 
     labels = {"model": "wine", "version": "1", "digest": info["digest"][:12]}
     assert value(server, "ml_api_model_info", **labels) == 1
-    assert value(server, "ml_api_model_load_seconds", model="wine") == pytest.approx(
+    assert value(server, "ml_api_model_load_seconds", model="wine", version="1") == pytest.approx(
         info["load_seconds"], rel=0.01
     )
-    assert value(server, "ml_api_queue_depth_rows", model="wine") == 0
+    assert value(server, "ml_api_queue_depth_rows", model="wine", version="1") == 0
 
 
 def test_the_cache_is_told(server: Server) -> None:

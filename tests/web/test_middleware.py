@@ -117,11 +117,11 @@ def test_a_failure_is_logged_with_its_id(zoo: Server) -> None:
     """A 5xx has a line that says why, under the id that the client was given."""
     answer = zoo.client.post("/predict?model=brittle", json={"data": [[9]]})
 
-    request_id = assert_problem(answer, 500, "run_failed")["request_id"]
+    request_id = assert_problem(answer, 500, "run_refused")["request_id"]
     events = ["request_refused", "request"]
     assert settled(lambda: zoo.events_of(request_id), events) == events
     reason = next(line for line in zoo.log_lines() if line.get("request_id") == request_id)
-    assert reason["code"] == "run_failed"
+    assert reason["code"] == "run_refused"
 
 
 # Timing.

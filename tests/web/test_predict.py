@@ -355,7 +355,7 @@ def test_rows_that_the_model_refuses_are_its_failure(zoo: Server) -> None:
     """A run that fails is a 500 with a code of its own, and hurts no later one."""
     answer = zoo.client.post("/predict?model=brittle", json={"data": [[7]]})
 
-    assert_problem(answer, 500, "run_failed")
+    assert_problem(answer, 500, "run_refused")
     assert zoo.client.post("/predict?model=brittle", json={"data": [[101]]}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-/** A choice among the loaded models, kept while it can be. */
+/** A choice among the loaded models, kept while it can be: of several versions the latest, which /predict asks. */
 
 import { h, replace } from "./dom.js";
 
@@ -11,7 +11,7 @@ import { h, replace } from "./dom.js";
 export function modelChoice(app, onChoose) {
   /** @type {Model | null} */
   let chosen = null;
-  const select = h("select", { on: { change: () => choose(app.models.value.value ?? []) } });
+  const select = h("select", { on: { change: () => choose(latest(app.models.value.value ?? [])) } });
   /** @param {Model[]} models */
   function choose(models) {
     const model = models.find((each) => each.model_name === select.value) ?? models[0];
@@ -22,14 +22,20 @@ export function modelChoice(app, onChoose) {
   app.models.subscribe(({ value }) => {
     if (!value) return;
     const before = select.value;
+    const models = latest(value);
     replace(
       select,
-      ...value.map((model) =>
+      ...models.map((model) =>
         h("option", { value: model.model_name }, `${model.model_name} (version ${model.model_version})`),
       ),
     );
-    if (value.some((model) => model.model_name === before)) select.value = before;
-    choose(value);
+    if (models.some((model) => model.model_name === before)) select.value = before;
+    choose(models);
   });
   return h("label", { class: "field" }, "Model", select);
+}
+
+/** @param {Model[]} models by name, then version */
+function latest(models) {
+  return [...new Map(models.map((model) => [model.model_name, model])).values()];
 }

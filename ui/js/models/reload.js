@@ -104,9 +104,10 @@ export class ReloadCard {
  */
 function outcomeOf(replica, models, late) {
   if (!replica.up) return { word: "unhealthy", text: "does not answer" };
-  const served = new Map(replica.models.map(({ model, digest }) => [model, digest]));
-  const other = models.find(({ model_name, digest }) => served.get(model_name) !== digest.slice(0, 12));
-  const removed = replica.models.find(({ model }) => !models.some(({ model_name }) => model_name === model));
+  const served = new Map(replica.models.map(({ model, version, digest }) => [`${model} ${version}`, digest]));
+  const loaded = new Map(models.map((each) => [`${each.model_name} ${each.model_version}`, each]));
+  const other = [...loaded].find(([key, { digest }]) => served.get(key) !== digest.slice(0, 12))?.[1];
+  const removed = replica.models.find(({ model, version }) => !loaded.has(`${model} ${version}`));
   if (!other && removed && !replica.behind)
     return { word: "degraded", text: `still serves ${removed.model}, which is gone` };
   if (!other) return { word: "healthy", text: `serves ${format.plural(models.length, "model")} as loaded now` };

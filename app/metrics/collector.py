@@ -1,11 +1,9 @@
 """Every Prometheus metric: name, unit, buckets, labels.
 
-Counting is plain Python (a dict entry, a bisected list): 0.15 µs an observation where those of
-`prometheus_client` cost 0.3 to 0.75 (`bench/micro`); their text form is made from these numbers by
-`prometheus_client` when somebody asks. One process a replica, one event loop: no locks.
+Counting is plain Python; the text form is made from these numbers by `prometheus_client` when
+somebody asks.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -18,22 +16,11 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from app import __version__
 from app.errors import InferenceError
-
-SECONDS = (
-    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
-    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
-)  # fmt: skip
-"""Buckets of request and queue times: 100 µs, about where a cached answer lies, to 30 s."""
-
-RUN_SECONDS = (0.00001, 0.00002, 0.00005, *SECONDS)
-"""Buckets of run times: from 10 µs, what the smallest models take."""
-
-ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
-"""Buckets of batch sizes, in rows."""
+from app.metrics.histogram import SECONDS, Histogram
+from app.metrics.model_counts import Answered, ModelLedger
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Methods that are a label value; what clients invent is counted as `OTHER`."""
@@ -56,30 +43,6 @@ class RedisCounts(NamedTuple):
     num_keys_by_result: Mapping[str, int]
     num_failures_by_kind: Mapping[str, int]
     num_dropped: int
-
-
-class Histogram:
-    """Counts by bucket, and the sum."""
-
-    __slots__ = ("_bounds", "_counts", "_sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count a value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def buckets(self) -> tuple[list[tuple[str, float]], float]:
-        """Give cumulative counts by upper bound as Prometheus wants them, and the sum."""
-        total, cumulative = 0, []
-        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
-            total += count
-            cumulative.append((_le(bound), float(total)))
-        return cumulative, self._sum
 
 
 class Metrics(Collector):
@@ -115,12 +78,9 @@ class Metrics(Collector):
         self._scrape_behind = scrape_behind
         self._requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._durations: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
-        self._rows: defaultdict[str, int] = defaultdict(int)
         self._cache_results: defaultdict[str, int] = defaultdict(int)
         self._refused: defaultdict[str, int] = defaultdict(int)
-        self._queue: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
-        self._runs: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(RUN_SECONDS))
-        self._batches: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ROWS))
+        self.models = ModelLedger()
         self._round_trips: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._begin_at_zero(endpoints)
         self.registry = CollectorRegistry()
@@ -145,19 +105,19 @@ class Metrics(Collector):
         self._requests[method, endpoint, status] += 1
         self._durations[endpoint].observe(seconds)
 
-    def observe_prediction(
-        self, model: str, num_rows: int, cache_state: str, queue_seconds: float
-    ) -> None:
-        """Count an answered prediction, from the cache or not."""
-        self._rows[model] += num_rows
-        self._cache_results[cache_state] += 1
-        if cache_state in ("miss", "bypass"):
-            self._queue[model].observe(queue_seconds)
+    def observe_answer(self, call: Answered, seconds: float) -> None:
+        """Count an answered prediction, from the cache or not, and its seconds in all."""
+        counts = self.models.of(call.model_name or "", call.model_version or "")
+        counts.observe_answer(call, seconds)
+        self._cache_results[call.cache_state] += 1
 
-    def observe_batch(self, model: str, num_rows: int, run_seconds: float) -> None:
+    def observe_failure(self, call: Answered, seconds: float) -> None:
+        """Count a prediction that a model was found for, but no answer."""
+        self.models.of(call.model_name or "", call.model_version or "").observe_failure(seconds)
+
+    def observe_batch(self, model: str, version: str, num_rows: int, run_seconds: float) -> None:
         """Count a run."""
-        self._batches[model].observe(num_rows)
-        self._runs[model].observe(run_seconds)
+        self.models.of(model, version).observe_run(num_rows, run_seconds)
 
     def observe_refused(self, reason: str) -> None:
         """Count a request that was refused; `reason` is the code of its error."""
@@ -170,8 +130,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give every family; called by the registry at a scrape."""
         models = list(self._scrape_models())
-        for model, *_ in models:  # looked up, so that they are there: zero at first
-            _ = self._rows[model], self._queue[model], self._runs[model], self._batches[model]
+        self.models.forget((name, version) for name, version, *_ in models)
+        for name, version, *_ in models:  # looked up, so that they are there: zero at first
+            self.models.of(name, version)
         info = GaugeMetricFamily("ml_api_info", "Always 1.", labels=["replica", "version"])
         info.add_metric([self._replica, __version__], 1)
         yield info
@@ -182,19 +143,11 @@ class Metrics(Collector):
             "endpoint",
             self._durations,
         )
-        yield _counter("ml_api_predictions", "Rows answered, cached or run.", "model", self._rows)
         yield _counter(
             "ml_api_cache_requests", "Cache look-ups by result.", "result", self._cache_results
         )
         yield _counter("ml_api_refused", "Requests refused by reason.", "reason", self._refused)
-        yield _histograms(
-            "ml_api_queue_seconds",
-            "From a request's arrival in the queue to the start of its run.",
-            "model",
-            self._queue,
-        )
-        yield _histograms("ml_api_run_seconds", "One run of the model.", "model", self._runs)
-        yield _histograms("ml_api_batch_rows", "Rows in one run.", "model", self._batches)
+        yield from self._model_families()
         yield from _model_gauges(models)
         yield from self._cache_gauges()
         yield GaugeMetricFamily(
@@ -204,6 +157,25 @@ class Metrics(Collector):
         )
         if (counts := self._scrape_redis()) is not None:
             yield from self._redis_families(counts)
+
+    def _model_families(self) -> Iterator[Metric]:
+        labels = ["model", "version"]
+        rows = CounterMetricFamily(
+            "ml_api_predictions", "Rows answered, cached or run.", labels=labels
+        )
+        queue = HistogramMetricFamily(
+            "ml_api_queue_seconds",
+            "From a request's arrival in the queue to the start of its run.",
+            labels=labels,
+        )
+        runs = HistogramMetricFamily("ml_api_run_seconds", "One run of the model.", labels=labels)
+        batches = HistogramMetricFamily("ml_api_batch_rows", "Rows in one run.", labels=labels)
+        for which, counts in self.models:
+            rows.add_metric(which, counts.num_rows)
+            queue.add_metric(which, *counts.queue.buckets())
+            runs.add_metric(which, *counts.runs.buckets())
+            batches.add_metric(which, *counts.batches.buckets())
+        yield from (rows, queue, runs, batches)
 
     def _request_counter(self) -> Metric:
         family = CounterMetricFamily(
@@ -246,24 +218,17 @@ class Metrics(Collector):
 
 
 def _model_gauges(models: Iterable[tuple[str, str, str, float, int]]) -> Iterator[Metric]:
-    info = GaugeMetricFamily(
-        "ml_api_model_info", "Always 1.", labels=["model", "version", "digest"]
-    )
+    labels = ["model", "version"]
+    info = GaugeMetricFamily("ml_api_model_info", "Always 1.", labels=[*labels, "digest"])
     load = GaugeMetricFamily(
-        "ml_api_model_load_seconds", "Opening the file to ready.", labels=["model"]
+        "ml_api_model_load_seconds", "Opening the file to ready.", labels=labels
     )
-    depth = GaugeMetricFamily(
-        "ml_api_queue_depth_rows", "Rows that wait for a run.", labels=["model"]
-    )
-    for model, version, digest, load_seconds, waiting in models:
-        info.add_metric([model, version, digest[:12]], 1)
-        load.add_metric([model], load_seconds)
-        depth.add_metric([model], waiting)
+    depth = GaugeMetricFamily("ml_api_queue_depth_rows", "Rows that wait for a run.", labels=labels)
+    for name, version, digest, load_seconds, waiting in models:
+        info.add_metric([name, version, digest[:12]], 1)
+        load.add_metric([name, version], load_seconds)
+        depth.add_metric([name, version], waiting)
     yield from (info, load, depth)
-
-
-def _le(bound: float) -> str:
-    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
 
 
 def _counter(name: str, help_text: str, label: str, counts: Mapping[str, int]) -> Metric:

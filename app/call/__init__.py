@@ -1,0 +1,1 @@
+"""What a client asks for, by protocol: how it is read, how its answer is written."""

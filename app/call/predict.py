@@ -1,0 +1,57 @@
+"""`POST /predict` and the members of `POST /predict/batch`."""
+
+from typing import Any
+
+import msgspec
+
+from app.call.base import Call
+from app.engine.batch_queue import RunResult
+from app.engine.codec import DecodedRequest, WireFormat, encode, mark_cached, rows_for_wire
+from app.engine.model import Model
+from app.engine.schema import ModelInfo, PredictResponse
+
+
+class PredictCall(Call, gc=False, kw_only=True):
+    """Rows for the one input of a model.
+
+    Attributes:
+        body: As received.
+        body_format: How it is written.
+        answer_format: How the answer shall be written.
+    """
+
+    body: bytes | msgspec.Raw
+    body_format: WireFormat
+    answer_format: WireFormat
+
+    @property
+    def answer_type(self) -> bytes:
+        """The media type."""
+        return self.answer_format.media_type
+
+    def decode(self, model: Model) -> DecodedRequest:
+        """Bytes to checked arrays; the one input, `[b, …]`."""
+        return model.codec.decode(self.body, self.body_format)
+
+    def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
+        """Predictions, probabilities and labels."""
+        if (answers := result.shared.answers) is None:
+            answers = result.shared.answers = model.reader.read(result.shared.arrays)
+        wire_format = self.answer_format
+        predictions: Any
+        probabilities: Any
+        if wire_format is WireFormat.JSON:
+            predictions, probabilities, labels = answers.as_lists(result.rows)
+        else:
+            predictions, probabilities, labels = answers.as_arrays(result.rows)
+            predictions = rows_for_wire(predictions, wire_format)
+            if probabilities is not None:
+                probabilities = rows_for_wire(probabilities, wire_format)
+        seconds = round(result.run_seconds, 7)
+        shape = list(next(iter(request.inputs.values())).shape)
+        info = ModelInfo(model.name, model.version, seconds, shape, False)
+        return encode(PredictResponse(predictions, probabilities, labels, info), wire_format)
+
+    def for_cache(self, answer: bytes) -> bytes:
+        """Say that it was cached."""
+        return mark_cached(answer, self.answer_format)

@@ -1,0 +1,228 @@
+"""Bytes of an Open Inference Protocol request → checked tensors.
+
+A body is JSON, then the bytes of its binary tensors back to back; a header says where the JSON
+ends. Binary tensors are views into the body, no copy. Sizes are computed in Python's unbounded
+integers and held against the bytes that are there before anything is allocated: `[2**32, 2**32]`
+wraps to 0 in 64 bits, and `[4000000000, 10]` with ten values has ended other servers.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import msgspec
+import numpy as np
+
+from app.engine.explain import explain_decode_error
+from app.engine.infer_schema import (
+    WITHOUT_JSON,
+    InferBody,
+    InferInput,
+    InferOutput,
+    Parameters,
+    datatypes,
+)
+from app.engine.infer_tensor import from_bytes, from_json, text_of
+from app.engine.tensor import Array, Tensors, TensorSpec
+from app.errors import InvalidInput, MalformedRequest
+
+MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
+
+_body_decoder = msgspec.json.Decoder(InferBody)
+
+
+class RequestedOutput(msgspec.Struct, frozen=True, gc=False):
+    """An output to answer: its place in the model's signature, and how to write it."""
+
+    index: int
+    binary: bool
+
+
+class InferRequest(msgspec.Struct, gc=False):
+    """One request, decoded and checked.
+
+    Attributes:
+        inputs: By name, in the order of the signature; views into the body where binary.
+        outputs: Those to answer.
+        id: To be repeated in the answer; empty if there is none.
+        use_cache: Whether the client asks for a cached answer; None leaves it to the model.
+        timeout_seconds: The longest the client will wait; None if it does not say.
+        priority: The lower the sooner, from 1 on; None if it does not say.
+    """
+
+    inputs: Tensors
+    outputs: tuple[RequestedOutput, ...]
+    id: str = ""
+    use_cache: bool | None = None
+    timeout_seconds: float | None = None
+    priority: int | None = None
+
+
+class InferReader:
+    """Reads requests for one model.
+
+    Args:
+        inputs: Specs in the order of the signature.
+        outputs: Likewise.
+    """
+
+    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        self._inputs = {spec.name: spec for spec in inputs}
+        self._outputs = {spec.name: index for index, spec in enumerate(outputs)}
+        self._without_json = [datatypes[spec.dtype] in WITHOUT_JSON for spec in outputs]
+        self._all = {
+            binary: tuple(RequestedOutput(index, binary) for index in range(len(outputs)))
+            for binary in (False, True)
+        }
+
+    def read(self, body: bytes, header: bytes | None) -> InferRequest:
+        """Decode and check one body.
+
+        Args:
+            body: JSON, then binary tensors; or the one input alone, where the header is 0.
+            header: Value of `Inference-Header-Content-Length`, None without it.
+
+        Raises:
+            MalformedRequest: The header is no length of this body, or the JSON is none.
+            InvalidInput: Names the tensor, what is expected and what was found.
+        """
+        length = len(body) if header is None else _json_length(header, len(body))
+        if length == 0 and header is not None:
+            return self._read_raw(body)
+        document = body if length == len(body) else body[:length]
+        try:
+            request = _body_decoder.decode(document)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            explain_decode_error(error, document, "JSON", InferBody)
+        inputs = self._read_inputs(request.inputs, memoryview(body)[length:])
+        parameters = request.parameters or {}
+        return InferRequest(
+            inputs,
+            self._requested(request.outputs, _flag(parameters, "binary_data_output") or False),
+            request.id or "",
+            _flag(parameters, "use_cache"),
+            _timeout_seconds(parameters),
+            _whole_number(parameters, "priority", MAX_PRIORITY) or None,
+        )
+
+    def _read_inputs(self, sent: list[InferInput], rest: memoryview) -> Tensors:
+        """Read each input, and take those with binary data off the bytes behind the JSON."""
+        found: Tensors = {}
+        for tensor in sent:
+            field = f"inputs.{tensor.name[:64]}"
+            spec = self._inputs.get(tensor.name)
+            if spec is None:
+                raise InvalidInput(f"{field}: expected one of {', '.join(self._inputs)}")
+            if tensor.name in found:
+                raise InvalidInput(f"{field}: expected once, found twice")
+            _check_datatype(spec, tensor.datatype, field)
+            spec.check_shape(tensor.shape, field)
+            size = _whole_number(tensor.parameters or {}, "binary_data_size", len(rest), field)
+            if size is None:
+                found[tensor.name] = from_json(tensor, spec, field)
+            elif tensor.data is not msgspec.UNSET:
+                raise InvalidInput(f"{field}: expected data or binary_data_size, found both")
+            else:
+                found[tensor.name] = from_bytes(rest[:size], tensor.shape, spec, field)
+                rest = rest[size:]
+        if rest:
+            raise InvalidInput(
+                f"body: expected its end, found {len(rest)} bytes behind the tensors"
+            )
+        return self._in_order(found)
+
+    def _in_order(self, found: Tensors) -> Tensors:
+        try:
+            return {name: found[name] for name in self._inputs}
+        except KeyError as missing:
+            raise InvalidInput(f"inputs: expected {missing}, found none of that name") from None
+
+    def _requested(
+        self, outputs: list[InferOutput] | None, binary_by_default: bool
+    ) -> tuple[RequestedOutput, ...]:
+        if outputs is None:
+            requested = self._all[binary_by_default]
+        else:
+            requested = tuple(self._request(output, binary_by_default) for output in outputs)
+            if len({output.index for output in requested}) < len(requested):
+                raise InvalidInput("outputs: expected each name once, found one twice")
+        for output in requested:
+            if self._without_json[output.index] and not output.binary:
+                name = list(self._outputs)[output.index]
+                raise InvalidInput(
+                    f"outputs.{name}: expected binary_data true for a datatype that JSON has no "
+                    "form for, found false"
+                )
+        return requested
+
+    def _request(self, output: InferOutput, binary_by_default: bool) -> RequestedOutput:
+        field = f"outputs.{output.name[:64]}"
+        index = self._outputs.get(output.name)
+        if index is None:
+            raise InvalidInput(f"{field}: expected one of {', '.join(self._outputs)}")
+        binary = _flag(output.parameters or {}, "binary_data", field)
+        return RequestedOutput(index, binary_by_default if binary is None else binary)
+
+    def _read_raw(self, body: bytes) -> InferRequest:
+        """Read a request that is nothing but the bytes of one tensor: one row of it."""
+        if len(self._inputs) != 1:
+            names = ", ".join(self._inputs)
+            raise InvalidInput(f"body: expected JSON for a model with the inputs {names}")
+        (spec,) = self._inputs.values()
+        shape = [1, *spec.shape[1:]] if spec.batched else list(spec.shape)
+        free = [axis for axis, size in enumerate(shape) if size == -1]
+        if spec.dtype == "str" and not free and prod(shape) == 1:
+            text = text_of(memoryview(body), f"inputs.{spec.name}")
+            array: Array = np.array([text], dtype=object).reshape(shape)
+            return InferRequest({spec.name: array}, self._all[True])
+        if spec.dtype == "str" or len(free) > 1:
+            raise InvalidInput("body: expected JSON that gives the shape, found raw bytes")
+        if free:
+            rest = spec.numpy_dtype.itemsize * prod(size for size in shape if size != -1)
+            shape[free[0]] = len(body) // rest if rest else 0
+        field = f"inputs.{spec.name}"
+        spec.check_shape(shape, field)
+        array = from_bytes(memoryview(body), shape, spec, field)
+        return InferRequest({spec.name: array}, self._all[True])
+
+
+def _json_length(header: bytes, num_bytes: int) -> int:
+    """Read where the JSON ends; within the body."""
+    length = int(header) if header.isdigit() and len(header) <= 19 else -1
+    if not 0 <= length <= num_bytes:
+        found = header[:24].decode("latin-1")
+        raise MalformedRequest(
+            f"inference-header-content-length: expected 0 to {num_bytes}, found {found!r}"
+        )
+    return length
+
+
+def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:
+    expected = datatypes[spec.dtype]
+    if found != expected:
+        raise InvalidInput(f"{field}.datatype: expected {expected}, found {found[:20]!r}")
+
+
+def _flag(parameters: Parameters, name: str, field: str = "parameters") -> bool | None:
+    value = parameters.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidInput(f"{field}.{name}: expected true or false, found {_shown(value)}")
+
+
+def _whole_number(
+    parameters: Parameters, name: str, most: int, field: str = "parameters"
+) -> int | None:
+    value = parameters.get(name)
+    if value is None or (type(value) is int and 0 <= value <= most):
+        return value
+    raise InvalidInput(f"{field}.{name}: expected a whole number to {most}, found {_shown(value)}")
+
+
+def _timeout_seconds(parameters: Parameters) -> float | None:
+    """Read `timeout`: microseconds, 0 for none."""
+    microseconds = _whole_number(parameters, "timeout", MAX_TIMEOUT_US)
+    return microseconds / 1e6 if microseconds else None
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:24] if isinstance(value, int | float | str) else type(value).__name__

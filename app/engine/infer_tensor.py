@@ -1,0 +1,155 @@
+"""Values of one tensor, out of JSON or out of bytes → an array.
+
+For the Open Inference Protocol; the whole of a request is `infer_request.py`.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from app.engine.infer_schema import WITHOUT_JSON, InferInput, datatypes
+from app.engine.tensor import Array, TensorSpec
+from app.errors import InvalidInput
+
+_flat_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    "f": msgspec.json.Decoder(list[float]),
+    "i": msgspec.json.Decoder(list[int]),
+    "u": msgspec.json.Decoder(list[int]),
+    "b": msgspec.json.Decoder(list[bool]),
+    "O": msgspec.json.Decoder(list[str]),
+}
+_any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_python_types: dict[str, tuple[type, ...]] = {
+    "f": (float, int),
+    "i": (int,),
+    "u": (int,),
+    "b": (bool,),
+    "O": (str,),
+}
+
+
+def from_bytes(data: memoryview, shape: Sequence[int], spec: TensorSpec, field: str) -> Array:
+    """View bytes as an array; copied only where they are not aligned for its dtype.
+
+    Args:
+        data: Little-endian, row-major; strings each behind their length, a uint32.
+        shape: Fits the spec.
+        spec: Of the tensor.
+        field: What the caller calls it.
+
+    Raises:
+        InvalidInput: They do not fill the shape exactly.
+    """
+    if spec.dtype == "str":
+        strings = _strings(data, prod(shape), field)
+        array: Array = np.empty(len(strings), dtype=object)
+        array[:] = strings
+        return array.reshape(shape)
+    dtype = spec.numpy_dtype
+    size = prod(shape) * dtype.itemsize
+    if size != len(data):
+        raise InvalidInput(
+            f"{field}: expected {size} bytes for {list(shape)} of {datatypes[spec.dtype]}, "
+            f"found {len(data)}"
+        )
+    array = np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape(shape)
+    if spec.dtype == "bool" and np.any(array.view(np.uint8) > 1):
+        raise InvalidInput(f"{field}: expected booleans as bytes of 0 or 1, found others")
+    return array if array.flags.aligned else array.copy()
+
+
+def from_json(tensor: InferInput, spec: TensorSpec, field: str) -> Array:
+    """Make an array of `data`: values in row-major order, flat or nested or both.
+
+    Args:
+        tensor: As sent; its shape fits the spec.
+        spec: Of the tensor.
+        field: What the caller calls it.
+
+    Raises:
+        InvalidInput: Another number of values than the shape has, or one that does not fit.
+    """
+    if tensor.data is msgspec.UNSET:
+        raise InvalidInput(f"{field}: expected data or binary_data_size, found neither")
+    if tensor.datatype in WITHOUT_JSON:
+        raise InvalidInput(f"{field}: expected binary data for {tensor.datatype}, found JSON")
+    kind = spec.numpy_dtype.kind
+    try:
+        values = _flat_decoders[kind].decode(tensor.data)
+    except msgspec.ValidationError:
+        values = _flatten(tensor.data, kind, field)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidInput(f"{field}.data: expected strings in UTF-8, found others") from None
+    if len(values) != prod(tensor.shape):
+        raise InvalidInput(
+            f"{field}.data: expected {prod(tensor.shape)} values for {tensor.shape}, "
+            f"found {len(values)}"
+        )
+    try:
+        return np.array(values, dtype=spec.numpy_dtype).reshape(tensor.shape)
+    except (ValueError, OverflowError, RuntimeWarning):
+        raise InvalidInput(
+            f"{field}.data: expected values of {tensor.datatype}, found one out of its range"
+        ) from None
+
+
+def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:
+    """Lay nested lists out flat; without recursion, for they may be deep."""
+    try:
+        nested = _any_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidInput(
+            f"{field}.data: expected lists of values, found nesting too deep"
+        ) from None
+    types = _python_types[kind]
+    flat: list[Any] = []
+    open_lists = [iter((nested,))]
+    while open_lists:
+        for value in open_lists[-1]:
+            if isinstance(value, list):
+                open_lists.append(iter(value))
+                break
+            if type(value) not in types:
+                expected = " or ".join(each.__name__ for each in types)
+                raise InvalidInput(
+                    f"{field}.data: expected {expected}, found {type(value).__name__}"
+                )
+            flat.append(value)
+        else:
+            open_lists.pop()
+    return flat
+
+
+def _strings(data: memoryview, count: int, field: str) -> list[str]:
+    strings: list[str] = []
+    start = 0
+    while start < len(data) and len(strings) <= count:
+        stop = start + 4
+        length = int.from_bytes(data[start:stop], "little")
+        start, stop = stop, stop + length
+        if stop > len(data):
+            raise InvalidInput(
+                f"{field}: expected strings behind their lengths, found {len(data)} bytes that "
+                "end within one"
+            )
+        strings.append(text_of(data[start:stop], field))
+        start = stop
+    if len(strings) != count:
+        found = "more" if len(strings) > count else str(len(strings))
+        raise InvalidInput(f"{field}: expected {count} strings, found {found}")
+    return strings
+
+
+def text_of(data: memoryview, field: str) -> str:
+    """Decode a string.
+
+    Raises:
+        InvalidInput: It is no UTF-8.
+    """
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{field}: expected strings in UTF-8, found others") from None

@@ -1,0 +1,128 @@
+"""`POST /v2/models/NAME[/versions/VERSION]/infer`: HTTP to `InferCall` and back."""
+
+import re
+import zlib
+from time import monotonic, perf_counter
+from typing import Self
+from urllib.parse import unquote_to_bytes
+
+from app.call.infer import InferCall
+from app.engine.infer_answer import with_id
+from app.errors import BodyTooLarge, InferenceError, MalformedRequest, UnsupportedMediaType
+from app.http.message import HeaderList, Reply, Request
+from app.metrics.collector import Metrics
+from app.pipeline import Predictor
+from app.web.predict import read_timeout, server_timing
+
+LENGTH_HEADER = b"inference-header-content-length"
+
+_raw_path = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer").fullmatch
+_window_bits = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+
+
+class InferRoute:
+    """Answers one inference request.
+
+    Args:
+        predictor: The pipeline.
+        metrics: Counts rows and cache results.
+        timeout_seconds: Longest a request may take; a client may ask for less.
+        max_body_bytes: Of a compressed body, once it is not.
+    """
+
+    path = "/v2/models/{name}/infer"
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        timeout_seconds: float,
+        max_body_bytes: int,
+    ) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+        self._max_body_bytes = max_body_bytes
+
+    def find(self, path: str) -> Self | None:
+        """Take the paths of all models."""
+        return self if path.startswith("/v2/models/") and path.endswith("/infer") else None
+
+    async def answer(self, request: Request) -> Reply:
+        """Infer, and tell in the headers how it went."""
+        call = self._to_call(request)
+        try:
+            answer = await self._predictor.predict(call)
+        except InferenceError:
+            if call.found:
+                self._metrics.observe_failure(call, perf_counter() - request.started)
+            raise
+        body, json_length = with_id(answer, call.id)
+        self._metrics.observe_answer(call, perf_counter() - request.started)
+        headers: HeaderList = [
+            (b"server-timing", server_timing(call, request.started)),
+            (b"x-cache", call.cache_state.encode()),
+        ]
+        if json_length is None:
+            headers.append((b"content-type", b"application/json"))
+        else:
+            headers.append((b"content-type", b"application/octet-stream"))
+            headers.append((LENGTH_HEADER, b"%d" % json_length))
+        return Reply(200, headers, body)
+
+    def _to_call(self, request: Request) -> InferCall:
+        """Read path and headers; the content type says nothing: clients send any, or none.
+
+        Raises:
+            InferenceError: What is wrong with them.
+        """
+        found = _raw_path(request.raw_path)
+        if found is None:  # such as a slash within a name
+            raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
+        name, version = (None if part is None else _decoded(part) for part in found.groups())
+        fields, now = request.fields, monotonic()
+        timeout_seconds = self._timeout_seconds
+        if (asked := fields.get(b"x-request-timeout-ms")) is not None:
+            timeout_seconds = min(timeout_seconds, read_timeout(asked))
+        body = request.body
+        if (encoding := fields.get(b"content-encoding")) is not None:
+            body = _inflated(body, encoding.strip().lower(), self._max_body_bytes)
+        return InferCall(
+            name,
+            version,
+            now + timeout_seconds,
+            body=body,
+            header=fields.get(LENGTH_HEADER),
+            arrived=now,
+        )
+
+
+def _decoded(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")
+
+
+def _inflated(body: bytes, encoding: bytes, most: int) -> bytes:
+    """Decompress a body, as far as it may be long.
+
+    Raises:
+        UnsupportedMediaType: Neither gzip nor deflate.
+        MalformedRequest: It is not what it says.
+        BodyTooLarge: It is longer.
+    """
+    if encoding == b"identity":
+        return body
+    if encoding not in _window_bits:
+        raise UnsupportedMediaType(
+            "content-encoding: expected gzip or deflate, found "
+            + repr(encoding[:24].decode("latin-1"))
+        )
+    inflater = zlib.decompressobj(_window_bits[encoding])
+    try:
+        found = inflater.decompress(body, most + 1)
+    except zlib.error:
+        found = b""
+    if len(found) > most:
+        raise BodyTooLarge(f"body: expected at most {most} bytes when decompressed, found more")
+    if not inflater.eof or inflater.unused_data:
+        raise MalformedRequest(f"body: expected {encoding.decode()}, found something else")
+    return found

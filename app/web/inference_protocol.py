@@ -1,0 +1,216 @@
+"""Open Inference Protocol, version 2: all of its routes but `infer`, which is hot."""
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from msgspec import Struct
+
+from app import __version__
+from app.engine.infer_schema import (
+    ModelMetadata,
+    ServerMetadata,
+    TensorMetadata,
+    datatypes,
+)
+from app.engine.model import Model
+from app.engine.repository import Repository
+from app.engine.tensor import TensorSpec
+from app.lifecycle import Lifecycle
+from app.metrics.model_counts import ModelLedger
+
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+"""Of Triton's, those that work here."""
+
+PLATFORM = "onnx_onnxv1"
+"""The protocol's name for ONNX."""
+
+
+class ServerLive(Struct):
+    """Answer of `GET /v2/health/live`; KServe's client reads the body."""
+
+    live: bool
+
+
+class ServerReady(Struct):
+    """Answer of `GET /v2/health/ready`; the protocol's text calls the field `live` by a slip."""
+
+    ready: bool
+    live: bool = True
+
+
+class ModelReady(Struct):
+    """Answer of `GET /v2/models/NAME/ready`."""
+
+    name: str
+    ready: bool
+
+
+class TensorConfiguration(Struct):
+    """An input or output of a model's configuration, without the batch dimension."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class ModelConfiguration(Struct):
+    """Answer of `GET /v2/models/NAME/config`; 0 rows: the model's rows are not run together."""
+
+    name: str
+    platform: str
+    max_batch_size: int
+    input: list[TensorConfiguration]
+    output: list[TensorConfiguration]
+
+
+class Duration(Struct):
+    """How often, and how long in all."""
+
+    count: int
+    ns: int
+
+
+class InferenceStatistics(Struct):
+    """Where the time of requests went; `compute_…` and `queue` count those that were run."""
+
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration
+    cache_miss: Duration
+
+
+class ModelStatistics(Struct):
+    """What a version of a model has done; `inference_count` counts rows, `execution_count` runs."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: InferenceStatistics
+    response_stats: dict[str, int] = {}
+    batch_stats: list[int] = []
+    memory_usage: list[int] = []
+
+
+class Statistics(Struct):
+    """Answer of `GET /v2/models/stats`; nanoseconds, but `last_inference` Unix milliseconds."""
+
+    model_stats: list[ModelStatistics]
+
+
+def inference_routes(
+    lifecycle: Lifecycle, repository: Repository, ledger: ModelLedger
+) -> list[HTTPRouteHandler]:
+    """Make the handlers."""
+
+    @get("/v2/health/live", sync_to_thread=False)
+    def live() -> ServerLive:
+        return ServerLive(live=True)
+
+    @get("/v2/health/ready", sync_to_thread=False)
+    def ready() -> Response[ServerReady]:
+        return Response(ServerReady(lifecycle.ready), status_code=200 if lifecycle.ready else 503)
+
+    @get("/v2", sync_to_thread=False)
+    def server() -> ServerMetadata:
+        return ServerMetadata("ml-pipeline", __version__, EXTENSIONS)
+
+    @get(_paths(""), sync_to_thread=False)
+    def metadata(name: FromPath[str], version: FromPath[str | None] = None) -> ModelMetadata:
+        found = repository.get(name, version)
+        return ModelMetadata(
+            found.name,
+            repository.versions(found.name),
+            PLATFORM,
+            [_metadata(spec) for spec in found.inputs],
+            [_metadata(spec) for spec in found.outputs],
+        )
+
+    @get(_paths("/ready"), sync_to_thread=False)
+    def model_ready(name: FromPath[str], version: FromPath[str | None] = None) -> ModelReady:
+        return ModelReady(repository.get(name, version).name, ready=True)
+
+    @get(_paths("/config"), sync_to_thread=False)
+    def config(name: FromPath[str], version: FromPath[str | None] = None) -> ModelConfiguration:
+        return _configuration(repository.get(name, version))
+
+    @get("/v2/models/stats", sync_to_thread=False)
+    def all_statistics() -> Statistics:
+        return Statistics([_statistics(model, ledger) for model in repository.models])
+
+    @get(_paths("/stats"), sync_to_thread=False)
+    def statistics(name: FromPath[str], version: FromPath[str | None] = None) -> Statistics:
+        return Statistics([_statistics(repository.get(name, version), ledger)])
+
+    handlers: list[Any] = [
+        live,
+        ready,
+        server,
+        metadata,
+        model_ready,
+        config,
+        all_statistics,
+        statistics,
+    ]
+    return handlers
+
+
+def _paths(rest: str) -> list[str]:
+    return [
+        f"/v2/models/{{name:str}}{rest}",
+        f"/v2/models/{{name:str}}/versions/{{version:str}}{rest}",
+    ]
+
+
+def _metadata(spec: TensorSpec) -> TensorMetadata:
+    return TensorMetadata(spec.name, datatypes[spec.dtype], list(spec.shape))
+
+
+def _configuration(model: Model) -> ModelConfiguration:
+    max_batch_size = model.max_batch_size if model.batching_reason is None else 0
+
+    def tensor(spec: TensorSpec) -> TensorConfiguration:
+        dims = spec.shape[1:] if max_batch_size else spec.shape
+        kind = "STRING" if spec.dtype == "str" else datatypes[spec.dtype]
+        return TensorConfiguration(spec.name, f"TYPE_{kind}", list(dims))
+
+    return ModelConfiguration(
+        model.name,
+        PLATFORM,
+        max_batch_size,
+        [tensor(spec) for spec in model.inputs],
+        [tensor(spec) for spec in model.outputs],
+    )
+
+
+def _statistics(model: Model, ledger: ModelLedger) -> ModelStatistics:
+    counts = ledger.of(model.name, model.version)
+    num_run = counts.queue.count
+    return ModelStatistics(
+        model.name,
+        model.version,
+        int(counts.last_run * 1000),
+        int(counts.batches.sum),
+        counts.runs.count,
+        InferenceStatistics(
+            success=_duration(counts.num_answers, counts.answer_seconds),
+            fail=_duration(counts.num_failures, counts.failure_seconds),
+            queue=_duration(num_run, counts.queue.sum),
+            compute_input=_duration(num_run, counts.decode_seconds),
+            compute_infer=_duration(num_run, counts.run_seconds),
+            compute_output=_duration(num_run, counts.encode_seconds),
+            cache_hit=_duration(counts.num_hits, counts.hit_seconds),
+            cache_miss=_duration(counts.num_misses, counts.miss_seconds),
+        ),
+    )
+
+
+def _duration(count: int, seconds: float) -> Duration:
+    return Duration(count, int(seconds * 1e9))

@@ -1,0 +1,35 @@
+"""Clients of the Open Inference Protocol behind Nginx, with and without a folder before it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+
+from tests.stack.native import Stack
+from tests.web.samples import WINE_ROWS, wine_answers
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One replica, without limits."""
+    with Stack(tmp_path_factory.mktemp("stack"), replicas=1, profile="bench") as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("folder", ["", "/api"])
+@pytest.mark.parametrize("binary", [False, True])
+def test_tritons_client_is_answered(stack: Stack, folder: str, binary: bool) -> None:
+    """It knows a host and a port; a folder may be behind them."""
+    rows = np.array(WINE_ROWS, np.float32)
+    labels, _ = wine_answers(WINE_ROWS)
+    with triton.InferenceServerClient(f"127.0.0.1:{stack.port}{folder}") as client:
+        tensor = triton.InferInput("float_input", list(rows.shape), "FP32")
+        tensor.set_data_from_numpy(rows, binary_data=binary)
+
+        assert client.is_server_ready()
+        assert client.get_model_metadata("wine")["name"] == "wine"
+        assert client.get_inference_statistics("wine")["model_stats"]
+        found = client.infer("wine", [tensor]).as_numpy("label")
+
+    np.testing.assert_array_equal(found, labels)
