@@ -23,10 +23,10 @@ OPSET = 17
 IR_VERSION = 9
 
 
-def write_model(path: Path) -> None:
+def write_model(path: Path, width: int = WIDTH) -> None:
     """Write the model, input `input` float32 [B, F] → output `output` float32 [B, 1]."""
     generator = np.random.default_rng(seed=7)
-    sizes = [FEATURES, *[WIDTH] * HIDDEN_LAYERS, 1]
+    sizes = [FEATURES, *[width] * HIDDEN_LAYERS, 1]
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
     value = "input"

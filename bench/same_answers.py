@@ -59,6 +59,7 @@ def prove_hits(contestant: Contestant, requests: Sequence[Request]) -> None:
 
 def prove_log(contestant: Contestant, request: Request) -> None:
     """Make sure that each request leaves one line of JSON."""
+    get(contestant.server.port, "/metrics")  # those of earlier requests too
     before = _num_lines(contestant.server)
     send_all(contestant, [request] * CROWD)
     get(contestant.server.port, "/metrics")  # the line of a request may come after its answer

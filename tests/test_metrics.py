@@ -13,6 +13,7 @@ from app import __version__
 from app.call.base import Call
 from app.metrics.collector import Metrics, RedisCounts
 from app.metrics.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
+from app.metrics.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
 
 BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
 
@@ -141,6 +142,49 @@ def test_predictions_count_rows_and_states(metrics: Metrics) -> None:
     assert value(metrics, "ml_api_predictions_total", model="wine", version="1") == 10
     assert value(metrics, "ml_api_cache_requests_total", result="miss") == 1
     assert value(metrics, "ml_api_cache_requests_total", result="l1") == 1
+
+
+def test_versions_are_counted_apart(metrics: Metrics) -> None:
+    """Rows of one are none of the other's."""
+    metrics.observe_answer(answered("wine", 5, "miss", queue_seconds=0.001), 0.01)
+    metrics.observe_batch("wine", "2", 7, 0.001)
+
+    assert value(metrics, "ml_api_predictions_total", model="wine", version="1") == 5
+    assert value(metrics, "ml_api_predictions_total", model="wine", version="2") == 0
+    assert value(metrics, "ml_api_batch_rows_sum", model="wine", version="2") == 7
+
+
+def test_versions_that_are_gone_make_room() -> None:
+    """So that years of releases are bounded; what is served is never dropped."""
+    ledger = ModelLedger()
+    for number in range(MAX_VERSIONS + 5):
+        ledger.of("wine", str(number)).observe_run(1, 0.001)
+
+    ledger.forget([("wine", "0")])
+
+    left = [version for (_, version), _ in ledger]
+    assert len(left) == MAX_VERSIONS
+    assert left[:2] == ["0", "6"]
+
+
+def test_time_is_told_by_step() -> None:
+    """Of what was run: decoding, the run, encoding; of look-ups: found or not."""
+    counts = ModelCounts()
+    run = Call("wine", "1", 0.0, num_rows=2, cache_state="miss", decode_seconds=1.0,
+               cache_seconds=2.0, queue_seconds=3.0, run_seconds=4.0, encode_seconds=5.0,
+               )  # fmt: skip
+    hit = Call("wine", "1", 0.0, num_rows=2, cache_state="redis", cache_seconds=7.0)
+
+    counts.observe_answer(run, 20.0)
+    counts.observe_answer(hit, 10.0)
+    counts.observe_failure(6.0)
+
+    assert (counts.num_rows, counts.num_answers, counts.answer_seconds) == (4, 2, 30.0)
+    assert (counts.num_failures, counts.failure_seconds) == (1, 6.0)
+    assert (counts.num_misses, counts.miss_seconds) == (1, 2.0)
+    assert (counts.num_hits, counts.hit_seconds) == (1, 7.0)
+    assert (counts.queue.count, counts.queue.sum) == (1, 3.0)
+    assert (counts.decode_seconds, counts.run_seconds, counts.encode_seconds) == (1.0, 4.0, 5.0)
 
 
 def test_only_what_ran_has_waited(metrics: Metrics) -> None:

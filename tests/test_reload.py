@@ -307,3 +307,60 @@ async def test_what_was_told_is_not_told_again(bus: Bus, start: Start) -> None:
     await one.reloader.on_listening()
 
     assert len(bus.messages) == told
+
+
+async def test_unloading_reaches_the_others(bus: Bus, start: Start) -> None:
+    """And they keep the rest as it is."""
+    one, two = await start("one", a=2.0, b=3.0), await start("two", a=2.0, b=3.0)
+    kept = two.repository.get("b")
+
+    await one.reloader.unload("a")
+
+    assert one.digests.keys() == two.digests.keys() == {"b"}
+    assert two.repository.get("b") is kept
+    assert [(news.replica, news.behind) for news in bus.followed()] == [("two", "")]
+
+
+async def test_the_last_model_is_unloaded_everywhere(bus: Bus, start: Start) -> None:
+    """Though nothing is left to be served."""
+    one, two = await start("one"), await start("two")
+
+    await one.reloader.unload("model")
+
+    assert one.digests == two.digests == {}
+
+
+async def test_what_was_unloaded_is_loaded_everywhere(bus: Bus, start: Start) -> None:
+    """By its name; others are not loaded anew."""
+    one, two = await start("one", a=2.0, b=3.0), await start("two", a=2.0, b=3.0)
+    await one.reloader.unload("a")
+    kept = two.repository.get("b")
+
+    await one.reloader.load("a")
+
+    assert one.digests == two.digests
+    assert two.digests.keys() == {"a", "b"}
+    assert two.repository.get("b") is kept
+
+
+async def test_a_replica_that_was_cut_off_learns_what_was_unloaded(bus: Bus, start: Start) -> None:
+    """From the announcement that is kept."""
+    one = await start("one", a=2.0, b=3.0)
+    cut_off = await start("two", listens=False, a=2.0, b=3.0)
+    await one.reloader.unload("a")
+    assert bus.kept is not None
+
+    await cut_off.reloader.on_message(bus.kept, True)
+
+    assert cut_off.digests.keys() == {"b"}
+
+
+async def test_a_reload_loads_what_was_unloaded(bus: Bus, start: Start) -> None:
+    """Everything under the path is read anew, on every replica."""
+    one, two = await start("one", a=2.0, b=3.0), await start("two", a=2.0, b=3.0)
+    await one.reloader.unload("a")
+
+    await one.reloader.reload()
+
+    assert one.digests == two.digests
+    assert two.digests.keys() == {"a", "b"}

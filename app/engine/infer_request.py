@@ -63,10 +63,17 @@ class InferReader:
     Args:
         inputs: Specs in the order of the signature.
         outputs: Likewise.
+        optional: Inputs that need not be given.
     """
 
-    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        optional: Sequence[TensorSpec] = (),
+    ) -> None:
         self._inputs = {spec.name: spec for spec in inputs}
+        self._known = self._inputs | {spec.name: spec for spec in optional}
         self._outputs = {spec.name: index for index, spec in enumerate(outputs)}
         self._without_json = [datatypes[spec.dtype] in WITHOUT_JSON for spec in outputs]
         self._all = {
@@ -109,9 +116,9 @@ class InferReader:
         found: Tensors = {}
         for tensor in sent:
             field = f"inputs.{tensor.name[:64]}"
-            spec = self._inputs.get(tensor.name)
+            spec = self._known.get(tensor.name)
             if spec is None:
-                raise InvalidInput(f"{field}: expected one of {', '.join(self._inputs)}")
+                raise InvalidInput(f"{field}: expected one of {', '.join(self._known)}")
             if tensor.name in found:
                 raise InvalidInput(f"{field}: expected once, found twice")
             _check_datatype(spec, tensor.datatype, field)
@@ -132,9 +139,10 @@ class InferReader:
 
     def _in_order(self, found: Tensors) -> Tensors:
         try:
-            return {name: found[name] for name in self._inputs}
+            ordered = {name: found[name] for name in self._inputs}
         except KeyError as missing:
             raise InvalidInput(f"inputs: expected {missing}, found none of that name") from None
+        return ordered if len(ordered) == len(found) else ordered | found
 
     def _requested(
         self, outputs: list[InferOutput] | None, binary_by_default: bool

@@ -5,8 +5,6 @@
 """
 
 import asyncio
-import hashlib
-import mmap
 from collections.abc import Callable, Hashable
 from functools import partial
 from time import perf_counter
@@ -24,18 +22,12 @@ from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
+from app.engine.model_digest import digest_of, is_random
 from app.engine.model_files import ModelFile
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
 from app.engine.warm_up import measure, prove_batching, sample_inputs, with_drawn_rows
 from app.errors import InvalidInput, ModelLoadError, RunRefused
-
-RANDOM_OPERATORS = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli")
-"""Graphs that hold one of these give a new answer each time and are never cached.
-
-Source: the ONNX operator list; the `…Like` variants share a prefix. They are looked for by name in
-the file's bytes: another thing of that name costs the cache, and nothing else.
-"""
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
@@ -72,6 +64,7 @@ class Model:
         metadata: What its metadata file says.
         digest: SHA-256 of the ONNX file and the metadata, hex.
         inputs: Specs, refined by the metadata.
+        optional_inputs: Specs of those that need not be given.
         outputs: Specs.
         sample: Rows to try it with, by input.
         reader: Picks the answer out of the outputs.
@@ -88,8 +81,8 @@ class Model:
         self.file, self.metadata, self.pool = file, metadata, pool
         self.name = file.called or metadata.model_name or file.name
         self.version = metadata.model_version or file.version
-        self.digest, repeatable = _read_file(file)
-        self.cacheable = repeatable and metadata.cache is not False
+        self.digest = digest_of(file)
+        self.cacheable = metadata.cache is not False and not is_random(file)
         specs = pool.sessions[0].inputs
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
@@ -110,7 +103,8 @@ class Model:
         self._codec = None
         if len(specs) == 1 and specs[0].dtype != "bfloat16":
             self._codec = RequestCodec(self.inputs[0], options.max_rows)
-        self.infer_reader = InferReader(self.inputs, self.outputs)
+        self.optional_inputs = pool.sessions[0].optional_inputs
+        self.infer_reader = InferReader(self.inputs, self.outputs, self.optional_inputs)
         self.max_batch_size = options.batch.max_batch_size
         self._max_rows = options.max_rows
         self._one_group = all(spec.settled for spec in self.inputs)
@@ -151,7 +145,12 @@ class Model:
         return rows
 
     def group(self, inputs: Tensors) -> Hashable:
-        """What requests must have in common to share a run: the sizes the signature leaves open."""
+        """What requests must have in common to share a run: the sizes the signature leaves open.
+
+        Who gives an optional input shares none: its value is for all rows of a run.
+        """
+        if len(inputs) > len(self.inputs):
+            return object()
         if self._one_group:
             return ()
         return tuple(array.shape[1:] for array in inputs.values())
@@ -217,7 +216,7 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
     started = perf_counter()
     if not file.path.is_file():
         raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
-    digest, _ = _read_file(file)
+    digest = digest_of(file)
     metadata = read_metadata(file.metadata_path)
     options = options.of(metadata)
     pool = SessionPool(
@@ -264,28 +263,3 @@ def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> Answ
         and not labels_are_positions(outputs[roles.labels_at], scores)
     )
     return make_reader(class_labels=labels, names_by_position=by_position)
-
-
-def _read_file(file: ModelFile) -> tuple[str, bool]:
-    """Digest the model's files; tell whether the graph is free of random operators.
-
-    Weights in a file of their own are named in the ONNX file: whatever lies beside it, or in a
-    folder beside it, and is named there is taken for part of the model. Elsewhere they may not lie:
-    ONNX Runtime refuses paths, and links, that lead out of the model's folder.
-    """
-    digest = hashlib.sha256()
-    with (
-        file.path.open("rb") as handle,
-        mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        digest.update(content)
-        is_random = any(content.find(name) != -1 for name in RANDOM_OPERATORS)
-        folder = file.path.parent
-        beside = [p for p in sorted(folder.rglob("*")) if p != file.path and p.is_file()]
-        parts = [p for p in beside if content.find(p.relative_to(folder).as_posix().encode()) != -1]
-    if file.metadata_path is not None:
-        parts.append(file.metadata_path)
-    for part in parts:
-        with part.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest(), not is_random

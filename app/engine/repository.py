@@ -4,14 +4,17 @@ Where they lie is `model_files.py`, what one is `model.py`.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
 from app.engine.model_files import ModelFile, find_models
+from app.engine.session_pool import give_way
 from app.errors import ModelLoadError, ModelNotFound, NotReady
 
+Result = TypeVar("Result")
 Versions = dict[str, Model]
 """By version, the default last."""
 
@@ -55,6 +58,7 @@ class Repository:
         self._on_batch = on_batch
         self._models: dict[str, Versions] = {}
         self.unloaded: frozenset[str] = frozenset()
+        self._loader = ThreadPoolExecutor(1, "loader", initializer=give_way)
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -106,7 +110,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await asyncio.to_thread(self._load_all, frozenset(unloaded))
+            loaded = await self._in_background(self._load_all, frozenset(unloaded))
             self.unloaded = frozenset(unloaded)
             self._swap(_by_name(loaded))
             return loaded
@@ -120,7 +124,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await asyncio.to_thread(self._load_one, name)
+            loaded = await self._in_background(self._load_one, name)
             self.unloaded -= {name}
             others = [model for model in self.models if model.name != name]
             self._swap(_by_name([*others, *loaded]))
@@ -141,13 +145,18 @@ class Repository:
         """List what is served, and what lies under the path and is not."""
         served = {model.file.path: model for model in self.models}
         entries = [IndexEntry(model.name, model.version, True, "") for model in served.values()]
-        for file, name in await asyncio.to_thread(self._on_disk):
+        for file, name in await self._in_background(self._on_disk):
             if file.path not in served:
                 reason = "not loaded" if file.chosen else "not chosen by the version policy"
                 if name in self.unloaded:
                     reason = "unloaded"
                 entries.append(IndexEntry(name, file.version, False, reason))
         return sorted(entries)
+
+    async def _in_background(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Call what blocks, on a thread of its own that gives way to those who answer."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._loader, work, *arguments)
 
     def _files(self) -> list[tuple[ModelFile, str]]:
         """What lies under the path, each with the name that it is served by."""
@@ -202,6 +211,7 @@ class Repository:
         """Drain every model; idempotent."""
         self._closed = True
         await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
+        self._loader.shutdown(wait=False)
 
 
 def _by_name(models: list[Model]) -> dict[str, Versions]:

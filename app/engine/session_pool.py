@@ -68,6 +68,7 @@ class Session:
 
     Attributes:
         inputs: Specs in the order of the graph.
+        optional_inputs: Those that the graph has a value for where none is given.
         outputs: Likewise; a ZipMap is given as float32 `[B, C]`.
     """
 
@@ -82,6 +83,8 @@ class Session:
         except Exception as error:  # ORT's exceptions share no base class but this
             raise ModelLoadError(f"{path.name}: ONNX Runtime: {_first_line(error)}") from None
         self.inputs = tuple(_spec(node, path) for node in self._ort.get_inputs())
+        overridable = self._ort.get_overridable_initializers()
+        self.optional_inputs = tuple(_spec(node, path) for node in overridable)
         self.outputs = tuple(_spec(node, path) for node in self._ort.get_outputs())
         self._names = [output.name for output in self.outputs]
         self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
@@ -102,7 +105,8 @@ class Session:
         """Run, and give the outputs as ONNX Runtime does: a ZipMap is a list of dicts."""
         try:
             if self._bfloats:
-                return run_with_bfloats(self._ort, self._names, inputs, self.inputs)
+                specs = self.inputs + self.optional_inputs
+                return run_with_bfloats(self._ort, self._names, inputs, specs)
             return self._ort.run(self._names, inputs)  # type: ignore[no-any-return]
         except Exception as error:  # as above
             raise RunRefused(f"ONNX Runtime: {_first_line(error)}") from None
@@ -178,7 +182,7 @@ class SessionPool:
 
     def _serve(self, lane: int) -> None:
         """Body of a lane's thread."""
-        _give_way()
+        give_way()
         session, queue = self.sessions[lane], self._queues[lane]
         while (job := queue.get()) is not None:
             work, done = job
@@ -206,8 +210,8 @@ class SessionPool:
         return f"<SessionPool [{num_busy} busy, {num_sessions - num_busy} idle]>"
 
 
-def _give_way() -> None:
-    """Let whoever else wants the core go first: the event loop, and the services beside it."""
+def give_way() -> None:
+    """Let whoever else wants this thread's core go first: the event loop, services beside it."""
     if sys.platform == "linux":  # elsewhere this would be the whole process
         with suppress(OSError):  # a sandbox may not allow it; runs go on without
             niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS

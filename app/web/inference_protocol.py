@@ -47,12 +47,13 @@ class ModelReady(Struct):
     ready: bool
 
 
-class TensorConfiguration(Struct):
+class TensorConfiguration(Struct, omit_defaults=True):
     """An input or output of a model's configuration, without the batch dimension."""
 
     name: str
     data_type: str
     dims: list[int]
+    optional: bool = False
 
 
 class ModelConfiguration(Struct):
@@ -176,16 +177,19 @@ def _metadata(spec: TensorSpec) -> TensorMetadata:
 def _configuration(model: Model) -> ModelConfiguration:
     max_batch_size = model.max_batch_size if model.batching_reason is None else 0
 
-    def tensor(spec: TensorSpec) -> TensorConfiguration:
-        dims = spec.shape[1:] if max_batch_size else spec.shape
+    def tensor(spec: TensorSpec, *, optional: bool = False) -> TensorConfiguration:
+        dims = spec.shape[1:] if max_batch_size and not optional else spec.shape
         kind = "STRING" if spec.dtype == "str" else datatypes[spec.dtype]
-        return TensorConfiguration(spec.name, f"TYPE_{kind}", list(dims))
+        return TensorConfiguration(spec.name, f"TYPE_{kind}", list(dims), optional)
 
     return ModelConfiguration(
         model.name,
         PLATFORM,
         max_batch_size,
-        [tensor(spec) for spec in model.inputs],
+        [
+            *(tensor(spec) for spec in model.inputs),
+            *(tensor(spec, optional=True) for spec in model.optional_inputs),
+        ],
         [tensor(spec) for spec in model.outputs],
     )
 

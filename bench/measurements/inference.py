@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,20 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import tritonclient.http as triton
 
 from bench import cores as core_division
 from bench.harness import SERVE_COMMAND, started
 from bench.image_model import SHAPE, write_model
 from bench.load import Load
 from bench.report import Report, Target, begin, number, parser
-from bench.request import Request, msgpack_request, send_ok
+from bench.request import HOST, Request, msgpack_request, send_ok
 from bench.rounds import Candidate, Results, alternate, cpu, p50, p99, rps
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
 
 ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
 CONNECTIONS = 8
+CLIENTS = (1, 8, 32)
 JSON_CONNECTIONS = 2  # a megabyte and a half each
 ROW, ROW_BINARY = "/predict, MessagePack, one row", "/v2, binary, one row"
 ROW_JSON = "/v2, JSON, one row"
@@ -90,7 +94,14 @@ def main() -> None:
                 infer_request("image", "image", image, binary=False), JSON_CONNECTIONS, seconds)),
         ]  # fmt: skip
         results = alternate(candidates, arguments.rounds, load_cores=cores.load)
+        by_client = {
+            count: by_tritonclient(server.port, row, count, arguments.seconds) for count in CLIENTS
+        }
     describe(report, results, [candidate.label for candidate in candidates])
+    report.table(
+        ("Triton's client, in threads", "inferences/s", "p50 µs", "p99 µs"),
+        [(count, *map(number, found)) for count, found in by_client.items()],
+    )
     report.note(
         "RPS, p50, p99: median over rounds; CPU: the quietest round; targets: median of the "
         f"ratios within a round. Closed loop, wrk, {CONNECTIONS} connections, {JSON_CONNECTIONS} "
@@ -98,6 +109,36 @@ def main() -> None:
     )
     report.raw = {"results": results.raw()}
     report.finish(arguments.json)
+
+
+def by_tritonclient(
+    port: int, values: npt.NDArray[np.float32], count: int, seconds: int
+) -> tuple[float, float, float]:
+    """Ask by Triton's own client, `count` of them in threads, for so long.
+
+    Returns:
+        Inferences a second; p50 and p99 in µs.
+    """
+    latencies: list[float] = []
+    ended = time.perf_counter() + seconds
+
+    def ask() -> None:
+        own: list[float] = []
+        with triton.InferenceServerClient(f"{HOST}:{port}") as client:
+            tensor = triton.InferInput("float_input", list(values.shape), "FP32")
+            tensor.set_data_from_numpy(values)
+            while (begun := time.perf_counter()) < ended:
+                client.infer("wine", [tensor])
+                own.append(time.perf_counter() - begun)
+        latencies.extend(own)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    p50_us, p99_us = np.percentile(latencies, [50, 99]) * 1e6
+    return len(latencies) / seconds, float(p50_us), float(p99_us)
 
 
 def describe(report: Report, results: Results, labels: list[str]) -> None:

@@ -98,6 +98,17 @@ def test_oldest_group_goes_first() -> None:
     assert [one.group for one in queue.take(8)] == ["early"]
 
 
+def test_lowest_priority_goes_first() -> None:
+    """However late it came; of equal priority the oldest."""
+    usual = item(group="usual", arrived=1.0)
+    soon = item(group="soon", arrived=2.0)
+    sooner = item(group="sooner", arrived=3.0)
+    soon.priority, sooner.priority = 5, 1
+    queue = filled(usual, soon, sooner)
+
+    assert [queue.take(10) for _ in range(3)] == [[sooner], [soon], [usual]]
+
+
 def test_those_who_left_are_not_taken() -> None:
     """Items whose caller has gone are dropped on the way, and take no room in the batch."""
     queue = filled(item(2), item(2), item(2))

@@ -65,7 +65,7 @@ def test_bytes_follow_the_json_in_its_order() -> None:
     assert body[json_length:] == SCORES.tobytes() + LABELS.tobytes()
 
 
-@pytest.mark.parametrize("dtype", [name for name in datatypes if name != "str"])
+@pytest.mark.parametrize("dtype", [name for name in datatypes if name not in ("str", "bfloat16")])
 def test_every_datatype_is_written_as_its_bytes(dtype: str) -> None:
     """Little-endian, row by row, also where the rows are a part of a batch."""
     values = np.array([[0, 1], [1, 1], [1, 0]]).astype(dtype)[1:, :1]

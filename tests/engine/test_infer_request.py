@@ -53,7 +53,7 @@ def test_values_in_json_lie_row_by_row(data: list[Any]) -> None:
     assert found.tolist() == [[1, 2.5, -3], [4, 5, 6]]
 
 
-numeric = [name for name in datatypes if name != "str"]
+numeric = [name for name in datatypes if name not in ("str", "bfloat16")]
 
 
 @pytest.mark.parametrize("dtype", numeric)

@@ -50,12 +50,23 @@ def bfloat_model() -> bytes:
     )
 
 
+def optional_model() -> bytes:
+    """`y = x * factor`; who gives no factor gets 2."""
+    return models.graph(
+        [models.node("Mul", ["x", "factor"], ["y"])],
+        [models.tensor("x", "float32", [None, 3]), models.tensor("factor", "float32", [1])],
+        [models.tensor("y", "float32", [None, 3])],
+        factor=np.array([2], np.float32),
+    )
+
+
 def write_all(folder: Path) -> None:
     """Put the models of these tests into a folder."""
     write_wine(folder, "1")
     for dtype in DTYPES:
         (folder / f"echo-{dtype}.onnx").write_bytes(echo_model(dtype, [None, 2, 3]))
     (folder / "bfloat.onnx").write_bytes(bfloat_model())
+    (folder / "optional.onnx").write_bytes(optional_model())
     (folder / "pair.onnx").write_bytes(models.two_input_model())
     (folder / "words.onnx").write_bytes(models.words_model())
     (folder / "echo-str.onnx").write_bytes(echo_model("str", [None]))

@@ -161,6 +161,31 @@ def test_scalar_input_is_taken(client: Any, binary: bool) -> None:
 
 
 @both_forms
+def test_optional_input_may_be_given(client: Any, binary: bool) -> None:
+    """Or left out: then the graph's own value holds, for these rows and no others."""
+    rows = np.array([[1, 2, 3]], np.float32)
+    given = [
+        tensor("x", rows, binary=binary),
+        tensor("factor", np.array([5], np.float32), binary=binary),
+    ]
+
+    waiting = [client.async_infer("optional", given[: 1 + number % 2]) for number in range(8)]
+
+    found = [each.get_result().as_numpy("y")[0, 0] for each in waiting]
+    assert found == [2, 5] * 4
+
+
+def test_optional_input_is_told_in_the_configuration(client: Any) -> None:
+    """Not in the metadata, whose inputs all have to be given."""
+    config = client.get_model_config("optional")
+
+    assert config["input"][1] == {
+        "name": "factor", "data_type": "TYPE_FP32", "dims": [1], "optional": True
+    }  # fmt: skip
+    assert [each["name"] for each in client.get_model_metadata("optional")["inputs"]] == ["x"]
+
+
+@both_forms
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 3), (3, 1, 8)])
 def test_free_sizes_are_any(client: Any, shape: tuple[int, ...], binary: bool) -> None:
     """Beyond the rows too."""

@@ -33,3 +33,28 @@ def test_tritons_client_is_answered(stack: Stack, folder: str, binary: bool) -> 
         found = client.infer("wine", [tensor]).as_numpy("label")
 
     np.testing.assert_array_equal(found, labels)
+
+
+def test_errors_of_nginx_are_the_protocols(stack: Stack) -> None:
+    """A body that is too large never reaches a replica."""
+    for folder in ("", "/api"):
+        answer = stack.client.post(f"{folder}/v2/models/wine/infer", content=b" " * 2_000_000)
+
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/json"
+        assert list(answer.json()) == ["error"]
+        assert "1m" in answer.json()["error"]
+
+
+def test_limits_tell_the_protocols_clients_when_to_come_again(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """429 with `Retry-After`, as everywhere, in the protocol's words."""
+    with Stack(tmp_path_factory.mktemp("limited"), replicas=1, profile="default") as limited:
+        body = {"inputs": []}
+        answers = [limited.client.post("/v2/models/wine/infer", json=body) for _ in range(30)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+
+    assert refused
+    assert list(refused[0].json()) == ["error"]
+    assert int(refused[0].headers["retry-after"]) > 0

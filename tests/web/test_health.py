@@ -198,6 +198,17 @@ def test_duration_buckets_start_at_100_microseconds(server: Server) -> None:
     assert counts[-1] == value(server, "ml_api_request_duration_seconds_count", endpoint="/predict")
 
 
+def test_metrics_are_compressed_for_who_takes_it(server: Server) -> None:
+    """A dashboard asks each 2 s, and it is the same text over and over."""
+    plain = server.client.get("/metrics", headers={"accept-encoding": "identity"})
+    small = server.client.get("/metrics", headers={"accept-encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < int(plain.headers["content-length"]) / 4
+    assert small.text.splitlines()[0] == plain.text.splitlines()[0]
+
+
 def test_predictions_count_rows(server: Server) -> None:
     """ml_api_predictions_total counts rows by model: computed, cached and of batches alike."""
     before = value(server, "ml_api_predictions_total", model="wine", version="1")
