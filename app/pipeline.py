@@ -144,6 +144,7 @@ class Predictor:
             deadline=call.deadline,
             group=model.group(inputs),
             priority=call.priority,
+            whole=len(inputs) > len(model.inputs),
         )
         return self.encode(model, request, call, result)
 

@@ -97,8 +97,10 @@ class Reloader:
         Raises:
             InferenceError: What `Repository.load` raises; nobody is told.
         """
+        read_at = time()
         loaded = await self._repository.load(name)
         log_loaded(loaded)
+        self._read_at, self.behind = read_at, ""
         await self._announce()
         return loaded
 
@@ -110,6 +112,7 @@ class Reloader:
         """
         await self._repository.unload(name)
         get_logger().info("model_unloaded", model=name)
+        self._read_at, self.behind = time(), ""
         await self._announce()
 
     async def reload_here(self, unloaded: Sequence[str] = ()) -> list[Model]:
@@ -180,12 +183,14 @@ class Reloader:
         here, there = self._digests(), news.digests
         differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
         name = differing[0] if len(differing) == 1 else ""
+        read_at = time()
         if name in there and (name in here or name in self._repository.unloaded):
             log_loaded(await self._repository.load(name))
         elif name in news.unloaded:
             await self._repository.unload(name)
         else:
             await self.reload_here(news.unloaded)
+        self._read_at = read_at
 
     def _digests(self) -> dict[str, str]:
         versions: dict[str, list[str]] = {}

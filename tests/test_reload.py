@@ -364,3 +364,30 @@ async def test_a_reload_loads_what_was_unloaded(bus: Bus, start: Start) -> None:
 
     assert one.digests == two.digests
     assert two.digests.keys() == {"a", "b"}
+
+
+async def test_older_news_do_not_bring_an_unloaded_model_back(bus: Bus, start: Start) -> None:
+    """An announcement that is delivered late is of before."""
+    one, two = await start("one", a=2.0, b=3.0), await start("two", listens=False, a=2.0, b=3.0)
+    one.write(5.0, "a")
+    await one.reloader.reload()
+    assert bus.kept is not None
+    older = bus.kept
+
+    await two.reloader.unload("a")
+    await two.reloader.on_message(older, True)
+
+    assert two.digests.keys() == {"b"}
+
+
+async def test_who_loads_the_missing_file_is_behind_no_more(bus: Bus, start: Start) -> None:
+    """Loading by name says so as well as a reload."""
+    one, two = await start("one"), await start("two")
+    one.write(3.0)
+    await one.reloader.reload()
+    assert two.reloader.behind
+    two.write(3.0)
+
+    await two.reloader.load("model")
+
+    assert two.reloader.behind == ""

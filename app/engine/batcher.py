@@ -108,6 +108,7 @@ class Batcher:
         deadline: float,
         group: Hashable = (),
         priority: int = DEFAULT_PRIORITY,
+        whole: bool = False,
     ) -> RunResult:
         """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
 
@@ -117,6 +118,7 @@ class Batcher:
             deadline: `time.monotonic()` seconds; later than that the answer is of no use.
             group: Requests of equal groups may share a run.
             priority: The lower the sooner.
+            whole: Whether an input is no rows, so that rows beyond the limit are not split.
 
         Raises:
             Overloaded: The queue is full, or will not be through before the deadline.
@@ -127,7 +129,7 @@ class Batcher:
         if self._lone and self._may_run_at_once(num_rows, deadline):
             return self._run_at_once(inputs, num_rows)
         return await self.submit(
-            inputs, num_rows, deadline=deadline, group=group, priority=priority
+            inputs, num_rows, deadline=deadline, group=group, priority=priority, whole=whole
         )
 
     def submit(
@@ -138,6 +140,7 @@ class Batcher:
         deadline: float,
         group: Hashable = (),
         priority: int = DEFAULT_PRIORITY,
+        whole: bool = False,
     ) -> asyncio.Future[RunResult]:
         """Queue the rows of one request, for a caller who brings many in one turn.
 
@@ -150,7 +153,7 @@ class Batcher:
         future = self._running_loop().create_future
         if priority != DEFAULT_PRIORITY:
             group = (priority, group)
-        if num_rows <= limit or not self._batching:
+        if num_rows <= limit or whole or not self._batching:
             return self._enqueue(
                 WorkItem(inputs, num_rows, group, deadline, now, future(), priority)
             )

@@ -26,6 +26,8 @@ from app.engine.tensor import Array, Tensors, TensorSpec
 from app.errors import InvalidInput, MalformedRequest
 
 MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
+MAX_SIZE = 2**63 - 1
+"""Of a dimension; far beyond what a body can hold."""
 
 _body_decoder = msgspec.json.Decoder(InferBody)
 
@@ -121,6 +123,10 @@ class InferReader:
                 raise InvalidInput(f"{field}: expected one of {', '.join(self._known)}")
             if tensor.name in found:
                 raise InvalidInput(f"{field}: expected once, found twice")
+            if any(abs(size) > MAX_SIZE for size in tensor.shape):  # too many digits to be told
+                raise InvalidInput(
+                    f"{field}.shape: expected sizes to {MAX_SIZE}, found a larger one"
+                )
             _check_datatype(spec, tensor.datatype, field)
             spec.check_shape(tensor.shape, field)
             size = _whole_number(tensor.parameters or {}, "binary_data_size", len(rest), field)
@@ -147,7 +153,7 @@ class InferReader:
     def _requested(
         self, outputs: list[InferOutput] | None, binary_by_default: bool
     ) -> tuple[RequestedOutput, ...]:
-        if outputs is None:
+        if not outputs:
             requested = self._all[binary_by_default]
         else:
             requested = tuple(self._request(output, binary_by_default) for output in outputs)

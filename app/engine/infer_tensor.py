@@ -76,17 +76,18 @@ def from_json(tensor: InferInput, spec: TensorSpec, field: str) -> Array:
         raise InvalidInput(f"{field}: expected data or binary_data_size, found neither")
     if tensor.datatype in WITHOUT_JSON:
         raise InvalidInput(f"{field}: expected binary data for {tensor.datatype}, found JSON")
-    kind = spec.numpy_dtype.kind
+    kind, count = spec.numpy_dtype.kind, prod(tensor.shape)
+    if kind != "O" and bytes(tensor.data).count(b",") >= count:  # before lists are made of them
+        raise InvalidInput(f"{field}.data: expected {count} values for {tensor.shape}, found more")
     try:
         values = _flat_decoders[kind].decode(tensor.data)
     except msgspec.ValidationError:
         values = _flatten(tensor.data, kind, field)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidInput(f"{field}.data: expected strings in UTF-8, found others") from None
-    if len(values) != prod(tensor.shape):
+    if len(values) != count:
         raise InvalidInput(
-            f"{field}.data: expected {prod(tensor.shape)} values for {tensor.shape}, "
-            f"found {len(values)}"
+            f"{field}.data: expected {count} values for {tensor.shape}, found {len(values)}"
         )
     try:
         return np.array(values, dtype=spec.numpy_dtype).reshape(tensor.shape)

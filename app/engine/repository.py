@@ -143,9 +143,10 @@ class Repository:
 
     async def index(self) -> list[IndexEntry]:
         """List what is served, and what lies under the path and is not."""
+        on_disk = await asyncio.to_thread(self._on_disk)  # not behind a load that is under way
         served = {model.file.path: model for model in self.models}
         entries = [IndexEntry(model.name, model.version, True, "") for model in served.values()]
-        for file, name in await self._in_background(self._on_disk):
+        for file, name in on_disk:
             if file.path not in served:
                 reason = "not loaded" if file.chosen else "not chosen by the version policy"
                 if name in self.unloaded:
@@ -155,13 +156,18 @@ class Repository:
 
     async def _in_background(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Call what blocks, on a thread of its own that gives way to those who answer."""
+        if self._closed:
+            raise NotReady("server: expected to be running, found it shutting down")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._loader, work, *arguments)
 
     def _files(self) -> list[tuple[ModelFile, str]]:
         """What lies under the path, each with the name that it is served by."""
-        files = find_models(self._path, self._called)
-        return [(file, served_name(file)) for file in files]
+        try:
+            files = find_models(self._path, self._called)
+        except OSError as error:  # a folder that is gone by now, or closed to us
+            raise ModelLoadError(f"MODEL_PATH: {error.strerror}") from None
+        return [(file, _name_of(file)) for file in files]
 
     def _on_disk(self) -> list[tuple[ModelFile, str]]:
         """The same; nothing where the path cannot be read."""
@@ -210,8 +216,16 @@ class Repository:
     async def aclose(self) -> None:
         """Drain every model; idempotent."""
         self._closed = True
-        await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
         self._loader.shutdown(wait=False)
+        await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
+
+
+def _name_of(file: ModelFile) -> str:
+    """What a model is called; its file's name where its metadata is broken, which loading tells."""
+    try:
+        return served_name(file)
+    except ModelLoadError:
+        return file.name
 
 
 def _by_name(models: list[Model]) -> dict[str, Versions]:

@@ -46,7 +46,9 @@ class InferRoute:
 
     def find(self, path: str) -> Self | None:
         """Take the paths of all models."""
-        return self if path.startswith("/v2/models/") and path.endswith("/infer") else None
+        if path.startswith("/v2/models/") and path.endswith("/infer") and path.count("/") > 3:
+            return self
+        return None  # such as the metadata of a model that is called infer
 
     async def answer(self, request: Request) -> Reply:
         """Infer, and tell in the headers how it went."""

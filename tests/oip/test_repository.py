@@ -13,7 +13,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from tests import models
-from tests.oip.conftest import tensor
+from tests.oip.conftest import optional_model, tensor
 from tests.server import Server
 
 ROW = np.array([[1, 2, 3]], np.float32)
@@ -238,6 +238,44 @@ def test_model_in_the_request_is_refused(server: Server, parameter: str) -> None
 
     assert answer.status_code == 400
     assert parameter in answer.json()["error"]
+
+
+def test_anothers_broken_metadata_is_not_in_the_way(folder: Path, client: Any) -> None:
+    """Neither of loading, nor of the index."""
+    put(folder, "broken", "1", 1.0)
+    (folder / "broken" / "1" / "metadata.json").write_text("{")
+
+    client.load_model("one")
+
+    assert states(client)["broken", "1"] == ("UNAVAILABLE", "not loaded")
+    with pytest.raises(InferenceServerException, match="metadata"):
+        client.load_model("broken")
+
+
+def test_model_may_be_called_infer(folder: Path, client: Any) -> None:
+    """Its metadata are no inference."""
+    put(folder, "infer", "1", 4.0)
+    client.load_model("infer")
+
+    assert client.get_model_metadata("infer")["name"] == "infer"
+    assert factor(client, "infer") == 4
+
+
+def test_rows_beyond_the_batch_size_are_answered_whole_beside_an_optional_input(
+    folder: Path, client: Any
+) -> None:
+    """What is no rows is not cut."""
+    place = folder / "optional" / "1"
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(optional_model())
+    (place / "metadata.json").write_text('{"max_batch_size": 4}')
+    client.load_model("optional")
+    rows = np.arange(30, dtype=np.float32).reshape(10, 3)
+    five = tensor("factor", np.array([5], np.float32), binary=True)
+
+    found = client.infer("optional", [tensor("x", rows, binary=True), five])
+
+    np.testing.assert_array_equal(found.as_numpy("y"), rows * 5)
 
 
 def test_broken_file_leaves_the_old_model_serving(folder: Path, client: Any) -> None:
