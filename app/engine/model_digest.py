@@ -5,10 +5,8 @@ and a search gives it up after each step.
 """
 
 import hashlib
-import mmap
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 from app.engine.model_files import ModelFile
@@ -32,12 +30,11 @@ def digest_of(file: ModelFile) -> str:
     folder beside it, and is named there is taken for part of the model. Elsewhere they may not lie:
     ONNX Runtime refuses paths, and links, that lead out of the model's folder.
     """
-    digest = hashlib.sha256()
     folder = file.path.parent
     beside = [p for p in sorted(folder.rglob("*")) if p != file.path and p.is_file()]
-    with _mapped(file.path) as content:
-        digest.update(content)
-        parts = [p for p in beside if _holds(content, str(p.relative_to(folder)).encode())]
+    names = {str(path.relative_to(folder)).encode(): path for path in beside}
+    digest, found = _read(file.path, names.keys())
+    parts = [path for name, path in names.items() if name in found]
     if file.metadata_path is not None:
         parts.append(file.metadata_path)
     for part in parts:
@@ -48,23 +45,19 @@ def digest_of(file: ModelFile) -> str:
 
 def is_random(file: ModelFile) -> bool:
     """Tell whether the graph has an operator that draws numbers; blocks."""
-    with _mapped(file.path) as content:
-        return any(_holds(content, name) for name in RANDOM_OPERATORS)
+    return bool(_read(file.path, RANDOM_OPERATORS)[1])
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    with (
-        path.open("rb") as handle,
-        mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        yield content
-
-
-def _holds(content: mmap.mmap, word: bytes) -> bool:
-    """Search step by step; steps overlap, so that nothing lies across."""
-    for at in range(0, len(content), STEP_BYTES):
-        if content.find(word, at, at + STEP_BYTES + len(word)) != -1:
-            return True
-        time.sleep(0)  # lets go of the lock
-    return False
+def _read(path: Path, words: Collection[bytes]) -> tuple["hashlib._Hash", set[bytes]]:
+    """Digest a file, and find which words it holds. Not mapped: it may be cut short meanwhile."""
+    digest, found = hashlib.sha256(), set[bytes]()
+    overlap = max(map(len, words), default=1) - 1  # so that no word lies across two steps
+    end = b""
+    with path.open("rb") as handle:
+        while step := handle.read(STEP_BYTES):
+            digest.update(step)
+            window = end + step
+            found |= {word for word in words if word not in found and word in window}
+            end = window[len(window) - overlap :]
+            time.sleep(0)  # lets go of the lock
+    return digest, found
