@@ -100,16 +100,21 @@ def health_routes(
 
     @get("/metrics", sync_to_thread=False)
     def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
-        # As a header: Litestar adds a second charset to media types of text.
-        headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "vary": "accept-encoding"}
-        body = generate_latest(metrics.registry)
-        if takes_gzip(request):  # Prometheus, and dashboards that ask each 2 s: a tenth, for 0.2 ms
-            headers["content-encoding"] = "gzip"
-            body = gzip.compress(body, compresslevel=1)
-        return Response(body, headers=headers)
+        return _exposition(metrics, compressed=takes_gzip(request))
 
     handlers: list[Any] = [status, health, live, ready, scrape]
     return handlers
+
+
+def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
+    """Write the metrics; for who asks each 2 s, an eighth of the bytes."""
+    # As a header: Litestar adds a second charset to media types of text.
+    headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "vary": "accept-encoding"}
+    body = generate_latest(metrics.registry)
+    if compressed:
+        headers["content-encoding"] = "gzip"
+        body = gzip.compress(body, compresslevel=1)
+    return Response(body, headers=headers)
 
 
 def _health(lifecycle: Lifecycle, repository: Repository, dependencies: list[Dependency]) -> Health:

@@ -110,7 +110,10 @@ def inference_routes(
     lifecycle: Lifecycle, repository: Repository, ledger: ModelLedger
 ) -> list[HTTPRouteHandler]:
     """Make the handlers."""
+    return [*_about_server(lifecycle), *_about_models(repository), *_counts(repository, ledger)]
 
+
+def _about_server(lifecycle: Lifecycle) -> list[HTTPRouteHandler]:
     @get("/v2/health/live", sync_to_thread=False)
     def live() -> ServerLive:
         return ServerLive(live=True)
@@ -123,6 +126,11 @@ def inference_routes(
     def server() -> ServerMetadata:
         return ServerMetadata("ml-pipeline", __version__, EXTENSIONS)
 
+    handlers: list[Any] = [live, ready, server]
+    return handlers
+
+
+def _about_models(repository: Repository) -> list[HTTPRouteHandler]:
     @get(_paths(""), sync_to_thread=False)
     def metadata(name: FromPath[str], version: FromPath[str | None] = None) -> ModelMetadata:
         found = repository.get(name, version)
@@ -142,6 +150,11 @@ def inference_routes(
     def config(name: FromPath[str], version: FromPath[str | None] = None) -> ModelConfiguration:
         return _configuration(repository.get(name, version))
 
+    handlers: list[Any] = [metadata, model_ready, config]
+    return handlers
+
+
+def _counts(repository: Repository, ledger: ModelLedger) -> list[HTTPRouteHandler]:
     @get("/v2/models/stats", sync_to_thread=False)
     def all_statistics() -> Statistics:
         return Statistics([_statistics(model, ledger) for model in repository.models])
@@ -150,16 +163,7 @@ def inference_routes(
     def statistics(name: FromPath[str], version: FromPath[str | None] = None) -> Statistics:
         return Statistics([_statistics(repository.get(name, version), ledger)])
 
-    handlers: list[Any] = [
-        live,
-        ready,
-        server,
-        metadata,
-        model_ready,
-        config,
-        all_statistics,
-        statistics,
-    ]
+    handlers: list[Any] = [all_statistics, statistics]
     return handlers
 
 

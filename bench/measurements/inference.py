@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tritonclient.http as triton
 
 from bench import cores as core_division
-from bench.harness import SERVE_COMMAND, started
+from bench.harness import SERVE_COMMAND, Server, started
 from bench.image_model import SHAPE, write_model
 from bench.load import Load
 from bench.report import Report, Target, begin, number, parser
@@ -32,14 +32,13 @@ ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
 CONNECTIONS = 8
 CLIENTS = (1, 8, 32)
 JSON_CONNECTIONS = 2  # a megabyte and a half each
+Values = npt.NDArray[np.float32]
 ROW, ROW_BINARY = "/predict, MessagePack, one row", "/v2, binary, one row"
 ROW_JSON = "/v2, JSON, one row"
 ECHO, IMAGE, IMAGE_JSON = "echo on Granian, 600 kB", "/v2, binary, 600 kB", "/v2, JSON, the same"
 
 
-def infer_request(
-    model: str, name: str, values: npt.NDArray[np.float32], *, binary: bool
-) -> Request:
+def infer_request(model: str, name: str, values: Values, *, binary: bool) -> Request:
     """Return a request with one FP32 input."""
     tensor: dict[str, Any] = {"name": name, "shape": list(values.shape), "datatype": "FP32"}
     path = f"/v2/models/{model}/infer"
@@ -51,6 +50,30 @@ def infer_request(
     head = msgspec.json.encode(document)
     headers = (("Inference-Header-Content-Length", str(len(head))),)
     return Request(path, head + values.tobytes(), "application/octet-stream", headers=headers)
+
+
+def of_a_row(server: Server, row: Values, seconds: int) -> list[Candidate]:
+    """Return what asks for one row, in order."""
+    requests = {
+        ROW: msgpack_request(1, SAMPLE_FEATURES, use_cache=False),
+        ROW_BINARY: infer_request("wine", "float_input", row, binary=True),
+        ROW_JSON: infer_request("wine", "float_input", row, binary=False),
+    }
+    return [
+        Candidate(name, server, Load(request, CONNECTIONS, seconds))
+        for name, request in requests.items()
+    ]
+
+
+def of_an_image(echo: Server, images: Server, image: Values, seconds: int) -> list[Candidate]:
+    """Return what sends an image, in order."""
+    binary = infer_request("image", "image", image, binary=True)
+    in_json = infer_request("image", "image", image, binary=False)
+    return [
+        Candidate(ECHO, echo, Load(binary, CONNECTIONS, seconds)),
+        Candidate(IMAGE, images, Load(binary, CONNECTIONS, seconds)),
+        Candidate(IMAGE_JSON, images, Load(in_json, JSON_CONNECTIONS, seconds)),
+    ]
 
 
 def main() -> None:
@@ -80,19 +103,10 @@ def main() -> None:
                 environment={"ECHO": "granian", "ANSWER_BYTES": str(size)},
             )
         )
-        seconds = arguments.seconds
         candidates = [
-            Candidate(ROW, server, Load(
-                msgpack_request(1, SAMPLE_FEATURES, use_cache=False), CONNECTIONS, seconds)),
-            Candidate(ROW_BINARY, server, Load(
-                infer_request("wine", "float_input", row, binary=True), CONNECTIONS, seconds)),
-            Candidate(ROW_JSON, server, Load(
-                infer_request("wine", "float_input", row, binary=False), CONNECTIONS, seconds)),
-            Candidate(ECHO, echo, Load(image_request, CONNECTIONS, seconds)),
-            Candidate(IMAGE, images, Load(image_request, CONNECTIONS, seconds)),
-            Candidate(IMAGE_JSON, images, Load(
-                infer_request("image", "image", image, binary=False), JSON_CONNECTIONS, seconds)),
-        ]  # fmt: skip
+            *of_a_row(server, row, arguments.seconds),
+            *of_an_image(echo, images, image, arguments.seconds),
+        ]
         results = alternate(candidates, arguments.rounds, load_cores=cores.load)
         by_client = {
             count: by_tritonclient(server.port, row, count, arguments.seconds) for count in CLIENTS
@@ -112,7 +126,7 @@ def main() -> None:
 
 
 def by_tritonclient(
-    port: int, values: npt.NDArray[np.float32], count: int, seconds: int
+    port: int, values: Values, count: int, seconds: int
 ) -> tuple[float, float, float]:
     """Ask by Triton's own client, `count` of them in threads, for so long.
 
