@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -38,7 +39,6 @@ class Server:
     Attributes:
         port: On 127.0.0.1.
         url: Without a slash at its end.
-        client: Keeps its connections open; each answer is read whole.
     """
 
     def __init__(
@@ -50,11 +50,10 @@ class Server:
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = new_client(self.url)
+        self._clients = threading.local()
         self._command = [sys.executable, *command, "serve", *map(str, arguments)]
         self._environ = _environment({"PORT": str(self.port), **environ})
         with ExitStack() as opened:
-            opened.enter_context(self.client)
             self._stdout = opened.enter_context(tempfile.TemporaryFile())
             self._stderr = opened.enter_context(tempfile.TemporaryFile())
             self._opened = opened.pop_all()
@@ -84,6 +83,18 @@ class Server:
                 self.wait()
         finally:
             self._close()
+
+    @property
+    def client(self) -> httpx.Client:
+        """This thread's own: keeps its connections open, reads each answer whole.
+
+        One for all threads would now and then close a connection that another one has just taken
+        for a request: httpx' pool looks whether it has expired without a lock.
+        """
+        client: httpx.Client | None = getattr(self._clients, "own", None)
+        if client is None:
+            client = self._clients.own = self._opened.enter_context(new_client(self.url))
+        return client
 
     @property
     def pid(self) -> int:

@@ -63,11 +63,11 @@ def test_every_answer_has_an_id(client: httpx.Client, path: str) -> None:
     assert client.get(path).headers["x-request-id"]
 
 
-def test_made_ids_are_unique(client: httpx.Client) -> None:
+def test_made_ids_are_unique(server: Server) -> None:
     """No two answers share an id that was made, not even of requests that run together."""
     with ThreadPoolExecutor(8) as threads:
         paths = ["/predict", "/health/live"] * 100
-        ids = list(threads.map(lambda path: client.get(path).headers["x-request-id"], paths))
+        ids = list(threads.map(lambda path: server.client.get(path).headers["x-request-id"], paths))
 
     assert len(set(ids)) == 200
 
