@@ -1,0 +1,67 @@
+"""What a scenario of `ops/soak` is: something that is done to a server, and what must hold then.
+
+Not here: which scenarios there are (`scenarios`), and what is made of their findings (`command`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a scenario has found.
+
+    Attributes:
+        tried: What was done, with figures, as the README's table has it.
+        found: What came of it, with figures, likewise.
+        broken: Each promise that did not hold, in words with expected and found; empty = all held.
+    """
+
+    tried: str
+    found: str
+    broken: list[str]
+
+
+class Run:
+    """One run of a scenario.
+
+    Args:
+        name: Of the scenario, for its progress line.
+        folder: An empty one of its own, gone afterwards.
+        quick: The short form, for tests: the same promises, less time.
+    """
+
+    def __init__(self, name: str, folder: Path, *, quick: bool) -> None:
+        self.folder = folder
+        self.quick = quick
+        self._name = name
+
+    def choose(self, long: T, short: T) -> T:
+        """Give the one for this form."""
+        return short if self.quick else long
+
+    def progress(self, text: str) -> None:
+        """Show a line on a terminal that the next one replaces."""
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{self._name}: {text}", end="", file=sys.stderr, flush=True)
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One row of the README's table.
+
+    Attributes:
+        name: As in `ops/soak NAME …`.
+        promise: What it holds the server to, as the table's first column has it.
+        run: Does it.
+    """
+
+    name: str
+    promise: str
+    run: Callable[[Run], Finding]
