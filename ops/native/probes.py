@@ -59,6 +59,11 @@ def is_healthy(service: str, state: State, supervisor: Supervisor) -> bool:
     )
 
 
+MOST_ENDS = 2
+"""Of a service that is waited for, before it is given up. supervisord counts only those within its
+first second, which a busy machine may take to come to its fault."""
+
+
 def wait_until_ready(
     services: list[str], state: State, supervisor: Supervisor, timeout_seconds: float = 60.0
 ) -> None:
@@ -69,8 +74,11 @@ def wait_until_ready(
     """
     give_up = time.monotonic() + timeout_seconds
     for service in services:
+        pids = set()
         while not is_healthy(service, state, supervisor):
-            if supervisor.state_of(service) == "FATAL":  # it ended at each of its starts
+            if pid := supervisor.pid_of(service):
+                pids.add(pid)
+            if supervisor.state_of(service) == "FATAL" or len(pids) > MOST_ENDS:
                 raise StackError(f"{service} ended: ops/stack logs {service}")
             if time.monotonic() > give_up:
                 raise StackError(f"{service} does not answer: ops/stack logs {service}")

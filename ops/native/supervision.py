@@ -122,6 +122,10 @@ class Supervisor:
         """Give the state of a service: `STARTING`, `RUNNING`, `BACKOFF`, `FATAL`…"""
         return str(self._call("getProcessInfo", name)["statename"])
 
+    def pid_of(self, name: str) -> int:
+        """Give the process of a service; 0 if there is none."""
+        return int(self._call("getProcessInfo", name)["pid"])
+
     def processes(self) -> dict[str, dict[str, Any]]:
         """Describe every service by name: `statename`, `pid`, `start`, `now`, `description`…"""
         return {process["name"]: process for process in self._call("getAllProcessInfo")}

@@ -162,12 +162,12 @@ def test_a_count_that_makes_no_sense(down: Stack, count: str) -> None:
 
 
 def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """`up` fails, names the replica and its log, and leaves nothing running."""
+    """`up` fails as soon as the replica has, names its log, and leaves nothing running."""
     stack = Stack(tmp_path / "s", MODEL_PATH=str(tmp_path / "none.onnx"))
     done = stack.run("up")
 
     assert done.returncode == 1
-    assert "ops/stack logs api-1" in done.stderr
+    assert "api-1 ended: ops/stack logs api-1" in done.stderr
     assert "none.onnx" in stack.log("api-1")
     assert "not up" in stack.run("status").stderr
 

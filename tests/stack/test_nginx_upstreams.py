@@ -43,12 +43,11 @@ def test_cached_routes_are_asked_once_a_second(replica: Server, tmp_path: Path, 
     """However many ask at the same time, and for however long."""
     with Gateway(tmp_path, replica.port, **OPEN) as gateway, ThreadPoolExecutor(8) as pool:
         before, started, statuses = asked(replica, path), time.monotonic(), []
-        while time.monotonic() < started + 1.5:
+        while time.monotonic() < started + 1.5 or len(statuses) <= 16:
             statuses += pool.map(lambda _: gateway.ask(f"/api{path}").status, range(16))
         seconds = time.monotonic() - started
 
         assert set(statuses) == {200}
-        assert len(statuses) > 16
         assert 1 <= asked(replica, path) - before <= seconds + 1
 
 
