@@ -57,6 +57,11 @@ class Connection(asyncio.Protocol):
         _, protocol = await loop.create_connection(Connection, HOST, port)
         return protocol
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other side has hung up."""
+        return self._lost is not None
+
     async def ask(self, request: bytes) -> Answer:
         """Send a request and wait for its answer.
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -88,12 +89,16 @@ class Stack:
         """Of the oldest replica."""
         return next(iter(self.state.replicas.values()))
 
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Describe every service by name, as supervisord does: `pid`, `statename` …"""
+        return Supervisor(self._folder).processes()
+
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Return the processes by kind: `replica`, `nginx`, `redis` and `watch`, Prometheus'."""
         kinds = {"nginx": "nginx", "redis": "redis"}
         kinds |= dict.fromkeys(self.state.replicas, "replica")
         found: dict[str, list[psutil.Process]] = {}
-        for name, entry in Supervisor(self._folder).processes().items():
+        for name, entry in self.services().items():
             process = psutil.Process(entry["pid"])
             tree = [process, *process.children(recursive=True)]
             found.setdefault(kinds.get(name, "watch"), []).extend(tree)

@@ -52,15 +52,15 @@ def render(folder: Folder, state: State) -> None:
 
 
 def write_upstreams(folder: Folder, state: State) -> None:
-    """Write upstreams.conf: its template with a line a replica in place of the look-up by name."""
+    """Write upstreams.conf: its template with a line a replica in place of each look-up by name."""
     template = (TEMPLATES / "upstreams.conf.template").read_text()
     template = re.sub(r"(?m)^ *resolver .*\n|(?<=ADDRESS}) resolve", "", template)
-    line = re.search(r"(?m)^.*\$\{API_ADDRESS\}.*\n", template)
-    assert line is not None
-    lines = [
-        line[0].replace("${API_ADDRESS}", f"127.0.0.1:{port}") for port in state.replicas.values()
-    ]
-    template = template.replace(line[0], "".join(lines))
+    addresses = [f"127.0.0.1:{port}" for port in state.replicas.values()]
+    template = re.sub(
+        r"(?m)^.*\$\{API_ADDRESS\}.*\n",
+        lambda line: "".join(line[0].replace("${API_ADDRESS}", each) for each in addresses),
+        template,
+    )
     variables = {"PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}"}
     replace(folder.nginx / "upstreams.conf", substitute(template, variables))
 

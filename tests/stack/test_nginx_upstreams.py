@@ -98,7 +98,7 @@ def test_stale_answers_when_all_replicas_are_gone(tmp_path: Path) -> None:
         started = time.monotonic()
         answers = [gateway.ask(path) for path in paths]
 
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 5.0  # less than any of its time-outs
         assert [answer.status for answer in while_full] == [200, 200, 503, 503]
         assert [answer.status for answer in answers] == [200, 200, 503, 503]
         assert [answer.json() for answer in answers[:2]] == ["first"] * 2
