@@ -204,12 +204,12 @@ class Stub:
         connections: Taken so far.
     """
 
-    def __init__(self, body: bytes = b"{}", **headers: str) -> None:
+    def __init__(self, body: bytes = b"{}", *, port: int = 0, **headers: str) -> None:
         self.asked: list[tuple[str, list[tuple[str, str]]]] = []
         self.status, self.body, self.seconds = 200, body, 0.0
         self.connections: list[socket.socket] = []
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.replica import metric
 from tests.server import Server, free_port, wait_until
-from tests.stack.nginx import PREDICTION, PROBLEM_TYPE, Gateway, Stub
+from tests.stack.nginx import PREDICTION, PROBLEM_TYPE, Gateway, Stub, quiet_port
 
 OPEN = {"RATE_LIMIT_EXEMPT": "127.0.0.0/8"}
 CACHED = ["/models/info", "/sample"]
@@ -81,6 +81,18 @@ def test_cached_answers_for_other_origins(tmp_path: Path) -> None:
         answer = gateway.ask("/api/models/info", headers={"Origin": origin})
 
     assert answer.all("access-control-allow-origin") == [origin]
+
+
+def test_a_replica_that_is_back_is_asked_at_once(tmp_path: Path) -> None:
+    """Also while every replica is left out for having failed."""
+    ports = [quiet_port(), quiet_port()]
+    with Gateway(tmp_path, *ports, **OPEN) as gateway:
+        while_gone = gateway.statuses(20, "/api/models")
+        with Stub(port=ports[0]):
+            back = gateway.statuses(5, "/api/models")
+
+    assert while_gone == [503] * 20
+    assert back == [200] * 5
 
 
 def test_stale_answers_when_all_replicas_are_gone(tmp_path: Path) -> None:
