@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.http.listener import Listener
 
 MAX_HEAD_BYTES = 65_536
-"""Request line and headers, or trailers; the read in which they begin, at most 256 kB, is free."""
+"""Request line and headers, or trailers."""
 
 
 class Reader:
@@ -39,7 +39,7 @@ class Reader:
         *("deadline", "_listener", "_parser", "_client"),
         *("_work", "_closing", "_offered"),
         *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
-        "_num_headers",
+        *("_num_headers", "_read_bytes"),
     )
 
     def __init__(self, listener: "Listener") -> None:
@@ -52,6 +52,7 @@ class Reader:
         self._offered = False  # another protocol, by the request that is being read
         self._in_head = False  # or in trailers
         self._head_bytes = -1  # of it, after the read in which it began; -1 during that
+        self._read_bytes = 0  # of the last read
         self._started = 0.0
         self._target = b""
         self._headers: HeaderList = []
@@ -70,6 +71,7 @@ class Reader:
         """Parse what came; complete requests are answered from within."""
         if self._closing:
             return  # what a client goes on sending after it was refused
+        self._read_bytes = len(data)
         while True:
             try:
                 self._parser.feed_data(data)
@@ -109,9 +111,13 @@ class Reader:
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Refuse a body that says itself that it is too large, before it is sent."""
+        """Refuse a head that is too large or has no host, and a body that says it is too large."""
         self._in_head = False
         self._fields = fields = dict(self._headers)
+        if self._head_bytes >= 0 or self._read_bytes > MAX_HEAD_BYTES:
+            self._check_head_size()
+        if b"host" not in fields or len(fields) < len(self._headers):
+            self._check_host()
         length = fields.get(b"content-length")
         if self._parser.should_upgrade():
             self._ignore_offer()
@@ -210,14 +216,33 @@ class Reader:
         return head
 
     def _count_head(self, num_bytes: int) -> None:
-        """Refuse a head, or trailers, that do not end."""
+        """Refuse a head, or trailers, that do not end.
+
+        The read in which they begin, at most 256 kB, may hold a body before them, so it is not
+        counted; a head that ends is held to its own size.
+        """
         if self._head_bytes < 0:
             self._head_bytes = 0
             return
         self._head_bytes += num_bytes
         if self._head_bytes > MAX_HEAD_BYTES:
-            found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
-            self._refuse(HeadTooLarge(f"headers: {found}"))
+            self._refuse_head()
+
+    def _check_head_size(self) -> None:
+        """Refuse a head that is too large; only one that may be is measured."""
+        lines = sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if len(self._target) + lines > MAX_HEAD_BYTES:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
+        self._refuse(HeadTooLarge(f"headers: {found}"))
+
+    def _check_host(self) -> None:
+        """Refuse none or several: readers may differ in which they take (RFC 9112, 3.2)."""
+        count = sum(name == b"host" for name, _ in self._headers)
+        if count > 1 or (count == 0 and self._parser.get_http_version() != "1.0"):
+            self._refuse(MalformedRequest(f"host: expected once, found {count} times"))
 
     def _refuse(self, fault: InferenceError) -> None:
         """Answer what cannot be read to its end; nothing behind it can be read either."""

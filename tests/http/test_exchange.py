@@ -169,7 +169,9 @@ async def test_an_offer_of_http_2_is_ignored(site: Site) -> None:
 
 async def test_an_offer_with_chunks_in_pieces_is_ignored(site: Site) -> None:
     """An offer of another protocol changes nothing of how its chunks are read."""
-    head = "\r\n".join(["POST /a HTTP/1.1", *OFFER, "Transfer-Encoding: chunked", "", ""])
+    head = "\r\n".join(
+        ["POST /a HTTP/1.1", "Host: x", *OFFER, "Transfer-Encoding: chunked", "", ""]
+    )
 
     pieces = [bytes([byte]) for byte in head.encode() + b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n" + LAST]
     answers = await site.exchange(*pieces)

@@ -9,7 +9,7 @@ from app.errors import MalformedRequest
 from app.http.message import Request
 from app.main import create_app
 from app.settings import Settings
-from tests.http.serving import LAST, Site, get
+from tests.http.serving import LAST, Site, get, post, serving
 from tests.server import Server, read_answer, settled
 from tests.web.problem import assert_problem
 
@@ -19,18 +19,24 @@ BEHIND = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 MALFORMED = {
     "words": b"no HTTP at all\r\n\r\n",
-    "unknown method": b"BREW / HTTP/1.1\r\n\r\n",
-    "offer with an encoding": b"POST / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    "unknown method": b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "offer with an encoding": START + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     b"Transfer-Encoding: gzip\r\n\r\n",
-    "method in lower case": b"get / HTTP/1.1\r\n\r\n",
-    "no target": b"GET HTTP/1.1\r\n\r\n",
-    "target without a slash": b"GET a HTTP/1.1\r\n\r\n",
-    "target with a space": b"GET /a b HTTP/1.1\r\n\r\n",
-    "target with a tab": b"GET /a\tb HTTP/1.1\r\n\r\n",
-    "target that is no ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n",
-    "NUL in target": b"GET /\x00 HTTP/1.1\r\n\r\n",
-    "no such version": b"GET / HTTP/1.2\r\n\r\n",
-    "version of two digits": b"GET / HTTP/11.1\r\n\r\n",
+    "method in lower case": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no target": b"GET HTTP/1.1\r\nHost: x\r\n\r\n",
+    "target without a slash": b"GET a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "target with a space": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "target with a tab": b"GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n",
+    "target that is no ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "NUL in target": b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "no host, but a body": b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "the same host twice": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\nhost: x\r\n\r\n",
+    "two hosts of HTTP/1.0": b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+    "offer without a host": b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "no such version": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
+    "version of two digits": b"GET / HTTP/11.1\r\nHost: x\r\n\r\n",
     "bare line feeds": b"GET / HTTP/1.1\nHost: x\n\n",
     "bare line feed in headers": START + b"A: b\nC: d\r\n\r\n",
     "bare carriage return": START + b"A: b\rC: d\r\n\r\n",
@@ -144,6 +150,37 @@ async def test_a_head_of_megabytes_in_one_write(site: Site) -> None:
         (answer,) = await client.answers()
 
     assert answer.status == 431
+
+
+@pytest.mark.parametrize("num_behind", [0, 30_000])
+@pytest.mark.parametrize("num_pieces", [1, 2, 7])
+async def test_heads_that_end_beyond_the_bound(
+    site: Site, num_pieces: int, num_behind: int
+) -> None:
+    """A head beyond 64 KiB is a 431 in whatever pieces it comes, a body behind it or not."""
+    request = post(b"x" * num_behind, "/", "A: " + "b" * 66_000)
+    size = -(-len(request) // num_pieces)
+
+    answers = await site.exchange(
+        *(request[start : start + size] for start in range(0, len(request), size)), BEHIND
+    )
+
+    assert [answer.status for answer in answers] == [431]
+
+
+async def test_a_small_head_behind_a_large_body_is_read() -> None:
+    """What is read together with a head, such as the body before it, is no part of it."""
+    async with serving(Site(max_body_bytes=400_000)) as site:
+        answers = await site.exchange(post(b"x" * 200_000) + get("/", "A: " + "b" * 60_000) + LAST)
+
+    assert [answer.status for answer in answers] == [200, 200, 200]
+
+
+async def test_http_1_0_needs_no_host(site: Site) -> None:
+    """A probe of HTTP/1.0, which had no Host, is answered."""
+    (answer,) = await site.exchange(b"GET /a HTTP/1.0\r\n\r\n")
+
+    assert answer.status == 200
 
 
 async def test_a_head_of_60_kib_is_read(site: Site) -> None:
