@@ -154,6 +154,7 @@ install_tests() {
   install_more tests tests/requirements.lock bench
   install_apart kserve tests/oip/kserve/requirements.lock
   install_apart mlserver tests/oip/mlserver/requirements.lock
+  install_apart schemathesis tests/web/schemathesis/requirements.lock
   install_apart models tests/oip/models/requirements.lock --no-deps
 }
 

@@ -23,6 +23,18 @@ from app.web.model_repository import ControlBody, IndexBody, IndexedModel
 
 JSON, BINARY = "application/json", "application/octet-stream"
 
+ADMIN: list[dict[str, list[str]]] = [{"admin": []}]
+"""Security of the routes that take the admin token."""
+
+TIMEOUT_PARAMETER = {
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds the answer is of use; later it is a 504.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+"""Of every route that predicts."""
+
 
 class Operation(NamedTuple):
     """One route.
@@ -115,8 +127,10 @@ def _describe(operation: Operation, path: str, schemas: dict[Any, Any]) -> dict[
         content = {JSON: {"schema": schemas[operation.body]}}
         if infers:
             content[BINARY] = {"schema": {"type": "string", "format": "binary"}}
-            described["parameters"].append(_length_parameter())
+            described["parameters"] += [_length_parameter(), TIMEOUT_PARAMETER]
         described["requestBody"] = {"required": infers, "content": content}
+    if 401 in operation.errors:
+        described["security"] = ADMIN
     return described
 
 
@@ -130,5 +144,5 @@ def _length_parameter() -> dict[str, Any]:
         "in": "header",
         "required": False,
         "description": "Bytes of the JSON, where binary tensors follow it.",
-        "schema": {"type": "integer"},
+        "schema": {"type": "integer", "minimum": 0},
     }

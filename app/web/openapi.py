@@ -5,9 +5,10 @@ that exist. Litestar's own generator sees its own routes only.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from app import __version__
 from app.engine.schema import (
@@ -20,13 +21,13 @@ from app.engine.schema import (
     WireTensor,
 )
 from app.web.health import Health, Live, Ready, Status
-from app.web.inference_openapi import inference_paths
+from app.web.inference_openapi import ADMIN, TIMEOUT_PARAMETER, inference_paths
 from app.web.models import ModelDescription, Models, SampleBody
 
 JSON, MSGPACK, PROBLEM = "application/json", "application/msgpack", "application/problem+json"
 
 
-class PredictRequest(PredictBody[list[list[float]]]):
+class PredictRequest(PredictBody[Annotated[list[list[float]], Meta(min_length=1)]]):
     """Body of `POST /predict` for a model of float rows."""
 
 
@@ -93,6 +94,14 @@ _reasons = {
     504: "The deadline passed before the run",
 }
 
+_security = {
+    "admin": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "ADMIN_TOKEN. Where none is set, in development, loopback needs none.",
+    }
+}
+
 _row = [13.2, 1.78, 2.14, 11.2, 100.0, 2.65, 2.76, 0.26, 1.28, 4.38]
 _examples: dict[Any, Any] = {
     PredictRequest: {"data": [_row], "use_cache": True, "cache_ttl": 3600},
@@ -114,8 +123,9 @@ def openapi_document() -> bytes:
     for component in components.values():  # of a docstring, what concerns a client
         component["description"] = component.get("description", "").split("\n\n")[0]
     # Members travel undecoded; what they are is known all the same.
-    member = {"anyOf": [schemas[PredictRequest], schemas[TensorRequest]]}
-    components["BatchBody"]["properties"]["requests"]["items"] = member
+    other = {"description": "Anything else: an error stands in its place of the answer."}
+    member = {"anyOf": [schemas[PredictRequest], schemas[TensorRequest], other]}
+    components["BatchBody"]["properties"]["requests"] |= {"items": member, "minItems": 1}
     components["BatchResponse"]["properties"]["results"]["items"] = {
         "anyOf": [schemas[PredictResponse], schemas[FailedMember]]
     }
@@ -134,7 +144,7 @@ def openapi_document() -> bytes:
             },
             "servers": [{"url": "."}],
             "paths": paths,
-            "components": {"schemas": components},
+            "components": {"schemas": components, "securitySchemes": _security},
         }
     )
 
@@ -158,14 +168,15 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if operation.by_model:
         parameters.append(_parameter("model", "query", "Name, where several models are loaded."))
     if operation.body is not None:
-        what = "Milliseconds the answer is of use; later it is a 504."
-        parameters.append(_parameter("X-Request-Timeout-Ms", "header", what, "integer"))
+        parameters.append(TIMEOUT_PARAMETER)
         schema = {"schema": schemas[operation.body], "example": _examples[operation.body]}
         raw = schemas[operation.body]
         if operation.body is PredictRequest:
             raw = {"anyOf": [raw, schemas[TensorRequest]]}
         content = {JSON: schema, MSGPACK: {"schema": raw}}
         described["requestBody"] = {"required": True, "content": content}
+    if 401 in operation.errors:
+        described["security"] = ADMIN
     described["parameters"] = parameters
     return described
 
@@ -194,8 +205,8 @@ def _header(description: str, kind: str = "string") -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}}
 
 
-def _parameter(name: str, place: str, description: str, kind: str = "string") -> dict[str, Any]:
+def _parameter(name: str, place: str, description: str) -> dict[str, Any]:
     return {
         "name": name, "in": place, "required": False, "description": description,
-        "schema": {"type": kind},
+        "schema": {"type": "string"},
     }  # fmt: skip

@@ -17,6 +17,7 @@ LOCKS = pytest.mark.parametrize(
         "requirements.lock",
         "ops/requirements.lock",
         "tests/requirements.lock",
+        "tests/web/schemathesis/requirements.lock",
         "ui/requirements.lock",
     ],
 )
