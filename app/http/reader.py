@@ -116,8 +116,12 @@ class Reader:
         self._fields = fields = dict(self._headers)
         if self._head_bytes >= 0 or self._read_bytes > MAX_HEAD_BYTES:
             self._check_head_size()
-        if b"host" not in fields or len(fields) < len(self._headers):
-            self._check_host()
+        if (
+            b"host" not in fields
+            or b"transfer-encoding" in fields
+            or len(fields) < len(self._headers)  # one stands there twice
+        ):
+            self._check_fields()
         length = fields.get(b"content-length")
         if self._parser.should_upgrade():
             self._ignore_offer()
@@ -238,11 +242,18 @@ class Reader:
         found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
         self._refuse(HeadTooLarge(f"headers: {found}"))
 
-    def _check_host(self) -> None:
-        """Refuse none or several: readers may differ in which they take (RFC 9112, 3.2)."""
+    def _check_fields(self) -> None:
+        """Refuse what readers may take differently, and the parser lets pass.
+
+        No host or several (RFC 9112, 3.2), and codings beside chunked, which would be left in the
+        body (RFC 9112, 6.1).
+        """
         count = sum(name == b"host" for name, _ in self._headers)
         if count > 1 or (count == 0 and self._parser.get_http_version() != "1.0"):
             self._refuse(MalformedRequest(f"host: expected once, found {count} times"))
+        codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            self._refuse(MalformedRequest("transfer-encoding: expected chunked, found another"))
 
     def _refuse(self, fault: InferenceError) -> None:
         """Answer what cannot be read to its end; nothing behind it can be read either."""
