@@ -8,7 +8,7 @@ look like is `schema.py`; which values are valid is `tensor.py`.
 import warnings
 from enum import Enum
 from math import prod
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from app.engine.duplicate_keys import (
     refuse_msgpack_duplicates,
     refuse_outer_json_duplicates,
 )
-from app.engine.explain import explain_decode_error, explain_rows
+from app.engine.explain import LARGE_BODY_BYTES, explain_decode_error, explain_rows
 from app.engine.schema import BatchBody, PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
 from app.errors import InvalidInput
@@ -29,6 +29,12 @@ warnings.filterwarnings("error", "overflow encountered in cast", RuntimeWarning)
 
 MAX_RANK, MAX_SIZE = 8, 2**31 - 1
 """Most dimensions of a raw tensor, and the largest of them; far beyond what a body can hold."""
+
+MANY = 65_536
+"""Lists longer than this, and than the model's, are refused before they are made.
+
+A byte of a body may take 64 of memory as a list; how many there were too many is told up to here.
+"""
 
 _python_types: dict[str, type] = {"f": float, "i": int, "u": int, "b": bool, "O": str}
 
@@ -47,11 +53,19 @@ class WireFormat(Enum):
         self.media_type = media_type.encode()
 
 
-def wire_type(spec: TensorSpec) -> Any:
-    """Give the type of a tensor's values as nested lists: `list[list[float]]` for `[b, F]`."""
+def wire_type(spec: TensorSpec, max_rows: int = -1) -> Any:
+    """Give the type of a tensor's values as nested lists: `list[list[float]]` for `[b, F]`.
+
+    Args:
+        spec: Of the tensor.
+        max_rows: Most of them, or MANY if that is more; -1 = any number.
+    """
     nested: Any = _python_types[spec.numpy_dtype.kind]
-    for _ in spec.shape:
+    for axis, size in reversed(list(enumerate(spec.shape))):
         nested = list[nested]
+        longest = max_rows if axis == 0 else size
+        if longest != -1:
+            nested = Annotated[nested, msgspec.Meta(max_length=max(longest, MANY))]
     return nested
 
 
@@ -82,7 +96,11 @@ class RequestCodec:
         self._spec = spec
         self._numpy_dtype = spec.numpy_dtype
         self._max_rows = max_rows
-        nested, body_of = wire_type(spec), cast(Any, PredictBody)  # types made at run time
+        self._most_values = _most_values(spec, max_rows)
+        nested, body_of = (
+            wire_type(spec, max_rows),
+            cast(Any, PredictBody),
+        )  # types made at run time
         self._keys_only_strings = spec.dtype != "str"
         self._json = msgspec.json.Decoder(body_of[nested])
         self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
@@ -95,6 +113,8 @@ class RequestCodec:
             InvalidInput: A field is missing, unknown, twice there, or has a wrong value.
         """
         as_json = wire_format is WireFormat.JSON
+        if as_json and len(body) > LARGE_BODY_BYTES:
+            self._refuse_many(bytes(body))
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -115,6 +135,11 @@ class RequestCodec:
             {self._spec.name: array}, num_rows, request.use_cache, request.cache_ttl
         )
 
+    def _refuse_many(self, body: bytes) -> None:
+        """Refuse a large body of more values than any request may have, before lists are made."""
+        if self._most_values is not None and body.count(b",") > self._most_values:
+            raise InvalidInput(f"data: expected at most {self._max_rows} rows, found more")
+
     def _to_array(self, data: Any) -> Array:
         if isinstance(data, WireTensor):
             return tensor_from_bytes(data, self._spec.dtype)
@@ -127,6 +152,13 @@ class RequestCodec:
         if not self._keys_only_strings and array.ndim != len(self._spec.shape):  # ragged strings
             explain_rows(data, self._spec)
         return array
+
+
+def _most_values(spec: TensorSpec, max_rows: int) -> int | None:
+    """Count the largest request's values; None if a dimension is free, or commas are text."""
+    if spec.dtype == "str" or not spec.settled:
+        return None
+    return max(max_rows, MANY) * prod(spec.shape[1:])
 
 
 _batch_decoders: dict[WireFormat, Any] = {

@@ -13,6 +13,9 @@ import numpy as np
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput, MalformedRequest
 
+LARGE_BODY_BYTES = 1_000_000
+"""A body is not read a second time beyond this, for a better message."""
+
 _mismatch = re.compile(
     r"Expected (?P<expected>.+?)(?:, got (?P<found>.+?))?(?: - at `(?P<path>.+)`)?$"
 )
@@ -48,6 +51,9 @@ def explain_decode_error(
         field = unknown[1][:24] if unknown[1].isidentifier() else "body"
         expected = ", ".join(struct.__struct_fields__)
         raise InvalidInput(f"{field}: expected one of {expected}, found an unknown field") from None
+    if many := re.search(r"`array` of length <= (\d+)(?: - at `\$\.?(.+)`)?$", text):
+        field = (many[2] or "body").removeprefix(".")
+        raise InvalidInput(f"{field}: expected at most {many[1]}, found more") from None
     if found := _mismatch.match(text):
         field = (found["path"] or "$").split("` in `")[-1].removeprefix("$").removeprefix(".")
         field = field or "body"
@@ -65,6 +71,8 @@ def explain_decode_error(
 
 def _value_at(field: str, body: Any, language: str) -> str:
     """Show the scalar at a path such as `cache_ttl`; never more than 24 characters of it."""
+    if len(body) > LARGE_BODY_BYTES:  # what it holds beside the scalar may take 80 times the memory
+        return "another value"
     try:
         value = _parsers[language](body)
         for step in re.findall(r"[^.\[\]]+", field):

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from app.engine.schema import Shape
+
 datatypes = {
     "float32": "FP32",
     "float64": "FP64",
@@ -39,7 +41,7 @@ class InferInput(Struct, gc=False):
     """One tensor of a request: `data`, or `binary_data_size` bytes behind the JSON."""
 
     name: str
-    shape: list[int]
+    shape: Shape
     datatype: str
     parameters: Parameters | None = None
     data: Raw | UnsetType = UNSET

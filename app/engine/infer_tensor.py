@@ -101,10 +101,16 @@ def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:
     """Lay nested lists out flat; without recursion, for they may be deep."""
     try:
         nested = _any_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
         raise InvalidInput(
             f"{field}.data: expected lists of values, found nesting too deep"
         ) from None
+    except msgspec.ValidationError:  # beyond the range of every number
+        raise InvalidInput(
+            f"{field}.data: expected a number of at most 1.8e308, found a larger one"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidInput(f"{field}.data: expected strings in UTF-8, found others") from None
     types = _python_types[kind]
     flat: list[Any] = []
     open_lists = [iter((nested,))]

@@ -15,6 +15,13 @@ from app.errors import InferenceError
 MAX_CACHE_TTL_SECONDS = 30 * 24 * 3600
 """Longest `cache_ttl` a request may ask for: 30 days, in seconds."""
 
+MAX_MEMBERS = 65_536
+"""Most requests in a batch, whatever MAX_ROWS allows: told by the size before they are read."""
+
+MAX_DIMENSIONS = 64
+"""Of a tensor that is read at all; numpy's own bound."""
+
+Shape = Annotated[list[int], Meta(max_length=MAX_DIMENSIONS)]
 Data = TypeVar("Data")
 
 
@@ -28,7 +35,7 @@ class WireTensor(Struct, gc=False, forbid_unknown_fields=True):
     """
 
     dtype: str
-    shape: list[int]
+    shape: Shape
     data: memoryview
 
 
@@ -87,7 +94,7 @@ class PredictResponse(Struct, gc=False):
 class BatchBody(Struct, gc=False, forbid_unknown_fields=True):
     """What `POST /predict/batch` takes; members stay raw so that a bad one spoils no other."""
 
-    requests: list[msgspec.Raw]
+    requests: Annotated[list[msgspec.Raw], Meta(max_length=MAX_MEMBERS)]
 
 
 class BatchResponse(Struct, gc=False):

@@ -227,7 +227,7 @@ NOT_MSGPACK = {
     "nothing": b"",
     "truncated": pack({"data": [[1.0, 2.0]]})[:-1],
     "truncated bytes": raw([1, 2], floats(1, 2))[:-1],
-    "a list longer than the body": b"\x81\xa4data\xdd\xff\xff\xff\xff",
+    "a list longer than the body": b"\x81\xa4data\xdc\xff\xff",
     "bytes longer than the body": b"\x81\xa4data\xc6\xff\xff\xff\xff",
     "no such opcode": b"\xc1",
     "something behind it": pack({"data": [[1.0, 2.0]]}) + b"x",
@@ -445,3 +445,55 @@ def test_rows_without_a_visible_fault_are_refused_all_the_same() -> None:
     """Asked to explain rows that numpy takes, it still raises, and names the dtype."""
     with pytest.raises(InvalidInput, match=r"^data: expected values of float32"):
         explain_rows([[1.0, 2.0]], TensorSpec("x", "float32", (-1, 2)))
+
+
+# Lists that are told by their length, before they are made.
+
+
+def codec_of(*shape: int, dtype: str = "float32") -> RequestCodec:
+    return RequestCodec(TensorSpec("x", dtype, shape), max_rows=3)
+
+
+@pytest.mark.parametrize(("start", "field"), [(b"", "data"), (b"\x91", "data[0]")])
+def test_lists_that_say_they_are_too_long_are_not_made(start: bytes, field: str) -> None:
+    """A list in MessagePack is refused by its header, of which nothing else need be there."""
+    body = b"\x81\xa4data" + start + b"\xdd" + (65_537).to_bytes(4, "big")
+
+    with pytest.raises(InvalidInput) as refused:
+        codec_of(-1, 2).decode(body, MSGPACK)
+
+    assert refused.value.detail == f"{field}: expected at most 65536, found more"
+
+
+def test_a_batch_that_says_it_is_too_long_is_not_made() -> None:
+    """So are the requests of a batch."""
+    with pytest.raises(InvalidInput, match="requests: expected at most 65536, found more"):
+        decode_batch(b"\x81\xa8requests\xdd" + (65_537).to_bytes(4, "big"), MSGPACK)
+
+
+def test_a_large_body_of_more_values_than_rows_may_have_is_not_read() -> None:
+    """In JSON the commas tell it; what stands between them is never looked at."""
+    body = b'{"data":' + b"[]," * 400_000
+
+    with pytest.raises(InvalidInput, match="data: expected at most 3 rows, found more"):
+        codec_of(-1, 2).decode(body, JSON)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("float32", (-1, -1)), ("str", (-1, 2))])
+def test_large_bodies_whose_commas_tell_nothing_are_read(
+    dtype: str, shape: tuple[int, ...]
+) -> None:
+    """Rows of any width may hold any number of values, and text any number of commas."""
+    row = [1] * 600_000 if dtype == "float32" else ["," * 600_000, "," * 600_000]
+
+    decoded = codec_of(*shape, dtype=dtype).decode(msgspec.json.encode({"data": [row]}), JSON)
+
+    assert decoded.num_rows == 1
+
+
+def test_a_large_body_is_not_read_twice_for_its_message() -> None:
+    """The value at fault is shown only where looking for it costs little."""
+    body = b'{"cache_ttl":0,"data":[[1,2]]' + b" " * 1_000_000 + b"}"
+
+    with pytest.raises(InvalidInput, match=r"^cache_ttl: expected int >= 1, found another value"):
+        codec_of(-1, 2).decode(body, JSON)

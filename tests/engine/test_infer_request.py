@@ -268,6 +268,19 @@ bad_bodies: list[Any] = [
     pytest.param(b'{"inputs":' + b"[" * 100_000, "inputs[0]", id="deep"),
     pytest.param(deep(100_000, closed=False), "body: expected JSON", id="deep-data"),
     pytest.param(deep(100_000, closed=True), "nesting too deep", id="deep-data-closed"),
+    pytest.param(
+        b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,1e999]}]}',
+        "inputs.x.data: expected a number of at most 1.8e308",
+        id="huge-number",
+    ),
+    pytest.param(
+        b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,"\xff"]}]}',
+        "inputs.x.data: expected strings in UTF-8",
+        id="no-text-among-numbers",
+    ),
+    pytest.param(
+        one(ROWS, [1] * 65, **three), "inputs[0].shape: expected at most 64", id="65-dimensions"
+    ),
     pytest.param(deep(900, closed=True), "", id="deep-but-readable"),
     pytest.param(one(ROWS, [1, 3]), "neither", id="no-data"),
     pytest.param(one(ROWS, [1, 3], data=5), "values", id="data-is-a-number"),
