@@ -160,12 +160,22 @@ class Reader:
         if self._closing:
             return
         body, self._body = self._body, b""
-        self._take(self._read_request(bytes(body), self._parser.should_keep_alive()))
+        keep_alive, version = self._parser.should_keep_alive(), "1.1"
+        if not keep_alive or b"connection" in self._fields:  # which older ones need to keep it
+            version = self._parser.get_http_version()
+        if version == "0.9":  # a request line without a version: no reader of HTTP/1.1 takes it
+            self._refuse(MalformedRequest("request: expected HTTP/1.1, found HTTP/0.9"))
+        else:
+            self._take(self._read_request(bytes(body), keep_alive, version == "1.0"))
 
     # What is made of it.
 
     def _read_request(
-        self, body: bytes, keep_alive: bool, fault: InferenceError | None = None
+        self,
+        body: bytes,
+        keep_alive: bool,
+        is_http_1_0: bool,
+        fault: InferenceError | None = None,
     ) -> Request:
         raw_path, _, query = self._target.partition(b"?")
         if not raw_path.startswith(b"/"):
@@ -185,8 +195,7 @@ class Reader:
             self._started or perf_counter(),
             self._client,
             keep_alive,
-            (not keep_alive or b"connection" in self._fields)  # which HTTP/1.0 needs to keep it
-            and self._parser.get_http_version() == "1.0",
+            is_http_1_0,
             fault,
         )
 
@@ -260,7 +269,8 @@ class Reader:
         if not self._closing:
             self._closing = True
             self._body = b""
-            self._take(self._read_request(b"", False, fault))
+            is_http_1_0 = self._parser.get_http_version() == "1.0"
+            self._take(self._read_request(b"", False, is_http_1_0, fault))
 
     def _too_large(self, found: str) -> BodyTooLarge:
         return BodyTooLarge(
