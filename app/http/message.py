@@ -22,7 +22,7 @@ class Request(msgspec.Struct, gc=False):
         headers: In their order; names in lower case.
         fields: Value by name; of a repeated header the last.
         body: All of it.
-        started: `time.perf_counter()` when its first byte was read.
+        started: `time.monotonic()` seconds when its first byte was read.
         client: Address and port of whoever connected.
         keep_alive: Whether the client would send another on its connection.
         is_http_1_0: Else it is HTTP/1.1.

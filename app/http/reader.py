@@ -6,7 +6,7 @@ happens on the event loop's thread, because each hop to another costs more than 
 (`bench/ceiling` has an echo on this and one where HTTP is spoken by threads of its own).
 """
 
-from time import perf_counter
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -93,7 +93,7 @@ class Reader:
 
     def on_message_begin(self) -> None:
         """Note when the request began."""
-        self._started = perf_counter()
+        self._started = monotonic()
         self._target = b""
         self._headers = []
         self._fields = {}
@@ -192,7 +192,7 @@ class Reader:
             self._headers,
             self._fields,
             body,
-            self._started or perf_counter(),
+            self._started or monotonic(),
             self._client,
             keep_alive,
             is_http_1_0,

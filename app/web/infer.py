@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
@@ -12,7 +12,7 @@ from app.errors import BodyTooLarge, InferenceError, MalformedRequest, Unsupport
 from app.http.message import HeaderList, Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
-from app.web.predict import read_timeout, server_timing
+from app.web.predict import read_deadline, server_timing
 
 LENGTH_HEADER = b"inference-header-content-length"
 
@@ -57,10 +57,10 @@ class InferRoute:
             answer = await self._predictor.predict(call)
         except InferenceError:
             if call.found:
-                self._metrics.observe_failure(call, perf_counter() - request.started)
+                self._metrics.observe_failure(call, monotonic() - request.started)
             raise
         body, json_length = with_id(answer, call.id)
-        self._metrics.observe_answer(call, perf_counter() - request.started)
+        self._metrics.observe_answer(call, monotonic() - request.started)
         headers: HeaderList = [
             (b"server-timing", server_timing(call, request.started)),
             (b"x-cache", call.cache_state.encode()),
@@ -82,20 +82,17 @@ class InferRoute:
         if found is None:  # such as a slash within a name
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
-        fields, now = request.fields, monotonic()
-        timeout_seconds = self._timeout_seconds
-        if (asked := fields.get(b"x-request-timeout-ms")) is not None:
-            timeout_seconds = min(timeout_seconds, read_timeout(asked))
-        body = request.body
+        fields, body = request.fields, request.body
+        deadline = read_deadline(request, self._timeout_seconds)
         if (encoding := fields.get(b"content-encoding")) is not None:
             body = _inflated(body, encoding.strip().lower(), self._max_body_bytes)
         return InferCall(
             name,
             version,
-            now + timeout_seconds,
+            deadline,
             body=body,
             header=fields.get(LENGTH_HEADER),
-            arrived=now,
+            arrived=request.started,
         )
 
 

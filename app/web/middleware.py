@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import os
 import re
-from time import perf_counter
+from time import monotonic
 from typing import Protocol
 
 from app.errors import InferenceError
@@ -124,7 +124,7 @@ class RequestLayer:
         return error_reply(error, request.request_id, request.path)
 
     def _finish(self, request: Request, endpoint: str, status: int) -> None:
-        seconds = perf_counter() - request.started
+        seconds = monotonic() - request.started
         self._metrics.observe_request(request.method, endpoint, status, seconds)
         if status >= self._logged_from:
             get_logger().info(

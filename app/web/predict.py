@@ -1,11 +1,11 @@
 """`POST /predict` and `POST /predict/batch`: HTTP to `PredictCall` and back."""
 
-from time import monotonic, perf_counter
+from time import monotonic
 
 from app.call.base import Call
 from app.call.predict import PredictCall
 from app.engine.codec import WireFormat
-from app.errors import InferenceError, InvalidInput, UnsupportedMediaType
+from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
 from app.http.message import HeaderList, Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
@@ -42,9 +42,9 @@ class PredictRoute:
             body = await self._predictor.predict(call)
         except InferenceError:
             if call.found:
-                self._metrics.observe_failure(call, perf_counter() - request.started)
+                self._metrics.observe_failure(call, monotonic() - request.started)
             raise
-        self._metrics.observe_answer(call, perf_counter() - request.started)
+        self._metrics.observe_answer(call, monotonic() - request.started)
         return Reply(200, _headers(call, call.cache_state, request.started), body)
 
 
@@ -63,7 +63,7 @@ class BatchRoute:
         batch = to_call(request, self._timeout_seconds)
         body, calls = await self._predictor.predict(batch, request.request_id)
         states: dict[str, int] = {}
-        seconds = perf_counter() - request.started
+        seconds = monotonic() - request.started
         for call in calls:
             self._metrics.observe_answer(call, seconds)
             states[call.cache_state] = states.get(call.cache_state, 0) + 1
@@ -81,6 +81,7 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     Raises:
         UnsupportedMediaType: The body is neither JSON nor MessagePack.
         InvalidInput: `X-Request-Timeout-Ms` is no positive number.
+        DeadlineExceeded: It has passed already.
     """
     headers = request.fields
     body_format = WireFormat.JSON
@@ -89,13 +90,11 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     answer_format = body_format
     if (accept := headers.get(b"accept")) is not None:
         answer_format = _negotiate(accept, body_format)
-    if (asked := headers.get(b"x-request-timeout-ms")) is not None:
-        timeout_seconds = min(timeout_seconds, read_timeout(asked))
     model_name = request.query("model") if request.query_string else None
     return PredictCall(
         model_name,
         None,
-        monotonic() + timeout_seconds,
+        read_deadline(request, timeout_seconds),
         body=request.body,
         body_format=body_format,
         answer_format=answer_format,
@@ -121,7 +120,29 @@ def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
     return body_format
 
 
-def read_timeout(value: bytes) -> float:
+def read_deadline(request: Request, timeout_seconds: float) -> float:
+    """Give the time, `time.monotonic()` seconds, after which an answer is of no use.
+
+    A client counts from when it began to send, so a body that is slow to come is part of it; the
+    server's own limit is on the wait for a run, and counts from now.
+
+    Raises:
+        InvalidInput: `X-Request-Timeout-Ms` is no positive number.
+        DeadlineExceeded: It has passed already.
+    """
+    now = monotonic()
+    asked = request.fields.get(b"x-request-timeout-ms")
+    if asked is None:
+        return now + timeout_seconds
+    own = request.started + _read_timeout(asked)
+    if own <= now:
+        raise DeadlineExceeded(
+            f"deadline: passed while the request was read, in {now - request.started:.3f} s"
+        )
+    return min(now + timeout_seconds, own)
+
+
+def _read_timeout(value: bytes) -> float:
     """Read `X-Request-Timeout-Ms`; seconds.
 
     Raises:
@@ -148,12 +169,12 @@ def server_timing(call: Call, started: float) -> bytes:
 
     Args:
         call: Answered.
-        started: `time.perf_counter()` of its first byte.
+        started: `time.monotonic()` seconds of its first byte.
     """
     return b"decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f" % (
         call.decode_seconds * 1e3,
         call.cache_seconds * 1e3,
         call.queue_seconds * 1e3,
         call.run_seconds * 1e3,
-        (perf_counter() - started) * 1e3,
+        (monotonic() - started) * 1e3,
     )

@@ -794,6 +794,38 @@ def test_a_wide_deadline_changes_nothing(client: httpx.Client) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/v2/models/wine/infer"])
+def test_a_deadline_counts_from_the_first_byte(server: Server, path: str) -> None:
+    """A body that is still on its way when its deadline passes is answered 504 and never read."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Ms: 20\r\nContent-Length: 2\r\n\r\n"
+    )
+    with server.connect() as connection:
+        connection.sendall(head.encode())
+        time.sleep(0.05)
+        connection.sendall(b"{}")
+        answer = read_answer(connection)
+
+    assert answer.status == 504
+    assert b"deadline: passed while the request was read" in answer.body
+
+
+def test_a_timeout_of_the_open_inference_protocol_counts_from_the_first_byte(
+    server: Server,
+) -> None:
+    """Though it stands in the body, which may be slow to come."""
+    tensor = {"name": "float_input", "shape": [1, 10], "datatype": "FP32", "data": ROW}
+    body = json.dumps({"inputs": [tensor], "parameters": {"timeout": 20_000}})
+    head = f"POST /v2/models/wine/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall(head.encode() + body[:-1].encode())
+        time.sleep(0.05)
+        connection.sendall(b"}")
+        answer = read_answer(connection)
+
+    assert answer.status == 504
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "", "1e3", "9" * 10, "1 2"])
 def test_deadlines_that_are_no_time_are_refused(client: httpx.Client, value: str) -> None:
     """X-Request-Timeout-Ms is a whole number of milliseconds above 0."""
