@@ -5,16 +5,20 @@ next before it has the answer (pipelining); those wait in `_waiting`, and readin
 """
 
 import asyncio
+import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from app.http.message import Reply, Request
 from app.http.reader import Reader
-from app.http.wire import encode
+from app.http.wire import CONTINUE, encode
 from app.http.work import Work
 
 if TYPE_CHECKING:
     from app.http.listener import Listener
+
+FIRST_LOOK_SECONDS = 0.01
+"""After an end that may be a client's leaving; later looks take twice as long each."""
 
 
 class Connection(Reader, asyncio.Protocol):
@@ -58,9 +62,30 @@ class Connection(Reader, asyncio.Protocol):
             self._work.cancel()
 
     def eof_received(self) -> bool:
-        """Let a client that has said all still read its answers."""
+        """Let a client that has said all still read its answers, unless it has gone altogether.
+
+        Both begin alike. But data is answered with a reset by the machine of one that has gone, so
+        while an answer is worked out it is sent an interim one, which any other skips (RFC 9110,
+        15.2; clients of HTTP/1.0 need not).
+        """
         self._closing = self._half_closed = True
-        return not self._is_idle
+        if self._is_idle:
+            return False
+        if self._work is not None and not self._request.is_http_1_0:
+            self._send(CONTINUE)
+            self._look_for_reset(FIRST_LOOK_SECONDS)
+        return True
+
+    def _look_for_reset(self, seconds: float) -> None:
+        """Look now and again: the event loop does not, where nothing more can be read."""
+        if self._transport.is_closing() or self._work is None:
+            return
+        client = self._transport.get_extra_info("socket")
+        if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._transport.abort()
+        else:
+            longer = min(2.0 * seconds, self._listener.sweep_seconds)
+            self._listener.loop.call_later(seconds, self._look_for_reset, longer)
 
     def pause_writing(self) -> None:
         """Give a client that does not read some time."""

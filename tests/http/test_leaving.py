@@ -10,6 +10,9 @@ import pytest
 from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post
 from tests.server import Server, settled
 
+INTERIM = 100
+"""The status that a client skips which has said all and still waits."""
+
 BEGUN = {
     "nothing": b"",
     "half a head": get()[:20],
@@ -39,6 +42,30 @@ async def test_leaving_cancels_the_answer(site: Site) -> None:
         client.reset()
         await eventually(lambda: site.num_connections == 0)
         await eventually(lambda: site.left == ["/wait"])
+
+
+async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
+    """A client that closes its connection, as most do, ends the work on its answer too."""
+    site.idle_seconds = site.busy_seconds = site.linger_seconds = 60.0
+    async with site.client() as client:
+        await client.send(get("/wait"))
+        await eventually(lambda: len(site.asked) == 1)
+        client.writer.close()
+        await eventually(lambda: site.num_connections == 0)
+        await eventually(lambda: site.left == ["/wait"])
+
+
+async def test_clients_of_http_1_0_get_no_interim_answer(site: Site) -> None:
+    """One that has said all is left alone until its answer is there (RFC 9110, 15.2)."""
+    async with site.client() as client:
+        await client.send(get("/wait", version="1.0"))
+        client.writer.write_eof()
+        await eventually(lambda: len(site.asked) == 1)
+        await asyncio.sleep(0.02)
+        site.gate.set_result(None)
+        answers = await client.answers()
+
+    assert [(answer.version, answer.status) for answer in answers] == [("HTTP/1.0", 200)]
 
 
 async def test_leaving_drops_what_waits(site: Site) -> None:
@@ -74,7 +101,7 @@ async def test_half_closed_clients_read_their_answers(site: Site, path: str) -> 
         client.writer.write_eof()
         await eventually(lambda: len(site.asked) >= 1)
         site.gate.set_result(None)
-        answers = await client.answers()
+        answers = [answer for answer in await client.answers() if answer.status != INTERIM]
 
     assert [answer.status for answer in answers] == [200, 200]
     assert len(answers[0].body) == (len(LARGE) if path == "/large" else len(f"GET {path} "))
@@ -102,7 +129,7 @@ async def test_half_a_request_and_an_end_is_no_request(site: Site) -> None:
         site.gate.set_result(None)
         answers = await client.answers()
 
-    assert [answer.body for answer in answers] == [b"GET /wait "]
+    assert [a.body for a in answers if a.status != INTERIM] == [b"GET /wait "]
 
 
 async def test_a_client_that_closes_after_its_answer_is_forgotten(site: Site) -> None:
