@@ -5,6 +5,7 @@ Knows the cost of runs and the limits; what waits is told by `batcher.py`.
 
 from math import ceil
 
+from app.engine.appointments import Appointments
 from app.engine.cost_curve import CostCurve
 from app.errors import Overloaded
 
@@ -33,6 +34,7 @@ class Admission:
         self._rows_per_run = rows_per_run
         self._num_sessions = num_sessions
         self._max_queue_size = max_queue_size
+        self._appointments = Appointments()
 
     def wait_seconds(self, num_ahead: int) -> float:
         """Seconds until `num_ahead` rows, waiting or running, will all have been run."""
@@ -46,32 +48,42 @@ class Admission:
         """Whether `num_rows` more do not fit; into an empty queue everything does."""
         return bool(num_waiting) and num_waiting + num_rows > self._max_queue_size
 
-    def refuse_if_full(self, num_waiting: int, num_rows: int, wait_seconds: float) -> None:
+    def refuse_if_full(
+        self, num_waiting: int, num_rows: int, *, now: float, wait_seconds: float
+    ) -> None:
         """Raise if the rows do not fit.
 
         Raises:
-            Overloaded: With the seconds until what waits now is through.
+            Overloaded: With the seconds until what waits now is through, and there is room.
         """
         if self.is_full(num_waiting, num_rows):
             raise Overloaded(
                 f"queue: expected at most {self._max_queue_size} rows waiting, found {num_waiting}",
-                retry_after_seconds=max(1, ceil(wait_seconds)),
+                retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
             )
 
-    @staticmethod
-    def refuse_if_late(seconds_left: float, wait_seconds: float) -> None:
+    def refuse_if_late(
+        self, num_rows: int, seconds_left: float, *, now: float, wait_seconds: float
+    ) -> None:
         """Raise if the wait is longer than `ADMITTED_SHARE` of what the request has left.
 
         Args:
+            num_rows: Of the request.
             seconds_left: Until its deadline.
+            now: The clock's seconds.
             wait_seconds: Until its own rows will have been run.
 
         Raises:
-            Overloaded: With those seconds.
+            Overloaded: With those seconds, or more until there is room.
         """
         if wait_seconds > ADMITTED_SHARE * seconds_left:
             raise Overloaded(
                 f"deadline: expected an answer in {seconds_left:.3f} s, found {wait_seconds:.3f} s "
                 "of work waiting",
-                retry_after_seconds=max(1, ceil(wait_seconds)),
+                retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
             )
+
+    def _retry_after(self, num_rows: int, now: float, wait_seconds: float) -> int:
+        size = self._rows_per_run
+        work_seconds = self._curve.predict(size) / size * num_rows / self._num_sessions
+        return self._appointments.book(now, max(1, ceil(wait_seconds)), work_seconds)

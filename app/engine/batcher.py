@@ -197,9 +197,14 @@ class Batcher:
                 self._swept = now
                 self._refuse_late(self._queue.sweep(now))
             wait_seconds = self.predicted_wait_seconds()
-            self._admission.refuse_if_full(self._queue.num_rows, num_rows, wait_seconds)
+            self._admission.refuse_if_full(
+                self._queue.num_rows, num_rows, now=now, wait_seconds=wait_seconds
+            )
         if self._waiting_for_lane:  # else the queue is empty again at the end of this turn
-            self._admission.refuse_if_late(deadline - now, self.predicted_wait_seconds(num_rows))
+            wait_seconds = self.predicted_wait_seconds(num_rows)
+            self._admission.refuse_if_late(
+                num_rows, deadline - now, now=now, wait_seconds=wait_seconds
+            )
 
     def predicted_wait_seconds(self, num_more: int = 0) -> float:
         """Seconds until the rows that wait or run now, and so many more, will all have been run."""
