@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import uvloop
 
-from bench.harness import Server, started
-from bench.request import get as ask_once
+from bench.harness import started
 from bench.sample import SAMPLE_FEATURES
 from bench.soak.client import Connection, get, post
+from bench.soak.held import PROBE, leaks, read_held
 from bench.soak.scenario import Finding, Run
 
 NUM_CONNECTIONS = 16
@@ -27,11 +22,7 @@ MOST_GROWTH = 0.05
 """Of resident memory after the first tenth, in parts of it."""
 MOST_GROWTH_QUICK = 0.15
 """The same in the short form, whose first tenth fills no cache."""
-MAY_COME = {"descriptors": 0, "tasks": 0, "coroutines": 0, "threads": 4 + (os.cpu_count() or 1)}
-"""What may be more at the end; asyncio's pool of threads grows to this size as it is used."""
 NUM_KNOWN = 500
-SETTLE_SECONDS = 10.0
-PROBE = (sys.executable, "-m", "bench.soak.task_probe", "serve")
 TENSOR = {"name": "float_input", "shape": [1, SAMPLE_FEATURES], "datatype": "FP32"}
 
 Draw = Callable[[random.Random], bytes]
@@ -48,16 +39,14 @@ def run(run: Run) -> Finding:
         for until in (wanted // 10, wanted):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(sender.send(until))
-            states.append(_state(server, alive))
+            states.append(read_held(server, alive))
     first, last = states
     growth = last["bytes"] / first["bytes"] - 1.0
     broken = sender.wrong[:5]
     most = run.choose(MOST_GROWTH, MOST_GROWTH_QUICK)
     if growth > most:
         broken.append(f"memory: expected to grow by {most:.0%} at most, found {growth:.1%}")
-    for name, more in MAY_COME.items():
-        if last[name] > first[name] + more:
-            broken.append(f"{name}: expected {first[name]:.0f}, found {last[name]:.0f}")
+    broken += leaks(first, last)
     return Finding(
         tried=f"{sender.sent.total():,} requests: hits, new rows, batches, blocks, `/v2`, bad "
         "ones, ones that are taken back",
@@ -129,28 +118,6 @@ class Sender:
             left = f" · {(self._wanted - total) / rate:,.0f} s left" if rate else ""
             self._run.progress(f"{total:,} sent · {rate:,.0f}/s{left} · {len(self.wrong)} wrong")
             await asyncio.sleep(0.5)
-
-
-def _state(server: Server, alive: Path) -> dict[str, float]:
-    """Read what the server holds, as soon as nothing of it is under way any more."""
-    limit = time.monotonic() + SETTLE_SECONDS
-    process = server.process
-    while len(process.net_connections()) > 1 and time.monotonic() < limit:
-        time.sleep(0.05)
-    ask_once(server.port, "/metrics")  # what a scrape allocates once is there then
-    time.sleep(0.1)
-    process.send_signal(signal.SIGUSR1)
-    while not alive.exists() and time.monotonic() < limit:
-        time.sleep(0.05)
-    counts: dict[str, float] = json.loads(alive.read_text())
-    alive.unlink()
-    descriptors, threads = process.num_fds(), process.num_threads()
-    return {
-        **counts,
-        "bytes": server.rss_bytes(),
-        "descriptors": descriptors,
-        "threads": threads,
-    }
 
 
 def _row(source: random.Random) -> list[float]:

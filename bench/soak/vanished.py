@@ -1,0 +1,103 @@
+"""Clients that begin something and vanish, by hundreds at once: nothing of them is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+from collections.abc import Callable
+
+import uvloop
+
+from bench.harness import started
+from bench.request import HOST
+from bench.sample import SAMPLE_FEATURES
+from bench.soak.client import Connection, get, post
+from bench.soak.held import PROBE, leaks, read_held
+from bench.soak.scenario import Finding, Run
+
+WAVE = 250
+"""Clients at once; generator and server each need so many descriptors."""
+PAUSE_SECONDS = 0.02
+"""From what a client sends to its leaving: the server has read it by then, mostly."""
+MOST_GROWTH = 0.05
+"""Of resident memory after the first tenth, in parts of it."""
+MOST_GROWTH_QUICK = 0.15
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, by a reset
+
+ROW = b"[" + b"1.5," * (SAMPLE_FEATURES - 1) + b"1.5]"
+BLOCK = post("/predict", b'{"data":[' + b",".join([ROW] * 200) + b'],"use_cache":false}')
+KINDS: dict[str, Callable[[random.Random], bytes]] = {
+    "nothing": lambda source: b"",
+    "half a head": lambda source: BLOCK[: source.randrange(1, 40)],
+    "half a body": lambda source: BLOCK[: source.randrange(200, len(BLOCK))],
+    "a request": lambda source: BLOCK,
+    "a large answer": lambda source: get("/openapi.json") * 8,
+}
+"""What each sends before it vanishes; of the last two it reads no answer."""
+
+
+def run(run: Run) -> Finding:
+    """Let them come and go, and look at the server after a tenth and at the end."""
+    wanted = run.choose(10_000, 1_000)
+    alive = run.folder / "alive.json"
+    source = random.Random(8)
+    with started("server", PROBE, environment={"ALIVE": str(alive)}) as server:
+        states: list[dict[str, float]] = []
+        for until in (wanted // 10, wanted):
+            done = 0 if not states else wanted // 10
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                while done < until:
+                    size = min(WAVE, until - done)
+                    run.progress(f"{done:,} have vanished")
+                    runner.run(send_wave(server.port, size, source))
+                    done += size
+                answer = runner.run(ask(server.port))
+            states.append(read_held(server, alive))
+        waiting = server.metrics()["ml_api_queue_depth_rows"]
+    first, last = states
+    growth = last["bytes"] / first["bytes"] - 1.0
+    most = run.choose(MOST_GROWTH, MOST_GROWTH_QUICK)
+    broken = leaks(first, last)
+    if growth > most:
+        broken.append(f"memory: expected to grow by {most:.0%} at most, found {growth:.1%}")
+    if waiting:
+        broken.append(f"rows that wait: expected 0, found {waiting:.0f}")
+    if answer != 200:
+        broken.append(f"the next request: expected 200, found {answer}")
+    return Finding(
+        tried=f"{wanted:,} clients, {WAVE} at once: nothing sent, half a head, half a body, a "
+        "whole request, a large answer not read; ended in order or reset, by turns",
+        found=f"memory {first['bytes'] / 1e6:.0f} MB after a tenth, {growth:+.1%} at the end; "
+        + ", ".join(
+            f"{name} {first[name]:.0f} → {last[name]:.0f}" for name in ("descriptors", "tasks")
+        )
+        + f"; {waiting:.0f} rows wait, the next request is answered",
+        broken=broken,
+    )
+
+
+async def send_wave(port: int, size: int, source: random.Random) -> None:
+    """Let so many come, all of them before the first goes."""
+    draws = list(KINDS.values())
+    transports = []
+    for number in range(size):
+        transport, _ = await asyncio.get_running_loop().create_connection(Connection, HOST, port)
+        transport.pause_reading()
+        transport.write(draws[number % len(draws)](source))
+        transports.append(transport)
+    await asyncio.sleep(PAUSE_SECONDS)
+    for number, transport in enumerate(transports):
+        if number // len(draws) % 2:
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        transport.abort()
+
+
+async def ask(port: int) -> int:
+    """Ask for a prediction; gives its status."""
+    connection = await Connection.open(port)
+    answer = await connection.ask(BLOCK)
+    connection.close()
+    return answer.status
