@@ -7,6 +7,8 @@ that the server sends. Not here: what is asked, and whether an answer is right.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from typing import NamedTuple
 from bench.request import HOST
 
 ANSWER_SECONDS = 30.0
+NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Answer(NamedTuple):
@@ -93,6 +96,18 @@ class Connection(asyncio.Protocol):
         """Hang up at once, whatever is under way."""
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Hang up so that the server is told at once, instead of with its next answer."""
+        if self._transport is not None:
+            client = self._transport.get_extra_info("socket")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            self._transport.abort()
+
+    def read_no_more(self) -> None:
+        """Leave what comes to the kernel."""
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     async def _more(self) -> None:
         if self._lost is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.soak import fair, kills, million, overload, vanished
+from bench.soak import deadlines, fair, kills, million, overload, vanished
 from bench.soak.scenario import Scenario
 
 SCENARIOS = (
@@ -24,6 +24,12 @@ SCENARIOS = (
         "answer, p99 at most 3 × what it is alone (or 25 ms); the greedy one is told when to "
         "come again",
         fair.run,
+    ),
+    Scenario(
+        "deadlines",
+        "A deadline counts from a request's first byte and is kept: an answer comes 50 ms after "
+        "it at most, and no row is run whose deadline has passed, or whose client has hung up",
+        deadlines.run,
     ),
     Scenario(
         "vanished",

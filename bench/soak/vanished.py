@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 from collections.abc import Callable
 
 import uvloop
 
 from bench.harness import started
-from bench.request import HOST
 from bench.sample import SAMPLE_FEATURES
 from bench.soak.client import Connection, get, post
 from bench.soak.held import PROBE, leaks, read_held
@@ -24,7 +21,6 @@ PAUSE_SECONDS = 0.02
 MOST_GROWTH = 0.05
 """Of resident memory after the first tenth, in parts of it."""
 MOST_GROWTH_QUICK = 0.15
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, by a reset
 
 ROW = b"[" + b"1.5," * (SAMPLE_FEATURES - 1) + b"1.5]"
 BLOCK = post("/predict", b'{"data":[' + b",".join([ROW] * 200) + b'],"use_cache":false}')
@@ -81,18 +77,18 @@ def run(run: Run) -> Finding:
 async def send_wave(port: int, size: int, source: random.Random) -> None:
     """Let so many come, all of them before the first goes."""
     draws = list(KINDS.values())
-    transports = []
+    connections = []
     for number in range(size):
-        transport, _ = await asyncio.get_running_loop().create_connection(Connection, HOST, port)
-        transport.pause_reading()
-        transport.write(draws[number % len(draws)](source))
-        transports.append(transport)
+        connection = await Connection.open(port)
+        connection.read_no_more()
+        connection.send(draws[number % len(draws)](source))
+        connections.append(connection)
     await asyncio.sleep(PAUSE_SECONDS)
-    for number, transport in enumerate(transports):
+    for number, connection in enumerate(connections):
         if number // len(draws) % 2:
-            connection: socket.socket = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        transport.abort()
+            connection.reset()
+        else:
+            connection.close()
 
 
 async def ask(port: int) -> int:
