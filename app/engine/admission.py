@@ -48,40 +48,39 @@ class Admission:
         """Whether `num_rows` more do not fit; into an empty queue everything does."""
         return bool(num_waiting) and num_waiting + num_rows > self._max_queue_size
 
-    def refuse_if_full(
-        self, num_waiting: int, num_rows: int, *, now: float, wait_seconds: float
-    ) -> None:
-        """Raise if the rows do not fit.
-
-        Raises:
-            Overloaded: With the seconds until what waits now is through, and there is room.
-        """
-        if self.is_full(num_waiting, num_rows):
-            raise Overloaded(
-                f"queue: expected at most {self._max_queue_size} rows waiting, found {num_waiting}",
-                retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
-            )
-
-    def refuse_if_late(
-        self, num_rows: int, seconds_left: float, *, now: float, wait_seconds: float
-    ) -> None:
-        """Raise if the wait is longer than `ADMITTED_SHARE` of what the request has left.
+    @staticmethod
+    def is_late(seconds_left: float, wait_seconds: float) -> bool:
+        """Whether the wait is longer than `ADMITTED_SHARE` of what the request has left.
 
         Args:
-            num_rows: Of the request.
             seconds_left: Until its deadline.
-            now: The clock's seconds.
             wait_seconds: Until its own rows will have been run.
-
-        Raises:
-            Overloaded: With those seconds, or more until there is room.
         """
-        if wait_seconds > ADMITTED_SHARE * seconds_left:
-            raise Overloaded(
-                f"deadline: expected an answer in {seconds_left:.3f} s, found {wait_seconds:.3f} s "
-                "of work waiting",
-                retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
-            )
+        return wait_seconds > ADMITTED_SHARE * seconds_left
+
+    def full(self, num_waiting: int, num_rows: int, now: float, wait_seconds: float) -> Overloaded:
+        """Give the error for rows that do not fit.
+
+        Args:
+            num_waiting: Rows before them.
+            num_rows: Their number.
+            now: The clock's seconds.
+            wait_seconds: Until they would have been run.
+        """
+        return Overloaded(
+            f"queue: expected at most {self._max_queue_size} rows waiting, found {num_waiting}",
+            retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
+        )
+
+    def late(
+        self, seconds_left: float, num_rows: int, now: float, wait_seconds: float
+    ) -> Overloaded:
+        """Give the error for rows that are late; arguments as for `is_late` and `full`."""
+        return Overloaded(
+            f"deadline: expected an answer in {seconds_left:.3f} s, found {wait_seconds:.3f} s "
+            "of work waiting",
+            retry_after_seconds=self._retry_after(num_rows, now, wait_seconds),
+        )
 
     def _retry_after(self, num_rows: int, now: float, wait_seconds: float) -> int:
         size = self._rows_per_run

@@ -192,19 +192,20 @@ class Batcher:
             raise NotReady("model: this version is being replaced", retry_after_seconds=1)
         if not self._queue:
             return
-        if self._admission.is_full(self._queue.num_rows, num_rows):
-            if now - self._swept > SWEEP_SECONDS:  # rows whose callers have left make room
-                self._swept = now
-                self._refuse_late(self._queue.sweep(now))
-            wait_seconds = self.predicted_wait_seconds()
-            self._admission.refuse_if_full(
-                self._queue.num_rows, num_rows, now=now, wait_seconds=wait_seconds
-            )
-        if self._waiting_for_lane:  # else the queue is empty again at the end of this turn
-            wait_seconds = self.predicted_wait_seconds(num_rows)
-            self._admission.refuse_if_late(
-                num_rows, deadline - now, now=now, wait_seconds=wait_seconds
-            )
+        wait_seconds, seconds_left = self.predicted_wait_seconds(num_rows), deadline - now
+        full = self._admission.is_full(self._queue.num_rows, num_rows)
+        # If nobody waits for a lane, the queue is empty again at the end of this turn.
+        late = self._waiting_for_lane and self._admission.is_late(seconds_left, wait_seconds)
+        if not (full or late):
+            return
+        if now - self._swept > SWEEP_SECONDS:  # rows whose callers have left make room
+            self._swept = now
+            self._refuse_late(self._queue.sweep(now))
+            self._admit(num_rows, deadline, now)
+        elif full:
+            raise self._admission.full(self._queue.num_rows, num_rows, now, wait_seconds)
+        else:
+            raise self._admission.late(seconds_left, num_rows, now, wait_seconds)
 
     def predicted_wait_seconds(self, num_more: int = 0) -> float:
         """Seconds until the rows that wait or run now, and so many more, will all have been run."""

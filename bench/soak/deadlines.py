@@ -140,7 +140,7 @@ async def leave(server: Server, gateway_port: int) -> Left:
     await asyncio.sleep(PAUSE_SECONDS)
     leaving = [
         await send(port, request)
-        for port, request in ((server.port, short), (server.port, short), (gateway_port, proxied))
+        for port, request in ((gateway_port, proxied), (server.port, short), (server.port, short))
         for _ in range(NUM_LEAVING)
     ]
     for _ in range(NUM_STAYING):
@@ -148,7 +148,7 @@ async def leave(server: Server, gateway_port: int) -> Left:
         asking.append(asyncio.create_task(connection.ask(short)))
     await asyncio.sleep(PAUSE_SECONDS)
     for number, connection in enumerate(leaving):
-        if number < NUM_LEAVING:
+        if number >= 2 * NUM_LEAVING:
             connection.reset()
         else:
             connection.close()
@@ -201,8 +201,8 @@ def judge(run: Run, kept: list[Kept], rows: int, left: Left) -> Finding:
     }
     return Finding(
         tried=f"{len(kept):,} requests with deadlines of {DEADLINES_MS[0]} to {DEADLINES_MS[1]} "
-        f"ms, some with slow bodies; {left.num_left} that wait and hang up, by a reset, in order, and "
-        "behind Nginx",
+        f"ms, some with slow bodies; {left.num_left} that wait and hang up, behind Nginx, in "
+        "order, and by a reset",
         found=f"{counts[200]:,} answered, {in_time:.1%} of them in time, {counts[503]:,} refused, "
         f"{counts[504]:,} told that it has passed; the latest {latest * 1e3:.0f} ms after it; "
         f"{rows:,} rows run; {left.rows - staying} rows of who had hung up",

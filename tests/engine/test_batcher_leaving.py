@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.engine.batching import IDLE, answers, ask, either_mode, make_batcher, queued
+from tests.engine.batching import IDLE, answers, ask, either_mode, line, make_batcher, queued
 from tests.fakes import FakePool, turns
 
 
@@ -80,3 +80,19 @@ async def test_cancelled_rows_make_room_in_the_queue() -> None:
     pool.release()
 
     assert await answers(admitted) == [[6]]
+
+
+async def test_cancelled_rows_make_room_before_a_deadline() -> None:
+    """Rows whose callers have left are no wait for those who come after them."""
+    pool = FakePool()
+    batcher = make_batcher(pool, curve=line(5.0), max_batch_size=1)
+    waiting = await queued(batcher, pool, 1, 2, 3)
+    for task in waiting:
+        task.cancel()
+    await turns()
+
+    admitted = ask(batcher, 4, within=20.0)  # 5 s for what runs and 5 for itself; 25 with those
+    await turns()
+    pool.release()
+
+    assert await answers(admitted) == [[8]]
