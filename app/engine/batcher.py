@@ -62,6 +62,8 @@ class Batcher:
         curve: Cost of a run; kept up to date here.
         options: Limits.
         batching: False for models whose rows must not be run together.
+        steady: False for models whose cost the number of rows does not tell: they are never run on
+            the event loop's thread, where a run that takes long would keep everybody waiting.
         on_batch: Called with a record of each finished run.
     """
 
@@ -72,12 +74,14 @@ class Batcher:
         options: BatchOptions,
         *,
         batching: bool,
+        steady: bool = True,
         on_batch: Callable[[BatchRecord], None],
     ) -> None:
         self._pool = pool
         self._curve = curve
         self._options = options
         self._batching = batching and options.max_batch_size > 1
+        self._steady = steady
         self._lane_rows = 0
         if self._batching and curve.batching_pays(options.max_batch_size):
             self._lane_rows = curve.best_batch_size(options.max_batch_size)
@@ -265,7 +269,7 @@ class Batcher:
     def is_short(self, num_rows: int) -> bool:
         """Whether a run of so many rows takes no longer than a hop to another thread is worth."""
         size = min(num_rows, self._options.max_batch_size)
-        return self._curve.predict(size) <= self._options.inline_budget_seconds
+        return self._steady and self._curve.predict(size) <= self._options.inline_budget_seconds
 
     def _finish_in_lane(self, batch: list[WorkItem], started: float, outcome: Outcome) -> None:
         if self._waiting_for_lane:  # first, so that the lane runs while the rows are handed out

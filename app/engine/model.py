@@ -20,9 +20,10 @@ from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
+from app.engine.graph import RANDOM_OPERATORS, VARYING_OPERATORS, has_operator
 from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
-from app.engine.model_digest import digest_of, is_random
+from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
@@ -71,6 +72,8 @@ class Model:
         infer_reader: Decodes requests of the Open Inference Protocol.
         max_batch_size: Most rows that are run together.
         cacheable: False where the graph is random, or the metadata says so.
+        steady: Whether the number of rows tells what a run costs: not with free sizes, nor with
+            operators whose work depends on values.
         batching_reason: Why rows of several requests are not run together; None if they are.
         load_seconds: From opening the file to ready.
     """
@@ -82,7 +85,8 @@ class Model:
         self.name = file.called or metadata.model_name or file.name
         self.version = metadata.model_version or file.version
         self.digest = digest_of(file)
-        self.cacheable = metadata.cache is not False and not is_random(file)
+        is_random = has_operator(file.path, RANDOM_OPERATORS)
+        self.cacheable = metadata.cache is not False and not is_random
         specs = pool.sessions[0].inputs
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
@@ -108,6 +112,7 @@ class Model:
         self.max_batch_size = options.batch.max_batch_size
         self._max_rows = options.max_rows
         self._one_group = all(spec.settled for spec in self.inputs)
+        self.steady = self._one_group and not has_operator(file.path, VARYING_OPERATORS)
 
     def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
@@ -119,6 +124,7 @@ class Model:
             self.curve,
             options,
             batching=batching,
+            steady=self.steady,
             on_batch=partial(
                 on_batch, self.name, self.version
             ),  # no lambda: it would hold the model in a cycle

@@ -1,4 +1,4 @@
-"""What a model's files hold: the digest that its cached answers go by; whether it draws numbers.
+"""The digest of a model's files, by which its cached answers go.
 
 A file of 100 MB takes a second, in which others want Python's lock: the digest is made without it,
 and a search gives it up after each step.
@@ -10,13 +10,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.engine.model_files import ModelFile
-
-RANDOM_OPERATORS = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli")
-"""Graphs that hold one of these give a new answer each time and are never cached.
-
-Source: the ONNX operator list; the `…Like` variants share a prefix. They are looked for by name in
-the file's bytes: another thing of that name costs the cache, and nothing else.
-"""
 
 STEP_BYTES = 256 * 1024
 """0.2 ms of a search. One through all of 100 MB kept everybody waiting for 66 ms; steps that kept
@@ -41,11 +34,6 @@ def digest_of(file: ModelFile) -> str:
         with part.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
-
-
-def is_random(file: ModelFile) -> bool:
-    """Tell whether the graph has an operator that draws numbers; blocks."""
-    return bool(_read(file.path, RANDOM_OPERATORS)[1])
 
 
 def _read(path: Path, words: Collection[bytes]) -> tuple["hashlib._Hash", set[bytes]]:

@@ -39,17 +39,18 @@ class Questions:
 
     Args:
         model: A file as the sample: float32 [B, F] → int64 [B], float32 [B, classes].
+        path: Where they are sent, such as `/api/predict` behind Nginx.
         use_cache: Whether the servers may answer from their caches.
     """
 
-    def __init__(self, model: Path, *, use_cache: bool = True) -> None:
+    def __init__(self, model: Path, path: str = "/predict", *, use_cache: bool = True) -> None:
         rows = np.random.default_rng(8).uniform(0.0, 100.0, (NUM_QUESTIONS, FEATURES_OF_SAMPLE))
         rows = rows.round(3).astype(np.float32)
         session = onnxruntime.InferenceSession(model)
         self._labels, self._probabilities = session.run(None, {session.get_inputs()[0].name: rows})
         table = rows.astype(np.float64).round(3).tolist()
         self.requests = [
-            post("/predict", msgspec.json.encode({"data": [row], "use_cache": use_cache}))
+            post(path, msgspec.json.encode({"data": [row], "use_cache": use_cache}))
             for row in table
         ]
         self._decoder = msgspec.json.Decoder(_Content)
@@ -72,7 +73,6 @@ class Crowd:
     Args:
         port: That it asks.
         questions: What it asks, in any order.
-        path: Of the API in front of theirs, such as `/api` behind Nginx.
 
     Attributes:
         seconds: What each right answer took.
@@ -80,15 +80,12 @@ class Crowd:
         num_faults: All of them.
     """
 
-    def __init__(self, port: int, questions: Questions, path: str = "") -> None:
+    def __init__(self, port: int, questions: Questions) -> None:
         self.seconds: list[float] = []
         self.faults: list[str] = []
         self.num_faults = 0
         self._port = port
         self._questions = questions
-        self._requests = [
-            each.replace(b" /", b" %b/" % path.encode(), 1) for each in questions.requests
-        ]
         self._random = random.Random(8)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="crowd")
@@ -139,7 +136,7 @@ class Crowd:
         if connection.ended:  # closed while nothing was under way: nothing is lost
             return False
         number = self._random.randrange(NUM_QUESTIONS)
-        answer = await connection.ask(self._requests[number])
+        answer = await connection.ask(self._questions.requests[number])
         fault = self._questions.fault(number, answer)
         if fault is None:
             self.seconds.append(answer.seconds)

@@ -30,7 +30,7 @@ def kill_replicas(run: Run) -> Finding:
     num_kills = 0
     with (
         stack(Servers("three", replicas=REPLICAS)) as running,
-        Crowd(running.state.http_port, Questions(SAMPLE_MODEL), "/api") as crowd,
+        Crowd(running.state.http_port, Questions(SAMPLE_MODEL, "/api/predict")) as crowd,
     ):
         begun = time.monotonic()
         for second in range(seconds):
@@ -51,7 +51,7 @@ def restart_services(run: Run) -> Finding:
     num_kills = run.choose(24, 2)
     with (
         stack(Servers("two", replicas=2, environment={"CACHE_MAX_MB": "0"})) as running,
-        Crowd(running.state.http_port, Questions(SAMPLE_MODEL), "/api") as crowd,
+        Crowd(running.state.http_port, Questions(SAMPLE_MODEL, "/api/predict")) as crowd,
     ):
         for number in range(num_kills):
             kill(running, ("redis", "prometheus")[number % 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.soak import deadlines, fair, kills, million, overload, vanished
+from bench.soak import deadlines, fair, kills, million, models, overload, vanished
 from bench.soak.scenario import Scenario
 
 SCENARIOS = (
@@ -52,5 +52,11 @@ SCENARIOS = (
         "restarts",
         "Redis and Prometheus may be killed: no request is lost, none waits",
         kills.restart_services,
+    ),
+    Scenario(
+        "models",
+        "A model whose run raises, lacks rows, takes 10 s or wants more memory than there is "
+        "spoils no other request, not even of its own batch",
+        models.run,
     ),
 )

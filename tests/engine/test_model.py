@@ -27,6 +27,7 @@ from tests.models import (
     Array,
     cast_model,
     labelled_model,
+    loop_model,
     network_model,
     probabilities_model,
     random_model,
@@ -411,6 +412,27 @@ def test_metadata_names_the_model(write_model: WriteModel, load: Load) -> None:
     model = load(write_model(scale_model(), "file", model_name="name", model_version="7"))
 
     assert (model.name, model.version) == ("name", "7")
+
+
+@pytest.mark.parametrize(
+    ("model", "row", "steady"),
+    [
+        pytest.param(scale_model(), [1.0, 2.0, 3.0], True, id="by rows"),
+        pytest.param(loop_model(), [1], False, id="by values"),
+        pytest.param(scale_model(shape=(None, None)), [1.0], False, id="by width"),
+    ],
+)
+async def test_only_rows_may_tell_what_a_run_costs(
+    write_model: WriteModel, serve: Serve, model: bytes, row: list[float], steady: bool
+) -> None:
+    """Where something else does, no run is taken to be short enough for the event loop."""
+    served = await serve(write_model(model))
+
+    for _ in range(3):
+        await served.ask([row], use_cache=False)
+
+    assert [each.steady for each in served.repository.models] == [steady]
+    assert steady or not any(batch.inline for batch in served.batches)
 
 
 @pytest.mark.parametrize(
