@@ -1,16 +1,20 @@
 """Logging: structlog, one JSON line an event on standard output; lines for people on a terminal.
 
 An event is a fixed name in snake_case, everything else is a key. A request's lines carry its
-`request_id`. Nothing on the hot path logs below warning, but for the access line where it is
-asked for.
+`request_id`: the hot path gives it with each line, what runs in a task of its own by way of
+`about`. Nothing on the hot path logs below warning, but for the access line where it is asked for.
 """
 
 import logging
 import sys
+from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import msgspec
 import structlog
+
+_about: ContextVar[Callable[[], dict[str, str]] | None] = ContextVar("about", default=None)
 
 
 def configure(level: str, env: str | None) -> None:
@@ -22,6 +26,7 @@ def configure(level: str, env: str | None) -> None:
     """
     people = sys.stdout.isatty() if env is None else env == "development"
     shared: list[Any] = [
+        _tell_about,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=not people),
     ]
@@ -42,6 +47,18 @@ def configure(level: str, env: str | None) -> None:
         logger_factory=logger_factory,
         cache_logger_on_first_use=False,
     )
+
+
+def about(tell: Callable[[], dict[str, str]]) -> Context:
+    """Make a context for a task, whose lines carry what `tell` says; called when there is one."""
+    context = copy_context()
+    context.run(_about.set, tell)
+    return context
+
+
+def _tell_about(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    tell = _about.get()
+    return event if tell is None else {**tell(), **event}
 
 
 def _to_json(event: dict[str, Any], **_: Any) -> bytes:

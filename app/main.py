@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ from app.web.predict import BatchRoute, PredictRoute
 if TYPE_CHECKING:
     from app.cache.broadcast import Broadcast
     from app.cache.redis import RedisCache
+    from app.tracing import Tracing
 
 GC_THRESHOLDS = (50_000, 20, 50)
 """Young collections 70 times as seldom; what start-up made is frozen out of all of them.
@@ -77,6 +79,7 @@ class Application:
         )
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
+        self._tracing = _open_tracing(replica) if settings.otel_exporter_otlp_endpoint else None
         self._redis: RedisCache | None = None
         self._broadcast: Broadcast | None = None
         self._cache = self._build_cache(settings)
@@ -154,6 +157,8 @@ class Application:
             lifecycle=self.lifecycle,
             metrics=self._metrics,
             access_log=settings.access_log,
+            slow_seconds=settings.slow_request_ms / 1000.0 or inf,
+            trace=None if self._tracing is None else self._tracing.record,
         )
         return Cors(layer, settings.cors_origins) if settings.cors_origins else layer
 
@@ -183,6 +188,10 @@ class Application:
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._cache.aclose()
+        if self._tracing is not None:
+            await self._tracing.aclose(
+                self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
+            )
 
     def _on_batch(self, model: str, version: str, record: BatchRecord) -> None:
         self._metrics.observe_batch(model, version, record.num_rows, record.run_seconds)
@@ -214,6 +223,19 @@ class Application:
         if reason := self._reloader.behind or deaf:
             found.append(Dependency("reload", "degraded", reason))
         return found
+
+
+def _open_tracing(replica: str) -> "Tracing":
+    # Here, because what it needs is not installed where nobody traces.
+    try:
+        from app.tracing import Tracing
+
+        return Tracing(replica)
+    except ImportError as error:
+        reason = f"{error.name or error} is not installed; pip install 'ml-pipeline[otel]'"
+    except ValueError as error:
+        reason = f"its SDK: {error}"
+    raise SettingsError(f"OTEL_EXPORTER_OTLP_ENDPOINT: OpenTelemetry: {reason}")
 
 
 def _log_listening(reason: str) -> None:

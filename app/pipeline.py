@@ -138,20 +138,26 @@ class Predictor:
     async def _compute(self, model: Model, request: DecodedRequest, call: Call) -> bytes:
         """Batch, run, read and encode."""
         inputs = request.inputs
-        result = await model.batcher.run(
-            inputs,
-            request.num_rows,
-            deadline=call.deadline,
-            group=model.group(inputs),
-            priority=call.priority,
-            whole=len(inputs) > len(model.inputs),
-        )
+        try:
+            result = await model.batcher.run(
+                inputs,
+                request.num_rows,
+                deadline=call.deadline,
+                group=model.group(inputs),
+                priority=call.priority,
+                whole=len(inputs) > len(model.inputs),
+            )
+        except BaseException:  # too late, say, or its client has left: it has waited all the same
+            waited = monotonic() - call.arrived - call.decode_seconds - call.cache_seconds
+            call.queue_seconds = max(waited, 0.0)
+            raise
         return self.encode(model, request, call, result)
 
     @staticmethod
     def encode(model: Model, request: DecodedRequest, call: Call, result: RunResult) -> bytes:
         """Outputs to bytes."""
         call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
+        call.batch_rows = result.shared.num_rows
         started = perf_counter()
         answer = call.encode(model, request, result)
         call.encode_seconds = perf_counter() - started

@@ -6,7 +6,7 @@ of its own: 32 of them cost 17 µs each when they had.
 """
 
 import asyncio
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import msgspec
 
@@ -75,12 +75,14 @@ class BatchPredictor:
             InferenceError: The body as a whole cannot be used.
         """
         with self._predictor.repository.get(batch.model_name, batch.model_version) as model:
+            batch.model_name, batch.model_version = model.name, model.version
             raws = decode_batch(bytes(batch.body), batch.body_format)
             if len(raws) > self._max_members:
                 raise InvalidInput(
                     f"requests: expected at most {self._max_members}, found {len(raws)}"
                 )
             members = [self._open(model, batch, index, raw) for index, raw in enumerate(raws)]
+            batch.members = [member.call for member in members]
             await self._look_up(model, members, batch)
             await self._compute(model, members)
         results = [member.result(request_id) for member in members]
@@ -93,6 +95,7 @@ class BatchPredictor:
             model.name,
             model.version,
             batch.deadline,
+            batch.arrived,
             body=raw,
             body_format=batch.body_format,
             answer_format=batch.answer_format,
@@ -121,18 +124,19 @@ class BatchPredictor:
     async def _compute(self, model: Model, members: list[_Member]) -> None:
         """Answer the others; own flights land before others' are waited for."""
         waiting = [m for m in members if m.answer is None and m.error is None]
+        started = monotonic()
         try:
             for member in waiting:
                 self._start(model, member)
             for member in waiting:
                 if member.run is not None:
-                    await self._finish(model, member, member.run)
+                    await self._finish(model, member, member.run, started)
             for member in waiting:
                 if member.flight is not None:
                     await self._follow(model, member, member.flight)
         except BaseException:  # the client has left, say
             for member in waiting:
-                self._abandon(member)
+                self._abandon(member, started)
             raise
 
     def _start(self, model: Model, member: _Member) -> None:
@@ -159,12 +163,15 @@ class BatchPredictor:
             member.error = error
             self._land(member, error)
 
-    async def _finish(self, model: Model, member: _Member, run: asyncio.Future[RunResult]) -> None:
+    async def _finish(
+        self, model: Model, member: _Member, run: asyncio.Future[RunResult], queued: float
+    ) -> None:
         """Encode what a run gave, store it, and tell those who wait for the same."""
         request, call = member.request, member.call
         try:
             answer = self._predictor.encode(model, request, call, await run)
         except InferenceError as error:
+            call.queue_seconds = monotonic() - queued
             member.error = error
             self._land(member, error)
             return
@@ -195,8 +202,10 @@ class BatchPredictor:
             member.leads = False
             self._predictor.flights.land(member.key, outcome)
 
-    def _abandon(self, member: _Member) -> None:
+    def _abandon(self, member: _Member, queued: float) -> None:
         """Take what is still to come out of the queue; whoever waits for it computes it anew."""
+        if member.answer is None:
+            member.call.queue_seconds = monotonic() - queued
         for awaited in (member.run, member.flight):
             if awaited is not None and not awaited.cancel() and not awaited.cancelled():
                 awaited.exception()  # seen: asyncio need not complain

@@ -48,6 +48,22 @@ class Settings(msgspec.Struct, frozen=True):
         Literal["all", "errors", "off"],
         Meta(description="Which requests are logged; `errors` = answers of 400 and above."),
     ] = "errors"
+    slow_request_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400_000,
+            description="A request that takes longer leaves a line that says where its time went; "
+            "0 = off.",
+        ),
+    ] = 1000
+    otel_exporter_otlp_endpoint: Annotated[
+        str,
+        Meta(
+            description="Address of an OpenTelemetry collector, such as "
+            "`http://collector:4318`: each request becomes a span there; empty = off."
+        ),
+    ] = ""
     max_body_bytes: Annotated[
         int,
         Meta(ge=1024, le=2**31, description="Largest request body; more is refused while reading."),
@@ -162,6 +178,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             value = [part.strip() for part in text.split(",") if part.strip()]
         if field == "redis_url":  # its value is never repeated: it may hold a password
             faults += _faults_of_redis_url(text)
+        if field == "otel_exporter_otlp_endpoint":  # likewise
+            faults += _faults_of_collector(text)
         try:
             values[field] = msgspec.convert(value, annotation, strict=False)
         except msgspec.ValidationError as error:
@@ -205,13 +223,26 @@ def _faults_of_redis_url(text: str) -> list[str]:
     return []
 
 
+def _faults_of_collector(text: str) -> list[str]:
+    expected = "OTEL_EXPORTER_OTLP_ENDPOINT: expected http://HOST[:PORT] or https://HOST[:PORT]"
+    try:
+        url = urlsplit(text)
+        found = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        found = False
+    return [] if found else [f"{expected}, found something else"]
+
+
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
-    """Find variables one slip away from a setting; short names are too alike to judge."""
+    """Find variables one slip away from a setting; short names are too alike to judge.
+
+    OpenTelemetry reads many that are one slip away from ours, such as those of its metrics.
+    """
     known = [field.upper() for field in _hints]
     faults = []
     for name in environ:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-        if close and name not in known and "_" in name:
+        if close and name not in known and "_" in name and not name.startswith("OTEL_"):
             faults.append(f"{name}: no such setting, did you mean {close[0]}?")
     return faults
 

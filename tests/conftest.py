@@ -144,7 +144,8 @@ class Served:
         call = PredictCall(
             model,
             None,
-            monotonic() + timeout_seconds,
+            (now := monotonic()) + timeout_seconds,
+            now,
             body=to_body({"data": rows, **fields}, wire_format),
             body_format=wire_format,
             answer_format=answer_format or wire_format,
@@ -163,7 +164,8 @@ class Served:
         call = PredictCall(
             None,
             None,
-            monotonic() + timeout_seconds,
+            (now := monotonic()) + timeout_seconds,
+            now,
             body=to_body({"requests": members}, wire_format),
             body_format=wire_format,
             answer_format=wire_format,
@@ -179,7 +181,8 @@ def json_call(body: bytes, model: str | None = None) -> PredictCall:
     return PredictCall(
         model,
         None,
-        monotonic() + 60,
+        (now := monotonic()) + 60,
+        now,
         body=body,
         body_format=WireFormat.JSON,
         answer_format=WireFormat.JSON,

@@ -21,6 +21,8 @@ ALLOWED = {
     "settings": set(),
     "lifecycle": set(),
     "log": set(),
+    "trace_context": set(),
+    "tracing": {"call", "http", "log", "metrics", "trace_context"},
     "metrics": {"errors"},
     "http": {"errors"},
     "cache": {"errors"},
@@ -31,11 +33,11 @@ ALLOWED = {
     "reload": {"engine", "errors", "log"},
     "web": {
         "pipeline", "request_batch", "call", "reload", "engine", "http", "errors", "lifecycle",
-        "log", "metrics",
+        "log", "metrics", "trace_context",
     },
     "main": {
         "web", "http", "pipeline", "request_batch", "reload", "cache", "engine", "errors",
-        "lifecycle", "log", "metrics", "settings",
+        "lifecycle", "log", "metrics", "settings", "tracing",
     },
     "__main__": {"main", "http", "settings", "log", "errors"},
 }  # fmt: skip
@@ -46,6 +48,8 @@ THIRD_PARTIES = {
     "settings": {"msgspec"},
     "lifecycle": set(),
     "log": {"structlog", "msgspec"},
+    "trace_context": set(),
+    "tracing": {"opentelemetry"},
     "metrics": {"prometheus_client"},
     "http": {"httptools", "msgspec"},
     "cache": {"msgspec", "redis", "hiredis"},

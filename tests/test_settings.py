@@ -44,6 +44,8 @@ def another(name: str) -> tuple[str, Any]:
         return str(number), number
     if get_origin(kind(name)) is tuple:
         return "one, two", ("one", "two")
+    if name == "otel_exporter_otlp_endpoint":
+        return "http://collector:4318", "http://collector:4318"
     if name == "redis_url":
         return "redis://cache:6380/1", "redis://cache:6380/1"
     return "something", "something"

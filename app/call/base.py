@@ -14,20 +14,24 @@ class Call(msgspec.Struct, gc=False):
         model_name: As asked for, then as answered; None for the only one.
         model_version: Likewise; None for the one that is served by default.
         deadline: `time.monotonic()` seconds.
+        arrived: Likewise: when it had been read whole.
         priority: Of its rows in the queue; the lower the sooner.
         num_rows: Rows in the body.
         cache_state: `l1`, `redis`, `coalesced`, `miss` or `bypass`.
         decode_seconds: Bytes to checked arrays.
         cache_seconds: Key and look-up.
-        queue_seconds: From the queue to the start of the run; 0 without a run.
+        queue_seconds: From the queue to the start of the run, or to the failure of a request that
+            was not answered; 0 without either.
         run_seconds: The run, shared by all of its batch; 0 without a run.
         encode_seconds: Outputs to bytes; 0 without a run.
+        batch_rows: Of the run, its own and others'; 0 without a run.
         found: Whether name and version are those of a model that is served.
     """
 
     model_name: str | None
     model_version: str | None
     deadline: float
+    arrived: float
     priority: int = DEFAULT_PRIORITY
     num_rows: int = 0
     cache_state: str = "bypass"
@@ -36,6 +40,7 @@ class Call(msgspec.Struct, gc=False):
     queue_seconds: float = 0.0
     run_seconds: float = 0.0
     encode_seconds: float = 0.0
+    batch_rows: int = 0
     found: bool = False
 
     @property

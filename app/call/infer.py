@@ -14,14 +14,14 @@ class InferCall(Call, gc=False, kw_only=True):
     Attributes:
         body: As received.
         header: `Inference-Header-Content-Length`, None without it.
-        arrived: `time.monotonic()` seconds, from which a client's timeout counts.
+        started: `time.monotonic()` seconds of its first byte, from which a client's timeout counts.
         id: The client's own, to be repeated; empty if there is none.
         outputs: Those to answer.
     """
 
     body: bytes
     header: bytes | None
-    arrived: float
+    started: float
     id: str = ""
     outputs: tuple[RequestedOutput, ...] = ()
 
@@ -38,7 +38,7 @@ class InferCall(Call, gc=False, kw_only=True):
         request = model.infer_reader.read(self.body, self.header)
         self.id, self.outputs = request.id, request.outputs
         if request.timeout_seconds is not None:
-            self.deadline = min(self.deadline, self.arrived + request.timeout_seconds)
+            self.deadline = min(self.deadline, self.started + request.timeout_seconds)
         if request.priority is not None:
             self.priority = request.priority
         num_rows = model.count_rows(request.inputs)

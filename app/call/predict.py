@@ -1,5 +1,6 @@
 """`POST /predict` and the members of `POST /predict/batch`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,11 +19,13 @@ class PredictCall(Call, gc=False, kw_only=True):
         body: As received.
         body_format: How it is written.
         answer_format: How the answer shall be written.
+        members: The requests of a `/predict/batch`, answered or not.
     """
 
     body: bytes | msgspec.Raw
     body_format: WireFormat
     answer_format: WireFormat
+    members: Sequence["PredictCall"] = ()
 
     @property
     def answer_type(self) -> bytes:

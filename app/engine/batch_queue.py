@@ -38,10 +38,12 @@ class RunOutputs(msgspec.Struct, gc=False, eq=False):
 
     Attributes:
         arrays: In the order of the model's signature, `[B, …]` each.
+        num_rows: B; of a request that was split, its own.
         answers: The same as clients see it, once one has asked.
     """
 
     arrays: list[Array]
+    num_rows: int
     answers: Answers | None = None
 
 

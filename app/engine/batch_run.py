@@ -60,10 +60,10 @@ def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Sessi
 
 
 def hand_out(
-    batch: list[WorkItem], outputs: list[Array], started: float, run_seconds: float
+    batch: list[WorkItem], outputs: list[Array], num_rows: int, started: float, run_seconds: float
 ) -> None:
     """Give each request its rows of the outputs; event loop only."""
-    shared = RunOutputs(outputs)
+    shared = RunOutputs(outputs, num_rows)
     start = 0
     for item in batch:
         stop = start + item.num_rows
@@ -90,11 +90,12 @@ def split(inputs: Tensors, num_rows: int, limit: int) -> list[tuple[Tensors, int
     ]
 
 
-def join(results: list[RunResult]) -> RunResult:
+def join(results: list[RunResult], num_rows: int) -> RunResult:
     """Put the parts of a split request together; one copy of the outputs."""
     columns = zip(*(result.outputs for result in results), strict=True)
+    outputs = [np.concatenate(parts) for parts in columns]
     return RunResult(
-        RunOutputs([np.concatenate(parts) for parts in columns]),
+        RunOutputs(outputs, num_rows),
         None,
         max(result.queue_seconds for result in results),
         sum(result.run_seconds for result in results),

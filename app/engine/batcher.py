@@ -165,7 +165,7 @@ class Batcher:
             self._enqueue(WorkItem(part, rows, group, deadline, now, future(), priority))
             for part, rows in split(inputs, num_rows, limit)
         ]
-        return asyncio.ensure_future(_joined(parts))
+        return asyncio.ensure_future(_joined(parts, num_rows))
 
     def _may_run_at_once(self, num_rows: int, deadline: float) -> bool:
         return (
@@ -184,7 +184,7 @@ class Batcher:
             raise outcome.outputs
         self._curve.update(num_rows, outcome.seconds)
         self._on_batch(BatchRecord(1, num_rows, outcome.seconds, True))
-        return RunResult(RunOutputs(outcome.outputs), None, 0.0, outcome.seconds)
+        return RunResult(RunOutputs(outcome.outputs, num_rows), None, 0.0, outcome.seconds)
 
     def _end_lone_turn(self) -> None:
         """Stay at once while nobody came in the same turn; else the next ones wait for its end."""
@@ -292,7 +292,7 @@ class Batcher:
                 batch[0].future.set_exception(outcome.outputs)
             return
         self._curve.update(outcome.num_rows, outcome.seconds)
-        hand_out(batch, outcome.outputs, started, outcome.seconds)
+        hand_out(batch, outcome.outputs, outcome.num_rows, started, outcome.seconds)
         self._on_batch(BatchRecord(len(batch), outcome.num_rows, outcome.seconds, inline))
 
     def _schedule_soon(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -346,5 +346,5 @@ class Batcher:
         return f"<Batcher [{requests} requests, {rows} rows waiting | {running} running]>"
 
 
-async def _joined(parts: list[asyncio.Future[RunResult]]) -> RunResult:
-    return join(await asyncio.gather(*parts))
+async def _joined(parts: list[asyncio.Future[RunResult]], num_rows: int) -> RunResult:
+    return join(await asyncio.gather(*parts), num_rows)

@@ -28,6 +28,8 @@ class Request(msgspec.Struct, gc=False):
         is_http_1_0: Else it is HTTP/1.1.
         fault: Why it was not read to its end: the reply says so, and the connection is closed.
         request_id: Under which it is logged and answered; whoever answers fills it in.
+        call: What is learned of a prediction on its way, likewise; of a type that is not known
+            here.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Request(msgspec.Struct, gc=False):
     is_http_1_0: bool = False
     fault: InferenceError | None = None
     request_id: str = ""
+    call: object = None
 
     def query(self, name: str) -> str | None:
         """Value of a query parameter, or None."""

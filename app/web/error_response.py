@@ -11,17 +11,23 @@ from app.engine.schema import Problem, to_problem
 from app.errors import InferenceError, Unauthorized
 from app.http.message import HeaderList, Reply
 from app.log import get_logger
+from app.web.request_log import identity
 
 PROBLEM_TYPE = "application/problem+json"
+
+NONE: HeaderList = []
 
 INFERENCE_PROTOCOL = "/v2"
 """Under this path errors are the Open Inference Protocol's: `{"error": "…"}`, and 400 for all that
 is wrong with a body."""
 
 
-def error_reply(error: Exception, request_id: str, path: str) -> Reply:
+def error_reply(
+    error: Exception, request_id: str, path: str, request_headers: HeaderList = NONE
+) -> Reply:
     """Answer for anything a hot route raised; what is not ours is logged and told as a 500."""
-    status, media_type, body = _written(_problem(error, request_id), path, error)
+    problem = _problem(error, request_id, request_headers)
+    status, media_type, body = _written(problem, path, error)
     headers: HeaderList = [(b"content-type", media_type.encode())]
     headers += [(name.encode(), value.encode()) for name, value in _extra(error).items()]
     return Reply(status, headers, body)
@@ -38,7 +44,7 @@ def not_allowed(method: str, allowed: str, request_id: str, path: str) -> Reply:
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler: the same answers for the ordinary routes."""
-    request_id = request.scope["state"].get("request_id", "")
+    request_id = request.scope["state"].get("request_id", "")  # its trace: `app.log.about`
     headers = dict(_extra(error))
     if isinstance(error, MethodNotAllowedException):
         headers["Allow"] = (error.headers or {}).get("allow", "GET")
@@ -66,19 +72,19 @@ def _wrong_method(method: str, allowed: str, request_id: str) -> Problem:
     return Problem("Method not allowed", 405, detail, "method_not_allowed", request_id)
 
 
-def _problem(error: Exception, request_id: str) -> Problem:
+def _problem(error: Exception, request_id: str, request_headers: HeaderList = NONE) -> Problem:
     if isinstance(error, HTTPException) and error.status_code < 500:
         code, title = "invalid_request", "Invalid request"
         if error.status_code == 404:
             code, title = "not_found", "Not found"
         return Problem(title, error.status_code, error.detail, code, request_id)
     if not isinstance(error, InferenceError):
-        get_logger().error("request_failed", request_id=request_id, exc_info=error)
+        about = identity(request_id, request_headers)
+        get_logger().error("request_failed", **about, exc_info=error)
         error = InferenceError("The server failed; its log has the reason under this request id.")
     elif error.status >= 500:
-        get_logger().warning(
-            "request_refused", request_id=request_id, code=error.code, detail=error.detail
-        )
+        about = identity(request_id, request_headers)
+        get_logger().warning("request_refused", **about, code=error.code, detail=error.detail)
     return to_problem(error, request_id)
 
 

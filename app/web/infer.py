@@ -52,7 +52,7 @@ class InferRoute:
 
     async def answer(self, request: Request) -> Reply:
         """Infer, and tell in the headers how it went."""
-        call = self._to_call(request)
+        request.call = call = self._to_call(request)
         try:
             answer = await self._predictor.predict(call)
         except InferenceError:
@@ -90,9 +90,10 @@ class InferRoute:
             name,
             version,
             deadline,
+            monotonic(),
             body=body,
             header=fields.get(LENGTH_HEADER),
-            arrived=request.started,
+            started=request.started,
         )
 
 

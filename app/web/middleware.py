@@ -8,6 +8,8 @@ import asyncio
 import itertools
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -15,15 +17,19 @@ from app.errors import InferenceError
 from app.http.asgi import ASGIApp, Scope, ask
 from app.http.message import Reply, Request
 from app.lifecycle import Lifecycle
-from app.log import get_logger
+from app.log import about, get_logger
 from app.metrics.collector import Metrics
 from app.web.error_response import error_reply, not_allowed
+from app.web.request_log import identity, log_slow
 
 UNKNOWN_ENDPOINT = "unmatched"
 """The `endpoint` label of all paths that no route takes."""
 
 CLIENT_GONE = 499
 """The status that is counted for a request whose client hung up; Nginx' number for it."""
+
+Trace = Callable[[Request, str, int], None]
+"""Takes a request, its endpoint (`UNKNOWN_ENDPOINT` without one) and the answer's status."""
 
 _well_formed_id = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
 
@@ -56,6 +62,8 @@ class RequestLayer:
         lifecycle: While it drains, answers carry `Connection: close`.
         metrics: Counts every request.
         access_log: `all`, `errors` (400 and above) or `off`.
+        slow_seconds: A request that takes longer is logged with where its time went.
+        trace: Told of each request when it has been answered; None where nobody traces.
     """
 
     def __init__(
@@ -67,6 +75,8 @@ class RequestLayer:
         lifecycle: Lifecycle,
         metrics: Metrics,
         access_log: str,
+        slow_seconds: float,
+        trace: Trace | None = None,
     ) -> None:
         self._app = app
         self._hot_routes = {route.path: route for route in hot_routes}
@@ -74,6 +84,8 @@ class RequestLayer:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._logged_from = {"all": 0, "errors": 400, "off": 1000}[access_log]
+        self._slow_seconds = slow_seconds
+        self._trace = trace
         self._going_on: set[asyncio.Task[Reply]] = set()
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
@@ -110,18 +122,20 @@ class RequestLayer:
         """
         scope: Scope = {"state": {"request_id": request.request_id}}
         try:
-            task = asyncio.ensure_future(ask(self._app, request, scope))
+            told = about(partial(identity, request.request_id, request.headers))
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(ask(self._app, request, scope), context=told)
             self._going_on.add(task)  # asyncio itself keeps no task from being collected
             task.add_done_callback(self._going_on.discard)
             reply = await asyncio.shield(task)
         except Exception as error:  # Litestar answers its own; this is a fault in doing so
-            reply = error_reply(error, request.request_id, request.path)
+            reply = error_reply(error, request.request_id, request.path, request.headers)
         return reply, scope.get("path_template") or UNKNOWN_ENDPOINT
 
     def _refuse(self, error: Exception, request: Request) -> Reply:
         if isinstance(error, InferenceError):
             self._metrics.observe_refused(error.code)
-        return error_reply(error, request.request_id, request.path)
+        return error_reply(error, request.request_id, request.path, request.headers)
 
     def _finish(self, request: Request, endpoint: str, status: int) -> None:
         seconds = monotonic() - request.started
@@ -133,8 +147,12 @@ class RequestLayer:
                 path=request.path,
                 status=status,
                 seconds=round(seconds, 6),
-                request_id=request.request_id,
+                **identity(request.request_id, request.headers),
             )
+        if seconds > self._slow_seconds:
+            log_slow(request, status, seconds)
+        if self._trace is not None:
+            self._trace(request, endpoint, status)
 
     def _request_id(self, sent: bytes | None) -> str:
         """Take the client's id if it is 1 to 128 visible ASCII characters, else make one."""

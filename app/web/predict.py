@@ -3,6 +3,7 @@
 from time import monotonic
 
 from app.call.base import Call
+from app.call.course import cache_states
 from app.call.predict import PredictCall
 from app.engine.codec import WireFormat
 from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
@@ -37,7 +38,7 @@ class PredictRoute:
 
     async def answer(self, request: Request) -> Reply:
         """Predict, and tell in the headers how it went."""
-        call = to_call(request, self._timeout_seconds)
+        request.call = call = to_call(request, self._timeout_seconds)
         try:
             body = await self._predictor.predict(call)
         except InferenceError:
@@ -60,19 +61,24 @@ class BatchRoute:
 
     async def answer(self, request: Request) -> Reply:
         """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
-        batch = to_call(request, self._timeout_seconds)
-        body, calls = await self._predictor.predict(batch, request.request_id)
-        states: dict[str, int] = {}
+        request.call = batch = to_call(request, self._timeout_seconds)
+        try:
+            body, calls = await self._predictor.predict(batch, request.request_id)
+        finally:
+            _add_up(batch)
         seconds = monotonic() - request.started
         for call in calls:
             self._metrics.observe_answer(call, seconds)
-            states[call.cache_state] = states.get(call.cache_state, 0) + 1
-            batch.decode_seconds += call.decode_seconds
-            batch.cache_seconds += call.cache_seconds
-            batch.queue_seconds = max(batch.queue_seconds, call.queue_seconds)
-            batch.run_seconds = max(batch.run_seconds, call.run_seconds)
-        told = ", ".join(f"{state};n={count}" for state, count in sorted(states.items())) or "none"
-        return Reply(200, _headers(batch, told, request.started), body)
+        return Reply(200, _headers(batch, cache_states(calls), request.started), body)
+
+
+def _add_up(batch: PredictCall) -> None:
+    """Tell of a batch what its members took, whether they were answered or not."""
+    for call in batch.members:
+        batch.decode_seconds += call.decode_seconds
+        batch.cache_seconds += call.cache_seconds
+        batch.queue_seconds = max(batch.queue_seconds, call.queue_seconds)
+        batch.run_seconds = max(batch.run_seconds, call.run_seconds)
 
 
 def to_call(request: Request, timeout_seconds: float) -> PredictCall:
@@ -95,6 +101,7 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
         model_name,
         None,
         read_deadline(request, timeout_seconds),
+        monotonic(),
         body=request.body,
         body_format=body_format,
         answer_format=answer_format,

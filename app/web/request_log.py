@@ -1,0 +1,43 @@
+"""What the log says of a request: which one it is, and of a slow one where its time went."""
+
+from time import monotonic
+
+from app.call.base import Call
+from app.call.course import describe, phases
+from app.http.message import HeaderList, Request
+from app.log import get_logger
+from app.trace_context import find_trace_parent
+
+
+def identity(request_id: str, headers: HeaderList) -> dict[str, str]:
+    """Tell which request a line is about: its id, and its trace where its caller named one."""
+    parent = find_trace_parent(headers)
+    if parent is None:
+        return {"request_id": request_id}
+    return {
+        "request_id": request_id,
+        "trace_id": parent.trace_id,
+        "parent_span_id": parent.span_id,
+    }
+
+
+def log_slow(request: Request, status: int, seconds: float) -> None:
+    """Write the one line of a request that took long, answered or not."""
+    get_logger().warning(
+        "slow_request",
+        **identity(request.request_id, request.headers),
+        method=request.method,
+        path=request.path,
+        status=status,
+        seconds=round(seconds, 6),
+        **(_course(request.call, seconds) if isinstance(request.call, Call) else {}),
+    )
+
+
+def _course(call: Call, seconds: float) -> dict[str, str | int | float]:
+    reading = seconds - (monotonic() - call.arrived)
+    parts = {"read": max(reading, 0.0), **phases(call)}
+    return {
+        **describe(call),
+        **{f"{name}_seconds": round(value, 6) for name, value in parts.items()},
+    }
