@@ -76,9 +76,13 @@ def _on_signal(act: Callable[[], object]) -> None:
 
 
 async def _drain(app: Application, listener: Listener, timeout_seconds: float) -> bool:
-    """Let clients go, stop listening, wait for what is under way; False if it takes too long."""
+    """Let clients go, stop listening, wait for what is under way; False if it takes too long.
+
+    A second signal ends the process at once.
+    """
     app.lifecycle.begin_drain()
     await asyncio.sleep(LINGER_SECONDS)
+    _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()
     try:
         async with asyncio.timeout(app.lifecycle.drain_seconds_left(timeout_seconds)):
@@ -90,11 +94,17 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
     return True
 
 
-def _leave() -> None:
+def _cut() -> None:
+    """End at once: whoever asks a second time does not want to wait for requests under way."""
+    get_logger().warning("drain_cut")
+    _leave(1)
+
+
+def _leave(status: int = 0) -> None:
     """End without the interpreter's clean-up: threads inside ONNX Runtime would make it abort."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 async def listen(app: Application, settings: Settings) -> Listener:

@@ -419,8 +419,8 @@ def probe(server: Server) -> int:
     return server.client.post("/predict", json=body, headers=headers).status_code
 
 
-def test_more_signals_do_no_harm(slow: Path) -> None:
-    """Signals that come while the server drains change nothing for what runs."""
+def test_a_signal_that_comes_twice_is_one(slow: Path) -> None:
+    """Signals right behind the first, as from a shell and its job, change nothing for what runs."""
     with Server(slow, **ONE_AT_A_TIME) as server, ThreadPoolExecutor(1) as threads:
         occupied = Occupied(server, threads)
 
@@ -430,3 +430,24 @@ def test_more_signals_do_no_harm(slow: Path) -> None:
         assert occupied.running.result().status_code == 200
         assert server.wait() == 0
         assert "Traceback" not in server.stderr + server.stdout
+
+
+@STOPS
+def test_a_second_signal_ends_at_once(slow: Path, number: signal.Signals) -> None:
+    """Who asks again while requests are drained gets the end at once, with status 1."""
+    with Server(slow, **ONE_AT_A_TIME) as server, server.connect() as connection:
+        post(connection, [10_000_000])
+        wait_until(lambda: probe(server) == 504)
+        server.send(number)
+        wait_until(lambda: not accepts(server))
+
+        server.send(number)
+        begun = time.monotonic()
+        status = server.wait()
+        seconds = time.monotonic() - begun
+
+        assert status == 1
+        assert seconds < 5.0  # of ten that the drain may take
+        assert connection.recv(1) == b""
+        assert "drain_cut" in [line["event"] for line in server.log_lines()]
+        assert "Traceback" not in server.stderr

@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests import models
 from tests.collector import Collector, ReceivedSpan
 from tests.server import Server, free_port, run_python, wait_until
-from tests.web.occupied import Occupied
+from tests.web.occupied import BUSY, Occupied
 from tests.web.samples import ROW, fresh_row
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -197,7 +197,7 @@ def test_a_request_that_fails_is_an_error(tmp_path: Path, collector: Collector) 
         Server(path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **SOON, **options) as server,
         ThreadPoolExecutor(1) as threads,
     ):
-        occupied = Occupied(server, threads)
+        occupied = Occupied(server, threads, 4 * BUSY)
         occupied.ask(1, **{"X-Request-Timeout-Ms": "100", "X-Request-ID": "late"})
 
         span = span_of(collector, "late")

@@ -14,10 +14,10 @@ BUSY = 100_000
 class Occupied:
     """A server whose only session runs a long request, with short ones waiting behind it."""
 
-    def __init__(self, server: Server, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, server: Server, threads: ThreadPoolExecutor, steps: int = BUSY) -> None:
         self._server = server
         self._threads = threads
-        self.running = threads.submit(self.ask, BUSY)
+        self.running = threads.submit(self.ask, steps)
         wait_until(lambda: self.ask(1, **{"X-Request-Timeout-Ms": "20"}).status_code == 504)
 
     def ask(self, steps: int, **headers: str) -> httpx.Response:

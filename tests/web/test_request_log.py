@@ -1,6 +1,8 @@
 """Lines of the log that tell one request from another, and where the time of a slow one went."""
 
 import json
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,7 +122,7 @@ def test_a_slow_inference_is_logged(server: Server) -> None:
 def test_a_request_that_waited_in_vain_is_slow(server: Server) -> None:
     """A 504 is slow too, and tells that it was in the queue for all the time it had."""
     with ThreadPoolExecutor(1) as threads:
-        occupied = Occupied(server, threads)
+        occupied = Occupied(server, threads, 4 * BUSY)
         late = {"X-Request-Timeout-Ms": "150", "X-Request-ID": "late"}
         assert occupied.ask(1, **late).status_code == 504
 
@@ -134,7 +136,7 @@ def test_a_request_that_waited_in_vain_is_slow(server: Server) -> None:
 def test_a_batch_that_waited_in_vain_is_slow(server: Server) -> None:
     """A batch whose members came too late is answered 200, and tells how long they waited."""
     with ThreadPoolExecutor(1) as threads:
-        Occupied(server, threads)
+        Occupied(server, threads, 4 * BUSY)
         headers = {"X-Request-Timeout-Ms": "150", "X-Request-ID": "late-batch"}
         members = {"requests": [{"data": [[7]], "use_cache": False}]}
         server.client.post("/predict/batch", json=members, headers=headers)
@@ -148,12 +150,12 @@ def test_a_client_that_left_is_told_of(server: Server) -> None:
     """Who hangs up after a long wait is logged with 499, and the time in the queue."""
     body = json.dumps({"data": [[7]], "use_cache": False}).encode()
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-ID: gone\r\nContent-Length: %d\r\n\r\n"
-    with ThreadPoolExecutor(2) as threads:
-        occupied = Occupied(server, threads)
-        threads.submit(occupied.ask, BUSY)  # shares the next run, which is long too
+    with ThreadPoolExecutor(1) as threads:
+        Occupied(server, threads, 4 * BUSY)
         with server.connect() as connection:
             connection.sendall(head % len(body) + body)
             time.sleep(0.15)  # what it waits for has begun to be long
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     lines = lines_of(server, "gone", "request", "slow_request")
     line = next(x for x in lines if x["event"] == "slow_request")
@@ -181,8 +183,9 @@ def test_what_is_no_prediction_may_be_slow(slow_path: Path) -> None:
         headers = {"X-Request-ID": "reload"}
         assert server.client.post("/models/reload", headers=headers).status_code == 200
         wait_until(lambda: "slow_request" in server.events_of("reload"))
-        line = next(x for x in server.log_lines() if x["event"] == "slow_request")
+        lines = [line for line in server.log_lines() if line.get("request_id") == "reload"]
 
+    line = next(x for x in lines if x["event"] == "slow_request")
     assert line["path"] == "/models/reload"
     assert "model" not in line
 
@@ -217,7 +220,7 @@ def trace_of(line: dict[str, Any]) -> tuple[Any, Any]:
 def test_every_line_carries_the_trace(server: Server) -> None:
     """With a `traceparent` all lines of a request name its trace, and the caller's span."""
     with ThreadPoolExecutor(1) as threads:
-        occupied = Occupied(server, threads)
+        occupied = Occupied(server, threads, 4 * BUSY)
         headers = {"X-Request-Timeout-Ms": "100", "X-Request-ID": "traced"}
         occupied.ask(1, **headers, traceparent=TRACEPARENT)
 
