@@ -3,9 +3,7 @@
 import pytest
 
 from app.trace_context import TraceParent, find_trace_parent
-
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-USUAL = f"00-{TRACE}-{SPAN}-01"
+from tests.trace_parents import LATER, MALFORMED, SPAN, TRACE, USUAL
 
 
 def read(*values: str, name: bytes = b"traceparent") -> TraceParent | None:
@@ -31,49 +29,10 @@ def test_only_the_last_bit_says_sampled(flags: str, sampled: bool) -> None:
     assert found.sampled is sampled
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        f"01-{TRACE}-{SPAN}-01",
-        f"fe-{TRACE}-{SPAN}-01",
-        f"cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like",
-        f"cc-{TRACE}-{SPAN}-01-",
-        f"cc-{TRACE}-{SPAN}-01-\xe4",
-    ],
-)
+@pytest.mark.parametrize("value", LATER)
 def test_later_versions_are_read_as_far_as_they_are_known(value: str) -> None:
     """A version that is not known yet may go on behind the flags, after a hyphen."""
     assert read(value) == TraceParent(TRACE, SPAN, True)
-
-
-MALFORMED = {
-    "empty": "",
-    "a word": "none",
-    "version ff": f"ff-{TRACE}-{SPAN}-01",
-    "a version of one digit": f"0-{TRACE}-{SPAN}-01",
-    "a version that is no number": f"0g-{TRACE}-{SPAN}-01",
-    "more behind version 00": USUAL + "-extra",
-    "a hyphen behind version 00": USUAL + "-",
-    "more digits behind version 00": USUAL + "1",
-    "more digits behind a later version": f"cc-{TRACE}-{SPAN}-012",
-    "a dot behind a later version": f"cc-{TRACE}-{SPAN}-01.what",
-    "a trace of zeros": f"00-{'0' * 32}-{SPAN}-01",
-    "a span of zeros": f"00-{TRACE}-{'0' * 16}-01",
-    "capitals": USUAL.upper(),
-    "one capital": f"00-{TRACE[:-1]}A-{SPAN}-01",
-    "a trace that is short": f"00-{TRACE[1:]}-{SPAN}-01",
-    "a trace that is long": f"00-{TRACE}0-{SPAN}-01",
-    "a span that is short": f"00-{TRACE}-{SPAN[1:]}-01",
-    "no flags": f"00-{TRACE}-{SPAN}",
-    "empty flags": f"00-{TRACE}-{SPAN}-",
-    "flags of one digit": f"00-{TRACE}-{SPAN}-1",
-    "flags that are no number": f"00-{TRACE}-{SPAN}-0x",
-    "underscores": USUAL.replace("-", "_"),
-    "a line break": USUAL + "\n",
-    "a space before": " " + USUAL,
-    "other digits": f"00-{TRACE[:-1]}\xb2-{SPAN}-01",
-    "two in one": f"{USUAL},{USUAL}",
-}
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
