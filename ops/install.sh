@@ -2,11 +2,11 @@
 #
 # .venv holds the packages of requirements.lock and the project itself; ops/stack adds those of
 # ops/requirements.lock, ops/bench those of bench/requirements.lock, ops/test those of
-# tests/requirements.lock. A start that finds all of it in place starts neither Python nor pip.
+# tests/requirements.lock, and OTEL_EXPORTER_OTLP_ENDPOINT those of ops/otel. A start that finds all of it in place starts neither Python nor pip.
 # What is in .venv is told by small files there:
 #   place                  the folder and the Python it was made for; if not these: make it anew
 #   unfinished             pip was interrupted, so what it left cannot be trusted: make it anew
-#   runtime, stack, bench, tests  the digest of what was installed; if another: install
+#   runtime, otel, stack, bench, tests  the digest of what was installed; if another: install
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
@@ -123,6 +123,12 @@ install_more() {
   echo "$wanted" >"$venv/$name"
 }
 
+# install_otel: what app/tracing.py imports.
+install_otel() { install_more otel ops/otel/requirements.lock runtime; }
+
+# install_otel_if_asked: the same where traces are asked for; else it would be 9 MB for nobody.
+install_otel_if_asked() { [[ ! ${OTEL_EXPORTER_OTLP_ENDPOINT-} ]] || install_otel; }
+
 install_stack() {
   install_runtime
   install_more stack ops/requirements.lock runtime
@@ -134,11 +140,11 @@ install_bench() {
   install_peers
 }
 
-# install_apart NAME LOCK [OPTIONS]: the packages of a lock in a folder that only who names it looks into:
+# [after=WHAT] install_apart NAME LOCK [OPTIONS]: the packages of a lock in a folder that only who names it looks into:
 # Litestar imports pydantic where it finds it, 9 MB that no user of ours has.
 install_apart() {
   local folder=$venv/$1 lock=$root/$2 wanted
-  wanted=$(digest "$lock" "$venv/bench")
+  wanted=$(digest "$lock" "$venv/${after:-bench}")
   holds "$folder/.installed" "$wanted" && return
   rm -rf "$folder"
   say "installing ${lock#"$root"/} (the first time only)"
@@ -149,8 +155,16 @@ install_apart() {
 # install_peers: what bench/compare sets beside ours.
 install_peers() { install_apart peers bench/peers/requirements.lock; }
 
+# install_supply: ops/sbom and ops/audit.
+install_supply() {
+  install_runtime
+  after=runtime install_apart supply ops/supply/requirements.lock
+}
+
 install_tests() {
   install_bench
+  install_otel
+  install_supply
   install_more tests tests/requirements.lock bench
   install_apart kserve tests/oip/kserve/requirements.lock
   install_apart mlserver tests/oip/mlserver/requirements.lock

@@ -1,5 +1,7 @@
 """The Compose files, really built and run."""
 
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -20,6 +22,11 @@ KNOWN_SECONDS = 20.0
 one that refused connections because it was asked while it started."""
 
 SCRAPED_SECONDS = 20.0
+
+INSTALLED = """
+import importlib.metadata, json
+print(json.dumps({d.name: d.version for d in importlib.metadata.distributions()}))
+"""
 
 ASK = """
 import http.client, sys
@@ -130,6 +137,25 @@ def test_processes_may_do_nothing_special(stack: ComposeStack, service: str) -> 
     assert facts["NoNewPrivs"] == ["1"]
     assert root.split()[1] == "/"
     assert "ro" in root.split()[3].split(",")
+
+
+def test_the_image_says_what_is_in_it(stack: ComposeStack) -> None:
+    """The bill of materials in the image lists each package that is installed there."""
+    api = stack.container("api")["Id"]
+
+    bill = json.loads(stack.execute(api, "cat", "/sbom.cdx.json"))
+    installed = json.loads(stack.execute(api, "python", "-c", INSTALLED))
+
+    listed = {(normal(each["name"]), each["version"]) for each in bill["components"]}
+    found = {(normal(name), version) for name, version in installed.items()}
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {each for each in found - listed if each[0] not in {"ml-pipeline", "pip"}} == set()
+    assert ("opentelemetry-sdk", dict(found)["opentelemetry-sdk"]) in listed
+
+
+def normal(name: str) -> str:
+    """Write a package's name as PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.mark.parametrize("service", SERVICES)
