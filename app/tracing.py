@@ -4,15 +4,14 @@ Imported where there is an `OTEL_EXPORTER_OTLP_ENDPOINT` and nowhere else: the S
 9 MB. How spans are sampled, gathered and sent is what its own variables say (`OTEL_TRACES_SAMPLER`,
 `OTEL_BSP_…`, `OTEL_EXPORTER_OTLP_…`, `OTEL_RESOURCE_ATTRIBUTES`).
 
-Where the time went are events of the span, not spans below it: those would be six times as much to
-make and to send (`bench/micro`). Attributes are named by the semantic conventions for HTTP; what
-those do not know begins with `ml_pipeline.`.
+Where the time went are events of the span, not spans below it, which would cost nearly twice the
+CPU to make and to send. Attributes are named by the semantic conventions for HTTP; what those do
+not know begins with `ml_pipeline.`.
 """
 
 import asyncio
 import logging
-import sys
-from threading import Thread
+from threading import Thread, Timer
 from time import monotonic, perf_counter, time_ns
 
 from opentelemetry.context import Context
@@ -53,9 +52,6 @@ FLUSH_SECONDS = 3.0
 QUIET_SECONDS = 60.0
 """Between two lines about a collector that cannot be reached."""
 
-SWITCH_SECONDS = 0.0005
-"""Longest that the SDK's thread, which writes 512 spans at a time, keeps the event loop waiting."""
-
 
 class Tracing:
     """Makes spans and sends them, from a thread of the SDK's.
@@ -81,7 +77,6 @@ class Tracing:
         )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("ml-pipeline", __version__)
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
 
     def record(self, request: Request, endpoint: str, status: int) -> None:
         """Make the span of a request that has just been answered; event loop only.
@@ -93,21 +88,23 @@ class Tracing:
         """
         if request.path in UNTRACED:
             return
-        now, began = time_ns(), perf_counter() - request.started
+        now, seconds = time_ns(), perf_counter() - request.started
         call = request.call if isinstance(request.call, Call) else None
-        arrived = 0.0 if call is None else monotonic() - call.arrived
+        reading_seconds = 0.0 if call is None else seconds - (monotonic() - call.arrived)
+        began = now - int(seconds * 1e9)
         method = request.method if request.method in METHODS else "_OTHER"
         route = endpoint if endpoint.startswith("/") else ""
         span = self._tracer.start_span(
-            f"{method} {route}".rstrip().replace("_OTHER", "HTTP"),
+            f"{'HTTP' if method == '_OTHER' else method} {route}".rstrip(),
             _context(request.headers),
             SpanKind.SERVER,
-            _attributes(request, method, route, status, call),
-            start_time=now - int(began * 1e9),
+            {"http.request.method": method, "url.path": request.path},  # what samplers look at
+            start_time=began,
         )
         if span.is_recording():
+            span.set_attributes(_attributes(request, method, route, status))
             if call is not None:
-                _add_phases(span, call, now - int(arrived * 1e9))
+                _add_course(span, call, began + int(reading_seconds * 1e9))
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
         span.end(now)
@@ -150,13 +147,9 @@ def _context(headers: HeaderList) -> Context:
     return set_span_in_context(NonRecordingSpan(context), Context())
 
 
-def _attributes(
-    request: Request, method: str, route: str, status: int, call: Call | None
-) -> dict[str, str | int]:
+def _attributes(request: Request, method: str, route: str, status: int) -> dict[str, str | int]:
     found: dict[str, str | int] = {
-        "http.request.method": method,
         "url.scheme": "http",
-        "url.path": request.path,
         "http.response.status_code": status,
         "ml_pipeline.request_id": request.request_id,
     }
@@ -166,13 +159,18 @@ def _attributes(
         found["http.route"] = route
     if status >= 500:
         found["error.type"] = str(status)
-    if call is not None:
-        found |= {f"ml_pipeline.{name}": value for name, value in describe(call).items()}
     return found
 
 
-def _add_phases(span: Span, call: Call, started: int) -> None:
-    """Add an event where each phase began, one after the other from when the body was there."""
+def _add_course(span: Span, call: Call, started: int) -> None:
+    """Tell what became of a prediction; each phase as an event where it began, one after the other.
+
+    Args:
+        span: Of its request.
+        call: Finished.
+        started: When its body was there; nanoseconds since 1970.
+    """
+    span.set_attributes({f"ml_pipeline.{name}": told for name, told in describe(call).items()})
     for name, seconds in phases(call).items():
         if seconds:
             span.add_event(name, {"seconds": seconds}, started)
@@ -184,17 +182,29 @@ def _listen_to_sdk() -> None:
     logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
     logging.getLogger("opentelemetry").propagate = False
     complaints = _Complaints(logging.WARNING)
-    for name in ("opentelemetry.sdk", "opentelemetry.exporter"):
-        logging.getLogger(name).addHandler(complaints)
+    for logger in complaints.loggers:
+        logger.addHandler(complaints)
 
 
 class _Complaints(logging.Handler):
-    """Writes one line a minute at most. Any thread."""
+    """Writes one line, and is deaf for a minute: the SDK complains of each span it drops.
 
-    _quiet_until = 0.0
+    Deaf by way of the loggers' level, at which a complaint costs next to nothing. Any thread.
+    """
+
+    loggers = tuple(logging.getLogger(f"opentelemetry.{name}") for name in ("sdk", "exporter"))
+    _deaf = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECONDS
-            get_logger().warning("tracing_failed", reason=record.getMessage())
+        if self._deaf:
+            return
+        self._set(True)
+        get_logger().warning("tracing_failed", reason=record.getMessage())
+        timer = Timer(QUIET_SECONDS, self._set, [False])
+        timer.daemon = True
+        timer.start()
+
+    def _set(self, deaf: bool) -> None:
+        self._deaf = deaf
+        for logger in self.loggers:
+            logger.setLevel(logging.CRITICAL if deaf else logging.NOTSET)

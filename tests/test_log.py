@@ -1,12 +1,13 @@
 """The log of the running server: one JSON line an event, or lines for people."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 import pytest
 
-from tests.server import Server, run_python, settled
+from tests.server import ROOT, Server, run_python, settled
 from tests.web.samples import ROW
 
 CONFIGURED = "from app.log import configure, get_logger; configure({level!r}, {env!r}); "
@@ -127,6 +128,17 @@ def test_the_least_level_holds(level: str, written: str) -> None:
     lines = [msgspec.json.decode(line) for line in logged(code, level)]
 
     assert "".join(line["event"] for line in lines) == written
+
+
+def test_every_trouble_is_in_the_runbook() -> None:
+    """Whoever reads a warning or an error finds its event in the runbook."""
+    runbook = (ROOT / "ops" / "runbook.md").read_text()
+    sections = set(re.findall(r"\w+", " ".join(re.findall(r"^### (.+)$", runbook, re.MULTILINE))))
+    code = "\n".join(path.read_text() for path in sorted((ROOT / "app").rglob("*.py")))
+    told = set(re.findall(r"get_logger\(\)\.(?:warning|error)\(\s*\"(\w+)\"", code))
+
+    assert "slow_request" in told
+    assert told == sections
 
 
 # People.
