@@ -16,7 +16,7 @@ import uvloop
 from app import __version__
 from app.errors import InferenceError
 from app.http.listener import Listener
-from app.log import configure, get_logger
+from app.log import configure, get_logger, log_unhandled
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
 
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(settings: Settings) -> bool:
     """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
+    asyncio.get_running_loop().set_exception_handler(log_unhandled)
     app = create_app(settings)
     _on_signal(_leave)  # while models load nothing has been promised to anybody
     async with app.lifespan():
@@ -132,7 +133,7 @@ def _announce(app: Application, settings: Settings) -> None:
     """Say where everything is, with a request to paste."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-    get_logger().info("serving", url=url)
+    get_logger().info("serving", url=url, version=__version__)
     places = {"server": url, "dashboard": f"{url}/ui/", "docs": f"{url}/docs"}
     lines = "\n".join(f"  {name:<9}  {place}" for name, place in places.items())
     print(f"\n{lines}\n", file=sys.stderr)

@@ -49,6 +49,13 @@ def configure(level: str, env: str | None) -> None:
     )
 
 
+def log_unhandled(_: object, context: dict[str, Any]) -> None:
+    """Write what asyncio would write to standard error; the event loop's exception handler."""
+    get_logger().error(
+        "unhandled", message=context.get("message"), exc_info=context.get("exception")
+    )
+
+
 def about(tell: Callable[[], dict[str, str]]) -> Context:
     """Make a context for a task, whose lines carry what `tell` says; called when there is one."""
     context = copy_context()

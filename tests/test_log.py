@@ -109,6 +109,23 @@ def test_an_exception_is_one_line() -> None:
     assert "Traceback" in event["exception"]
 
 
+def test_what_nobody_handles_is_one_line() -> None:
+    """An exception in a callback of the event loop is a line of the log, not text beside it."""
+    code = (
+        "\nimport asyncio; from app.log import log_unhandled"
+        "\nasync def main():"
+        "\n    loop = asyncio.get_running_loop(); loop.set_exception_handler(log_unhandled)"
+        "\n    loop.call_soon(lambda: 1 / 0); await asyncio.sleep(0.01)"
+        "\nasyncio.run(main())"
+    )
+
+    (line,) = logged(code)
+
+    event = msgspec.json.decode(line)
+    assert (event["event"], event["level"]) == ("unhandled", "error")
+    assert "ZeroDivisionError" in event["exception"]
+
+
 def test_any_value_can_be_logged() -> None:
     """What JSON does not know is written as text, line breaks and all on one line."""
     (line,) = logged("get_logger().info('x', path=__import__('pathlib').Path('/a'), text='a\\nb')")

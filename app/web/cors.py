@@ -10,7 +10,7 @@ _preflight: HeaderList = [
     (b"access-control-allow-methods", b"GET, POST"),
     (
         b"access-control-allow-headers",
-        b"content-type, accept, x-request-id, x-request-timeout-ms",
+        b"content-type, accept, x-request-id, x-request-timeout-ms, traceparent, tracestate",
     ),
     (b"access-control-max-age", b"600"),
 ]

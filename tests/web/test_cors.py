@@ -91,6 +91,7 @@ def test_an_allowed_origin_passes_the_preflight(strict_server: Server, path: str
     assert "POST" in answer.headers["access-control-allow-methods"]
     allowed = answer.headers["access-control-allow-headers"].split(", ")
     assert {"content-type", "accept", "x-request-id", "x-request-timeout-ms"} <= set(allowed)
+    assert {"traceparent", "tracestate"} <= set(allowed)
 
 
 @pytest.mark.parametrize(
