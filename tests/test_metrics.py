@@ -130,7 +130,13 @@ def test_invented_methods_are_one_label(metrics: Metrics, method: str) -> None:
 def answered(model: str, num_rows: int, cache_state: str, *, queue_seconds: float) -> Call:
     """A request that a model's version 1 has answered."""
     return Call(
-        model, "1", 0.0, num_rows=num_rows, cache_state=cache_state, queue_seconds=queue_seconds
+        model,
+        "1",
+        0.0,
+        0.0,
+        num_rows=num_rows,
+        cache_state=cache_state,
+        queue_seconds=queue_seconds,
     )
 
 
@@ -170,10 +176,10 @@ def test_versions_that_are_gone_make_room() -> None:
 def test_time_is_told_by_step() -> None:
     """Of what was run: decoding, the run, encoding; of look-ups: found or not."""
     counts = ModelCounts()
-    run = Call("wine", "1", 0.0, num_rows=2, cache_state="miss", decode_seconds=1.0,
+    run = Call("wine", "1", 0.0, 0.0, num_rows=2, cache_state="miss", decode_seconds=1.0,
                cache_seconds=2.0, queue_seconds=3.0, run_seconds=4.0, encode_seconds=5.0,
                )  # fmt: skip
-    hit = Call("wine", "1", 0.0, num_rows=2, cache_state="redis", cache_seconds=7.0)
+    hit = Call("wine", "1", 0.0, 0.0, num_rows=2, cache_state="redis", cache_seconds=7.0)
 
     counts.observe_answer(run, 20.0)
     counts.observe_answer(hit, 10.0)
