@@ -12,7 +12,7 @@ not know begins with `ml_pipeline.`.
 import asyncio
 import logging
 from threading import Thread, Timer
-from time import monotonic, perf_counter, time_ns
+from time import monotonic, time_ns
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -88,7 +88,7 @@ class Tracing:
         """
         if request.path in UNTRACED:
             return
-        now, seconds = time_ns(), perf_counter() - request.started
+        now, seconds = time_ns(), monotonic() - request.started
         call = request.call if isinstance(request.call, Call) else None
         reading_seconds = 0.0 if call is None else seconds - (monotonic() - call.arrived)
         began = now - int(seconds * 1e9)
