@@ -1,4 +1,7 @@
-"""`ml-pipeline serve [MODEL]`: settings → application → listener, in this one process."""
+"""`ml-pipeline serve [MODEL]`: settings → application → listener, in this one process.
+
+`ml-pipeline key NAME` makes an API key.
+"""
 
 import argparse
 import asyncio
@@ -14,6 +17,7 @@ import msgspec
 import uvloop
 
 from app import __version__
+from app.api_keys import KeysError, make_key
 from app.errors import InferenceError
 from app.http.listener import Listener
 from app.log import configure, get_logger, log_unhandled
@@ -33,6 +37,8 @@ A request that is on the wire when its connection is closed is lost; in this tim
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parsed = _parser().parse_args(arguments)
+    if parsed.command == "key":
+        return _make_key(parsed.name)
     try:
         settings = load_settings(os.environ)
         if parsed.model:
@@ -50,10 +56,27 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ml-pipeline", description="ONNX models behind REST.")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="serve models over HTTP")
     serve.add_argument("model", nargs="?", metavar="MODEL", help="ONNX file or folder of models")
+    key = commands.add_parser("key", help="make an API key, and its line for API_KEYS_FILE")
+    key.add_argument("name", metavar="NAME", help="whose it is: a-z, 0-9, _ and -")
     return parser
+
+
+def _make_key(name: str) -> int:
+    """Write the line of the file to standard output, for `>>`, and the key beside it."""
+    try:
+        key, line = make_key(name)
+    except KeysError as error:
+        print(f"ml-pipeline: NAME: {error}, found {name!r}", file=sys.stderr)
+        return 1
+    print(line)
+    print(
+        f"\nThe key of {name}, shown this once and kept nowhere:\n\n  {key}\n",
+        file=sys.stderr,
+    )
+    return 0
 
 
 async def _serve(settings: Settings) -> bool:

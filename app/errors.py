@@ -5,7 +5,7 @@
 An error belongs to the arrow that raises it:
 
     InferenceError
-    ├── admit    Unauthorized 401, Forbidden 403: admin routes
+    ├── admit    Unauthorized 401: API keys, admin routes; Forbidden 403: admin routes
     ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
@@ -45,7 +45,7 @@ class InferenceError(Exception):
 
 
 class Unauthorized(InferenceError):
-    """An admin route was called without its token."""
+    """An admin route was called without its token, or another one without the API key it needs."""
 
     status = 401
     code = "unauthorized"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import onnxruntime as ort
 from litestar import Litestar
 
+from app.api_keys import ApiKeys, KeysError
 from app.cache.base import ResponseCache
 from app.cache.memory import MemoryCache
 from app.cache.tiered import TieredCache
@@ -31,6 +32,7 @@ from app.pipeline import Predictor
 from app.reload import Reloader
 from app.request_batch import BatchPredictor
 from app.settings import Settings, SettingsError, load_settings
+from app.web.access import Access
 from app.web.admin import admin_guard
 from app.web.cors import Cors
 from app.web.dashboard import dashboard_routes
@@ -65,10 +67,12 @@ class Application:
         repository: The models.
 
     Raises:
+        SettingsError: REDIS_URL or the file of API keys cannot be used.
         ModelLoadError: An execution provider is not available.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._keys = _read_keys(settings.api_keys_file)
         self._drain_timeout_seconds = settings.drain_timeout_seconds
         self.lifecycle = Lifecycle()
         self.repository = Repository(
@@ -154,6 +158,7 @@ class Application:
                 BatchRoute(batch_predictor, self._metrics, timeout_seconds),
             ],
             InferRoute(predictor, self._metrics, timeout_seconds, settings.max_body_bytes),
+            access=Access(self._keys) if self._keys is not None else None,
             lifecycle=self.lifecycle,
             metrics=self._metrics,
             access_log=settings.access_log,
@@ -173,6 +178,7 @@ class Application:
         await asyncio.gather(self._reloader.reload_here(), *connecting)
         if self._broadcast is not None:
             self._broadcast.start()
+        watching = None if self._keys is None else asyncio.create_task(self._keys.watch())
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -188,6 +194,8 @@ class Application:
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._cache.aclose()
+        if watching is not None:
+            watching.cancel()
         if self._tracing is not None:
             await self._tracing.aclose(
                 self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
@@ -222,6 +230,8 @@ class Application:
         deaf = self._broadcast.reason if self._broadcast is not None else ""
         if reason := self._reloader.behind or deaf:
             found.append(Dependency("reload", "degraded", reason))
+        if self._keys is not None and self._keys.fault:
+            found.append(Dependency("api_keys", "degraded", self._keys.fault))
         return found
 
 
@@ -236,6 +246,13 @@ def _open_tracing(replica: str) -> "Tracing":
     except ValueError as error:
         reason = f"its SDK: {error}"
     raise SettingsError(f"OTEL_EXPORTER_OTLP_ENDPOINT: OpenTelemetry: {reason}")
+
+
+def _read_keys(path: str) -> ApiKeys | None:
+    try:
+        return ApiKeys(Path(path)) if path else None
+    except KeysError as error:
+        raise SettingsError(f"API_KEYS_FILE: {error}") from None
 
 
 def _log_listening(reason: str) -> None:

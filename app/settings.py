@@ -148,6 +148,13 @@ class Settings(msgspec.Struct, frozen=True):
             "production, else for loopback alone."
         ),
     ] = ""
+    api_keys_file: Annotated[
+        str,
+        Meta(
+            description="File of API keys, `NAME SHA256HEX` a line, read again when it changes; "
+            "empty = predictions are open."
+        ),
+    ] = ""
     drain_timeout_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="After SIGTERM, longest wait for requests under way.")
     ] = 10

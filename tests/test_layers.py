@@ -31,15 +31,16 @@ ALLOWED = {
     "pipeline": {"call", "cache", "engine", "errors"},
     "request_batch": {"pipeline", "call", "engine", "errors"},
     "reload": {"engine", "errors", "log"},
+    "api_keys": {"log"},
     "web": {
         "pipeline", "request_batch", "call", "reload", "engine", "http", "errors", "lifecycle",
-        "log", "metrics", "trace_context",
+        "log", "metrics", "trace_context", "api_keys",
     },
     "main": {
         "web", "http", "pipeline", "request_batch", "reload", "cache", "engine", "errors",
-        "lifecycle", "log", "metrics", "settings", "tracing",
+        "lifecycle", "log", "metrics", "settings", "tracing", "api_keys",
     },
-    "__main__": {"main", "http", "settings", "log", "errors"},
+    "__main__": {"main", "http", "settings", "log", "errors", "api_keys"},
 }  # fmt: skip
 """What each room may import of the others; itself and the version in `app` go without saying."""
 
@@ -58,6 +59,7 @@ THIRD_PARTIES = {
     "pipeline": set(),
     "request_batch": {"msgspec"},
     "reload": {"msgspec"},
+    "api_keys": set(),
     "web": {"litestar", "msgspec", "prometheus_client"},
     "main": {"litestar", "onnxruntime"},
     "__main__": {"msgspec", "uvloop"},

@@ -30,6 +30,7 @@ class Request(msgspec.Struct, gc=False):
         request_id: Under which it is logged and answered; whoever answers fills it in.
         call: What is learned of a prediction on its way, likewise; of a type that is not known
             here.
+        client_name: Whose API key it came with, likewise; empty where none is needed.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Request(msgspec.Struct, gc=False):
     fault: InferenceError | None = None
     request_id: str = ""
     call: object = None
+    client_name: str = ""
 
     def query(self, name: str) -> str | None:
         """Value of a query parameter, or None."""

@@ -1,7 +1,8 @@
 """Cross-origin requests, for the origins in CORS_ORIGINS and no others.
 
 Wraps everything, and only where an origin is allowed: without CORS_ORIGINS it is not there at all.
-Credentials are never allowed, so `*` is safe. Source: the Fetch standard, "CORS protocol".
+Credentials, such as cookies, are never allowed, so `*` is safe: a page can send only the keys that
+it was given itself. Source: the Fetch standard, "CORS protocol".
 """
 
 from app.http.message import HeaderList, Reply, Request, Respond
@@ -10,7 +11,8 @@ _preflight: HeaderList = [
     (b"access-control-allow-methods", b"GET, POST"),
     (
         b"access-control-allow-headers",
-        b"content-type, accept, x-request-id, x-request-timeout-ms, traceparent, tracestate",
+        b"content-type, accept, authorization, x-api-key, x-request-id, x-request-timeout-ms, "
+        b"traceparent, tracestate",
     ),
     (b"access-control-max-age", b"600"),
 ]

@@ -20,11 +20,9 @@ from app.web.inference_protocol import (
     Statistics,
 )
 from app.web.model_repository import ControlBody, IndexBody, IndexedModel
+from app.web.openapi_security import errors_of, security_of
 
 JSON, BINARY = "application/json", "application/octet-stream"
-
-ADMIN: list[dict[str, list[str]]] = [{"admin": []}]
-"""Security of the routes that take the admin token."""
 
 TIMEOUT_PARAMETER = {
     "name": "X-Request-Timeout-Ms",
@@ -112,14 +110,15 @@ def _describe(operation: Operation, path: str, schemas: dict[Any, Any]) -> dict[
     if infers:
         answer[BINARY] = {"schema": {"type": "string", "format": "binary"}}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": answer}}
-    for status in operation.errors:
+    for status, reason in errors_of(path, operation.errors, _reasons).items():
         content = {JSON: {"schema": schemas[InferError]}}
-        responses[str(status)] = {"description": _reasons[status], "content": content}
+        responses[str(status)] = {"description": reason, "content": content}
     if path == "/v2/health/ready":
         responses["503"] = {"description": "Not ready", "content": answer}
     described: dict[str, Any] = {
         "operationId": "_".join([operation.method, *re.findall(r"\w+", path)]),
         "summary": operation.summary,
+        "security": security_of(path),
         "responses": responses,
         "parameters": [_path_parameter(name) for name in re.findall(r"{(\w+)}", path)],
     }
@@ -129,8 +128,6 @@ def _describe(operation: Operation, path: str, schemas: dict[Any, Any]) -> dict[
             content[BINARY] = {"schema": {"type": "string", "format": "binary"}}
             described["parameters"] += [_length_parameter(), TIMEOUT_PARAMETER]
         described["requestBody"] = {"required": infers, "content": content}
-    if 401 in operation.errors:
-        described["security"] = ADMIN
     return described
 
 

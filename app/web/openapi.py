@@ -21,8 +21,9 @@ from app.engine.schema import (
     WireTensor,
 )
 from app.web.health import Health, Live, Ready, Status
-from app.web.inference_openapi import ADMIN, TIMEOUT_PARAMETER, inference_paths
+from app.web.inference_openapi import TIMEOUT_PARAMETER, inference_paths
 from app.web.models import ModelDescription, Models, SampleBody
+from app.web.openapi_security import SECURITY_SCHEMES, errors_of, security_of
 
 JSON, MSGPACK, PROBLEM = "application/json", "application/msgpack", "application/problem+json"
 
@@ -94,14 +95,6 @@ _reasons = {
     504: "The deadline passed before the run",
 }
 
-_security = {
-    "admin": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "ADMIN_TOKEN. Where none is set, in development, loopback needs none.",
-    }
-}
-
 _row = [13.2, 1.78, 2.14, 11.2, 100.0, 2.65, 2.76, 0.26, 1.28, 4.38]
 _examples: dict[Any, Any] = {
     PredictRequest: {"data": [_row], "use_cache": True, "cache_ttl": 3600},
@@ -144,7 +137,7 @@ def openapi_document() -> bytes:
             },
             "servers": [{"url": "."}],
             "paths": paths,
-            "components": {"schemas": components, "securitySchemes": _security},
+            "components": {"schemas": components, "securitySchemes": SECURITY_SCHEMES},
         }
     )
 
@@ -153,11 +146,12 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": _operation_id(operation),
         "summary": operation.summary,
+        "security": security_of(operation.path),
         "responses": {"200": _answer(operation, schemas)},
     }
-    for status in operation.errors:
+    for status, reason in errors_of(operation.path, operation.errors, _reasons).items():
         content = {PROBLEM: {"schema": schemas[Problem]}}
-        error: dict[str, Any] = {"description": _reasons[status], "content": content}
+        error: dict[str, Any] = {"description": reason, "content": content}
         if status == 503:
             error["headers"] = {"Retry-After": _header("Seconds to wait.", "integer")}
         described["responses"][str(status)] = error
@@ -175,8 +169,6 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
             raw = {"anyOf": [raw, schemas[TensorRequest]]}
         content = {JSON: schema, MSGPACK: {"schema": raw}}
         described["requestBody"] = {"required": True, "content": content}
-    if 401 in operation.errors:
-        described["security"] = ADMIN
     described["parameters"] = parameters
     return described
 

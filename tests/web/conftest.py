@@ -8,9 +8,12 @@ import httpx
 import pytest
 
 from tests import models
+from tests.keys import Keyed, write_keys
 from tests.server import Server
 from tests.web import samples
 from tests.web.occupied import Occupied
+
+ADMIN_TOKEN = "the-token-of-an-admin"
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +62,18 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         path, SESSIONS="1", INLINE_BUDGET_US="0", MAX_BATCH_SIZE="1", MAX_QUEUE_SIZE="2"
     ) as running:
         yield running
+        end_well(running)
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """Asks for the key of alice or bob, has an admin token, logs every request."""
+    path = tmp_path_factory.mktemp("keyed") / "api_keys"
+    keys = write_keys(path, "alice", "bob")
+    with Server(
+        API_KEYS_FILE=str(path), ADMIN_TOKEN=ADMIN_TOKEN, ACCESS_LOG="all", CORS_ORIGINS="*"
+    ) as running:
+        yield Keyed(running, keys)
         end_well(running)
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from app.web.openapi import openapi_document
+from tests.keys import Keyed
 from tests.server import ROOT, Server
 from tests.web.occupied import Occupied
 from tests.web.problem import FIELDS
@@ -310,12 +311,15 @@ class Provocation(NamedTuple):
 
 
 @pytest.fixture
-def provocations(zoo: Server, strict_server: Server, slow: Server) -> dict[str, Provocation]:
+def provocations(
+    zoo: Server, strict_server: Server, slow: Server, keyed: Keyed
+) -> dict[str, Provocation]:
     """For each error status a request that gets it; 503 and 504 of a server that is busy."""
     one = {"data": [[1]], "use_cache": False}
     late = {"X-Request-Timeout-Ms": "20"}
     return {
         "400": Provocation(zoo, "?model=wine", b"{"),
+        "401": Provocation(keyed.server),
         "404": Provocation(zoo, "?model=vine", one),
         "413": Provocation(strict_server, "", b" " * 5000),
         "415": Provocation(zoo, "", b"%PDF", {"Content-Type": "application/pdf"}),
