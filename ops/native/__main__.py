@@ -86,8 +86,9 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     state = _choose_ports(parsed.profile)
     state.variables = nginx.chosen_variables()
     _refuse_https_only(state)
-    if model_path := os.environ.get("MODEL_PATH"):  # replicas start in another folder
-        os.environ["MODEL_PATH"] = os.path.abspath(model_path)
+    for name in ("MODEL_PATH", "API_KEYS_FILE"):  # replicas start in another folder
+        if path := os.environ.get(name):
+            os.environ[name] = os.path.abspath(path)
     _make_admin_token(folder)
     for left_over in folder.services.glob("*.ini"):
         left_over.unlink()

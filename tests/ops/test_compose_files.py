@@ -70,6 +70,14 @@ def test_every_setting_is_handed_through() -> None:
     assert set(SETTINGS) - set(SERVICES["api"]["environment"]) == NOT_HANDED_THROUGH
 
 
+def test_replicas_find_the_keys_where_they_are_mounted() -> None:
+    """Where a file of API keys is named, its place inside is the setting; else there is none."""
+    (mount,) = [m for m in SERVICES["api"]["volumes"] if "API_KEYS_FILE" in m["source"]]
+
+    setting = f"${{API_KEYS_FILE:+{mount['target']}}}"
+    assert SERVICES["api"]["environment"]["API_KEYS_FILE"] == setting
+
+
 def test_nginx_gets_variables_that_exist() -> None:
     """What Nginx finds in its environment is read there, or by its image."""
     given = set(SERVICES["nginx"]["environment"]) | set(
@@ -100,7 +108,8 @@ def test_the_example_sets_nothing() -> None:
 @pytest.mark.parametrize("name", example())
 def test_the_example_shows_the_default(name: str) -> None:
     """What it shows for a variable is what holds without it: here, in Nginx, or in the server."""
-    default = variables(*TEXTS)[name] or nginx_defaults().get(name) or SETTINGS.get(name, "")
+    default = variables(*TEXTS)[name].replace("/dev/null", "")  # to mount nothing
+    default = default or nginx_defaults().get(name) or SETTINGS.get(name, "")
 
     assert example()[name] == ("" if default == () else str(default))
 

@@ -22,6 +22,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Files of an Nginx with two replicas."""
     ports = (free_port(), free_port())
     every = {"RATE_LIMIT_EXEMPT": "10.0.0.0/8 ::1", "TRUSTED_PROXIES": "10.0.0.1 fd00::/8"}
+    every |= {"RATE_LIMIT_KEYS": "alice=6000 bob=1"}
     every |= {"HTTPS_ONLY": "on", "MAX_BODY_SIZE": "16m", "WORKER_PROCESSES": "2"}
     if request.param == "tls":
         gateway: Gateway = Https(tmp_path, *ports)

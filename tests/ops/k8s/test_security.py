@@ -8,6 +8,7 @@ from tests.ops.k8s.kustomize import find
 from tests.ops.k8s.manifests import (
     BUILT,
     EXPRESSION,
+    K8S,
     containers,
     environment,
     overlays,
@@ -58,6 +59,18 @@ def test_production_does_not_start_without_secrets(name: str, variable: str) -> 
     env = {v["name"]: v for v in containers("production")[name]["env"]}
 
     assert env[variable]["valueFrom"] == {"secretKeyRef": {"name": "ml-pipeline", "key": variable}}
+
+
+def test_api_keys_are_where_the_setting_would_look() -> None:
+    """The line to uncomment names a file in the mounted Secret, which need not be there."""
+    text = (K8S / "production" / "kustomization.yaml").read_text()
+    [path] = re.findall(r"^ *# - API_KEYS_FILE=(.+)/api_keys$", text, re.MULTILINE)
+    [mount] = containers("production")["api"]["volumeMounts"]
+    [volume] = pods("production")["api"]["spec"]["volumes"]
+
+    assert mount == {"name": volume["name"], "mountPath": path, "readOnly": True}
+    assert volume["secret"] == {"secretName": "ml-pipeline-api-keys", "optional": True}
+    assert "API_KEYS_FILE" not in environment("production", "api")
 
 
 def test_redis_asks_for_the_password_that_the_api_has() -> None:
