@@ -87,6 +87,10 @@ class Stack:
         path = self._folder.logs / f"{service}.log"
         return path.read_text() if path.exists() else ""
 
+    def logs(self) -> dict[str, str]:
+        """What each service has written so far."""
+        return {f"log of {path.stem}": path.read_text() for path in self._folder.logs.glob("*.log")}
+
     def pid(self, service: str) -> int:
         """Process id of a service."""
         pid: int = Supervisor(self._folder).processes()[service]["pid"]
