@@ -5,6 +5,7 @@
  * at `/ui/` on the server itself, which has no Prometheus.
  */
 
+import { apiKey, refused } from "./api_key.js";
 import { parseJson } from "./json.js";
 
 const isAlone = /\/ui\/(index\.html)?$/.test(location.pathname);
@@ -71,6 +72,8 @@ export async function ask(method, url, { body, token, signal, alone } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers["Authorization"] = `Bearer ${token}`;
+  const { key } = apiKey.value;
+  if (key && url.startsWith(API)) headers["X-API-Key"] = key; // not to Prometheus
   const limits = [AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])];
   if (alone) performance.clearResourceTimings(); // the record holds 250 and then takes no more
   const started = performance.now();
@@ -85,6 +88,7 @@ export async function ask(method, url, { body, token, signal, alone } = {}) {
   const seconds = (alone && recorded(url, started)) || (performance.now() - started) / 1000;
   const content = decode(text, response.headers.get("Content-Type") ?? "");
   if (!response.ok) {
+    if (response.status === 401 && token === undefined) refused(key);
     const told = typeof content === "object" && content !== null ? content : {};
     throw new Problem(response.status, told, retryAfter(response.headers));
   }

@@ -1,6 +1,7 @@
 /** What the views share: the models, the health of the service, and its live figures. */
 
 import { Problem, getHealth, getModels } from "./api.js";
+import { apiKey } from "./api_key.js";
 import { LiveFeed } from "./live/feed.js";
 import { Store } from "./store.js";
 
@@ -48,7 +49,8 @@ export class App {
         const wasAway = this.health.value.problem !== null;
         await load(this.health, getHealth);
         const isBack = wasAway && this.health.value.problem === null;
-        if (isBack || (this.models.value.problem && !this.health.value.problem)) await this.loadModels();
+        const isMissing = this.models.value.problem && !this.health.value.problem && !apiKey.value.isRefused;
+        if (isBack || isMissing) await this.loadModels();
       }
       await new Promise((resolve) => setTimeout(resolve, HEALTH_EVERY_MS));
     }

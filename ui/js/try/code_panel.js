@@ -1,5 +1,6 @@
 /** The request that was filled in, as code to copy. */
 
+import { apiKey } from "../api_key.js";
 import { h, replace } from "../dom.js";
 import { LANGUAGES, codeOf } from "./code.js";
 
@@ -26,6 +27,7 @@ export class CodePanel {
       this.code,
     );
     this.choose("curl");
+    apiKey.subscribe(() => this.render());
   }
 
   /** @param {string} url @param {string} body */
@@ -42,7 +44,8 @@ export class CodePanel {
   }
 
   get text() {
-    return codeOf(this.language, this.request.url, this.request.body);
+    const { key, isRefused } = apiKey.value;
+    return codeOf(this.language, this.request.url, this.request.body, key !== "" || isRefused);
   }
 
   render() {
