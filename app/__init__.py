@@ -3,7 +3,7 @@
 Reading order, which is the order in which a request travels:
 
 0. `http/connection.py` reads a request whole, and writes its reply.
-1. `web/middleware.py` takes it: id, clock, metrics.
+1. `web/middleware.py` takes it: id, API key, clock, metrics.
 2. `web/predict.py` turns it into a `Call` and the answer into a reply.
 3. `pipeline.py` is the hot path: decode, key, cache, batch, run, encode.
 4. `engine/codec.py` and `engine/tensor.py` make checked numpy arrays of bytes.

@@ -1,6 +1,9 @@
 """API keys: the file, the command that makes one, and reading the file again."""
 
+import json
+import os
 import re
+import subprocess
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from app.api_keys import ApiKeys, KeysError, make_key
 from tests.keys import replace, write_keys
-from tests.server import Server, run_to_end, settled, wait_until
+from tests.server import ROOT, Server, run_to_end, settled, wait_until
 
 DIGEST = sha256(b"any").hexdigest()
 PLANTED = "planted-in-the-file"
@@ -150,6 +153,31 @@ def test_the_command_says_what_a_name_may_be() -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "NAME: expected 1 to 63 of a-z, 0-9, _ and -" in done.stderr
+
+
+def test_the_commands_of_the_readme(tmp_path: Path) -> None:
+    """What it says makes a key, a server that asks for it, and answers to who sends it."""
+    text = (ROOT / "README.md").read_text().split("### API keys")[1]
+    make, serve, *curls = re.findall(r"^(?:\.venv|API_KEYS_FILE|curl).*$", text, re.MULTILINE)[:4]
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    made = paste(make.replace(".venv", f"{ROOT}/.venv"), tmp_path, path)
+    (key,) = re.findall(r"alice\.\S{43}", made.stderr)
+    name, file = serve.removesuffix(" ./ops/serve").split("=")
+    with Server(**{name: str(tmp_path / file)}) as server:
+        here = [curl.replace(":8000", f":{server.port}") for curl in curls]
+        answers = [paste(curl, tmp_path, {**path, "KEY": key}).stdout for curl in here]
+        refused = paste(here[0], tmp_path, {**path, "KEY": f"{key}x"}).stdout
+
+    assert [json.loads(answer).keys() for answer in answers] == [{"data"}, {"models"}]
+    assert json.loads(refused)["code"] == "unauthorized"
+
+
+def paste(command: str, folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a line in a shell."""
+    shell = ["bash", "-c", command]
+    return subprocess.run(
+        shell, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=True
+    )
 
 
 # While the server runs.
