@@ -14,7 +14,7 @@ from tests.browser.test_try_code import COMMANDS, code, run
 from tests.browser.visitor import Visitor
 from tests.keys import write_keys
 from tests.server import Server, wait_until
-from tests.stack.nginx import Gateway
+from tests.stack.nginx import Gateway, Stub
 
 Come = Callable[..., Visitor]
 FOLDER = Path(__file__).parent / "screenshots"
@@ -40,9 +40,18 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def behind(alone: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The same behind Nginx; Prometheus is not there."""
+    """The same behind Nginx, with a Prometheus that has nothing to tell."""
     folder = tmp_path_factory.mktemp("behind")
-    with Gateway(folder, alone.port, RATE_LIMIT_EXEMPT="127.0.0.0/8") as gateway:
+    nothing = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
+    with (
+        Stub(nothing, Content_Type="application/json") as prometheus,
+        Gateway(
+            folder,
+            alone.port,
+            prometheus_port=prometheus.port,
+            RATE_LIMIT_EXEMPT="127.0.0.0/8",
+        ) as gateway,
+    ):
         yield Service(f"http://127.0.0.1:{gateway.port}/", gateway.port, alone.key)
 
 
@@ -98,6 +107,9 @@ def test_with_a_key_the_page_works(come: Come, name: str, request: pytest.Fixtur
     visitor.predict()
     visitor.batch()
     expect(visitor.answer).to_contain_text("class_")
+    visitor.page.goto(f"{service.url}#/health")
+    if name == "behind":
+        expect(visitor.view("health")).to_contain_text("None fires.")
 
     with_key = [r.url for r in visitor.requests if r.headers.get("x-api-key") == service.key]
     assert any("/predict?" in url for url in with_key)

@@ -220,7 +220,7 @@ def test_an_answer_for_a_key_is_for_nobody_else(tmp_path: Path) -> None:
         Gateway(tmp_path / "g", replica.port) as gateway,
     ):
         for path in ("/api/sample", "/api/models/info"):
-            sent = [{"X-API-Key": keys["alice"]}, {"X-API-Key": "x"}, {}] * 2
+            sent = [{"X-API-Key": keys["alice"]}, {}, {"X-API-Key": "x"}] * 2
             found = [gateway.ask(path, headers=headers).status for headers in sent]
 
             assert found == [200, 401, 401] * 2
