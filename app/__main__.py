@@ -160,11 +160,11 @@ def _announce(app: Application, settings: Settings) -> None:
     places = {"server": url, "dashboard": f"{url}/ui/", "docs": f"{url}/docs"}
     lines = "\n".join(f"  {name:<9}  {place}" for name, place in places.items())
     print(f"\n{lines}\n", file=sys.stderr)
-    if curl := _curl(app, url):
+    if curl := _curl(app, url, needs_key=bool(settings.api_keys_file)):
         print(f"  {curl}\n", file=sys.stderr)
 
 
-def _curl(app: Application, url: str) -> str | None:
+def _curl(app: Application, url: str, *, needs_key: bool) -> str | None:
     """Write a request to paste into a shell, for the first model that `POST /predict` can fill."""
     models = app.repository.models
     for model in models:
@@ -172,6 +172,8 @@ def _curl(app: Application, url: str) -> str | None:
             query = "" if len(models) == 1 else f"?model={quote(model.name, safe='')}"
             body = msgspec.json.encode({"data": model.sample_rows[:1]}).decode()
             header = "'Content-Type: application/json'"
+            if needs_key:
+                header += " -H 'X-API-Key: NAME.SECRET'"
             return (
                 f"curl -s {shlex.quote(f'{url}/predict{query}')} -H {header} -d {shlex.quote(body)}"
             )

@@ -183,6 +183,19 @@ def paste(command: str, folder: Path, environ: dict[str, str]) -> subprocess.Com
 # While the server runs.
 
 
+def test_the_request_to_paste_has_a_place_for_a_key(tmp_path: Path) -> None:
+    """What the start shows is answered once a key stands there."""
+    key = write_keys(tmp_path / "keys", "alice")["alice"]
+    with Server(API_KEYS_FILE=str(tmp_path / "keys")) as server:
+        wait_until(lambda: "curl" in server.stderr)
+        (curl,) = re.findall(r"^ *(curl .*)$", server.stderr, re.MULTILINE)
+        pasted = curl.replace("NAME.SECRET", key)
+        done = paste(pasted, tmp_path, {"PATH": os.environ["PATH"]})
+
+    assert "predictions" in done.stdout
+    assert pasted != curl
+
+
 def status(server: Server, key: str) -> int:
     """How a request with a key is answered."""
     return server.client.get("/models", headers={"X-API-Key": key}).status_code

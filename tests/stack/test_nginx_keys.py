@@ -56,6 +56,11 @@ def predict(
     return [gateway.predict(client, headers=sent).status for _ in range(count)]
 
 
+def forged(client: str) -> dict[str, str]:
+    """Headers by which a client would be another one, were it believed."""
+    return {"X-Forwarded-For": client, "X-Real-IP": client, "Forwarded": f"for={client}"}
+
+
 def anonymous(gateway: Gateway, count: int, client: str) -> list[int]:
     """The same without a key."""
     return gateway.statuses(count, "/api/predict", "POST", client)
@@ -128,6 +133,15 @@ def test_many_forged_keys_gain_nothing(keyed: Gateway) -> None:
     asked = [predict(keyed, make_key("many")[0], 1, client)[0] for _ in range(9)]
 
     assert asked == [200] * 6 + [429] * 3
+
+
+def test_nobody_has_another_address_by_saying_so(keyed: Gateway) -> None:
+    """Nor do made-up keys together with made-up addresses, but from TRUSTED_PROXIES."""
+    client = new_address()
+    sent = [{"X-API-Key": make_key("both")[0], **forged(new_address())} for _ in range(7)]
+
+    statuses = [keyed.predict(client, headers=headers).status for headers in sent]
+    assert statuses == [200] * 6 + [429]
 
 
 @pytest.mark.parametrize(
