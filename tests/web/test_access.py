@@ -288,7 +288,5 @@ def test_the_document_tells_of_keys() -> None:
     for path, item in document["paths"].items():
         for operation in item.values():
             security = keys if needs_key(path) else []
-            assert operation["security"] == (
-                [{"AdminToken": []}, {}] if is_admin(path) else security
-            )
+            assert operation["security"] == ([{"AdminToken": []}] if is_admin(path) else security)
             assert ("401" in operation["responses"]) == bool(operation["security"])
