@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -20,12 +21,15 @@ from app import __version__
 from app.api_keys import KeysError, make_key
 from app.errors import InferenceError
 from app.http.listener import Listener
-from app.log import configure, get_logger, log_unhandled
+from app.log import configure, get_logger, log_unhandled, say
 from app.main import Application, create_app
 from app.settings import Settings, SettingsError, load_settings
 
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 """Connections that may wait to be accepted, and that may be open."""
+
+SPARE_DESCRIPTORS = 48
+"""That clients never get: for model files, connections to Redis, and what ONNX Runtime opens."""
 
 LINGER_SECONDS = 0.25
 """Time between `Connection: close` on every answer and closing connections.
@@ -48,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not runner.run(_serve(settings)):
                 _leave()
     except (SettingsError, InferenceError, OSError) as error:
-        print(f"ml-pipeline: {error}", file=sys.stderr)
+        say(f"ml-pipeline: {error}")
         return 1
     return 0
 
@@ -126,18 +130,37 @@ def _cut() -> None:
 
 def _leave(status: int = 0) -> None:
     """End without the interpreter's clean-up: threads inside ONNX Runtime would make it abort."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    os._exit(status)  # nothing is buffered: lines are written whole
 
 
 async def listen(app: Application, settings: Settings) -> Listener:
     """Accept requests from now on."""
+    max_connections = _connections_allowed()
+
+    def tell(num_refused: int) -> None:
+        get_logger().warning("connections_refused", num=num_refused, most=max_connections)
+
     listener = Listener(
-        app.respond, max_body_bytes=settings.max_body_bytes, max_connections=MAX_CONNECTIONS
+        app.respond,
+        max_body_bytes=settings.max_body_bytes,
+        max_connections=max_connections,
+        on_refused=tell,
     )
     await listener.listen(settings.host, settings.port, backlog=BACKLOG)
     return listener
+
+
+def _connections_allowed() -> int:
+    """Connections that may be open: as many as descriptors allow, after asking for all we may have.
+
+    At the limit itself nothing could be opened any more: no model to reload, no way to Redis.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS
+    if 0 <= soft < wanted:  # -1 where there is no limit
+        soft = wanted if hard < 0 else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return MAX_CONNECTIONS if soft < 0 else max(1, min(MAX_CONNECTIONS, soft - SPARE_DESCRIPTORS))
 
 
 def _claim(host: str, port: int) -> str:
@@ -159,9 +182,9 @@ def _announce(app: Application, settings: Settings) -> None:
     get_logger().info("serving", url=url, version=__version__)
     places = {"server": url, "dashboard": f"{url}/ui/", "docs": f"{url}/docs"}
     lines = "\n".join(f"  {name:<9}  {place}" for name, place in places.items())
-    print(f"\n{lines}\n", file=sys.stderr)
+    say(f"\n{lines}\n")
     if curl := _curl(app, url, needs_key=bool(settings.api_keys_file)):
-        print(f"  {curl}\n", file=sys.stderr)
+        say(f"  {curl}\n")
 
 
 def _curl(app: Application, url: str, *, needs_key: bool) -> str | None:

@@ -1,6 +1,7 @@
 """Accepts connections, ends those that keep it waiting, and stops without losing an answer."""
 
 import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from math import inf
 
@@ -15,6 +16,7 @@ class Listener:
         respond: Answers each request.
         max_body_bytes: Bound on the body of any request.
         max_connections: Open at the same time; who comes when there are as many is hung up on.
+        on_refused: Told, once a sweep, how many were hung up on since the last.
 
     Attributes:
         idle_seconds: Longest pause between two requests; longer than the 60 s after which Nginx
@@ -33,12 +35,21 @@ class Listener:
     sweep_seconds = 1.0
     never = inf
 
-    def __init__(self, respond: Respond, *, max_body_bytes: int, max_connections: int) -> None:
+    def __init__(
+        self,
+        respond: Respond,
+        *,
+        max_body_bytes: int,
+        max_connections: int,
+        on_refused: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.respond = respond
         self.max_body_bytes = max_body_bytes
         self.stopping = False
         self.loop = asyncio.get_running_loop()
         self._max_connections = max_connections
+        self._on_refused = on_refused
+        self._num_refused = 0
         self._connections: set[Connection] = set()
         self._unflushed: list[Connection] = []
         self._all_gone = asyncio.Event()
@@ -70,7 +81,10 @@ class Listener:
     def admit(self, connection: Connection) -> bool:
         """Count a new connection in; False if there are too many."""
         self._connections.add(connection)
-        return len(self._connections) <= self._max_connections and not self.stopping
+        if len(self._connections) > self._max_connections:
+            self._num_refused += 1
+            return False
+        return not self.stopping
 
     def forget(self, connection: Connection) -> None:
         """Count a closed connection out."""
@@ -101,4 +115,7 @@ class Listener:
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in [each for each in self._connections if each.deadline < self.now]:
             connection.hang_up(at_once=True)
+        if self._num_refused:
+            self._on_refused(self._num_refused)
+            self._num_refused = 0
         self._timer = self.loop.call_later(self.sweep_seconds, self._sweep)
