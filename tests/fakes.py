@@ -59,7 +59,7 @@ class FakeSession:
         self.function = function
         self.runs: list[Tensors] = []
 
-    def run(self, inputs: Tensors) -> list[Array]:
+    def run(self, inputs: Tensors, options: object = None) -> list[Array]:
         self.runs.append(inputs)
         return self.function(inputs)
 
@@ -88,7 +88,7 @@ class FakePool:
         tables = [inputs["x"] for inputs in self.session.runs]
         return [table.reshape(len(table), -1)[:, 0].tolist() for table in tables]
 
-    def run(self, inputs: Tensors) -> list[Array]:
+    def run(self, inputs: Tensors, options: object = None) -> list[Array]:
         return self.session.run(inputs)
 
     def start(self, work: Callable[[Any], Any], done: Callable[[Any], None]) -> None:

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
+import onnxruntime as ort
 
 from app.engine.batch_queue import RunOutputs, RunResult, WorkItem
 from app.engine.session_pool import Session
@@ -32,7 +33,13 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Session) -> Outcome:
+def run_batch(
+    parts: list[Tensors],
+    num_rows: int,
+    counted: bool,
+    session: Session,
+    options: ort.RunOptions | None = None,
+) -> Outcome:
     """Join the rows, run, and (if `counted`) check that each row came back; any thread.
 
     One copy of the rows, none for a lone request.
@@ -42,6 +49,7 @@ def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Sessi
         num_rows: B.
         counted: Whether outputs must have B rows.
         session: Where to run.
+        options: By which another thread may end the run.
     """
     inputs = parts[0]
     started = perf_counter()
@@ -49,7 +57,7 @@ def run_batch(parts: list[Tensors], num_rows: int, counted: bool, session: Sessi
         if len(parts) > 1:
             inputs = {name: np.concatenate([part[name] for part in parts]) for name in inputs}
             started = perf_counter()
-        outputs = session.run(inputs)
+        outputs = session.run(inputs, options)
         if counted:
             _check_rows(outputs, num_rows)
     except InferenceError as error:

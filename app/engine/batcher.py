@@ -11,13 +11,15 @@ is run at once (8 % off the latency at one connection). Otherwise, by the cost c
 3. While all lanes are busy the queue grows into the next batch; a lane that becomes free takes
    everything that waits, up to `max_batch_size`, or to where more rows no longer gain anything.
 
-There is no timer unless `max_queue_delay_seconds` asks for one, or rows wait with a deadline.
+There is no timer unless `max_queue_delay_seconds` asks for one, or rows with a deadline wait or are
+run in a lane: then the deadline is the end of the wait, and of a run that nobody waits for.
 `B` rows in a batch, `b` rows of one request.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import NamedTuple
 
@@ -32,7 +34,8 @@ from app.engine.batch_queue import (
 )
 from app.engine.batch_run import BatchRecord, Outcome, hand_out, join, run_batch, split
 from app.engine.cost_curve import CostCurve
-from app.engine.session_pool import Session, SessionPool
+from app.engine.running import Running
+from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
 from app.errors import DeadlineExceeded, InferenceError, NotReady
 
@@ -52,7 +55,7 @@ class Batcher:
     """Runs requests of one model, together where it can. Event loop only.
 
     Mutable state: the queue, `_scheduled` (a dispatch is due at the end of this turn or at the end
-    of the delay), `_expiry` (the timer of the earliest deadline), `_num_running` runs in lanes,
+    of the delay), `_expiry` (the timer of the earliest deadline), `_running` in lanes,
     `_waiting_for_lane` (rows are due and every lane is busy), `_lone` (the last turn brought one
     request, so the next is run at once), `_crowded` (this turn brought more after all) and
     `_drained`, which `aclose` waits for.
@@ -96,7 +99,8 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._num_running = self._rows_running = 0
+        self._running: set[Running] = set()
+        self._rows_running = 0
         self._waiting_for_lane = False
         self._delay = options.max_queue_delay_seconds
         self._lone = self._crowded = False
@@ -126,7 +130,7 @@ class Batcher:
 
         Raises:
             Overloaded: The queue is full, or will not be through before the deadline.
-            DeadlineExceeded: It passed while the rows waited.
+            DeadlineExceeded: It passed while the rows waited, or were run in a lane.
             RunFailed: The model refused these rows.
             NotReady: The batcher is closed.
         """
@@ -249,34 +253,37 @@ class Batcher:
                 break
             if inline:
                 started = monotonic()
-                self._finish(batch, started, True, self._run(batch)(self._pool.sessions[0]))
+                parts, num_rows = [item.inputs for item in batch], sum(i.num_rows for i in batch)
+                outcome = run_batch(parts, num_rows, self._batching, self._pool.sessions[0])
+                self._finish(batch, started, True, outcome)
                 self._lone = len(batch) == 1 and not (self._queue or self._crowded or self._delay)
                 self._crowded = False
             else:
-                self._num_running += 1
-                self._rows_running += sum(item.num_rows for item in batch)
-                done = partial(self._finish_in_lane, batch, monotonic())
-                self._pool.start(self._run(batch), done)
+                self._start_in_lane(batch)
         self._waiting_for_lane = bool(self._queue)
         self._watch_deadlines()
-        if self._drained is not None and not (self._queue or self._num_running):
+        if self._drained is not None and not (self._queue or self._running):
             self._drained.set()
 
-    def _run(self, batch: list[WorkItem]) -> Callable[[Session], Outcome]:
+    def _start_in_lane(self, batch: list[WorkItem]) -> None:
+        running = Running(batch, monotonic())
+        self._running.add(running)
+        self._rows_running += running.num_rows
         parts = [item.inputs for item in batch]
-        return partial(run_batch, parts, sum(i.num_rows for i in batch), self._batching)
+        work = partial(run_batch, parts, running.num_rows, self._batching, options=running.options)
+        self._pool.start(work, partial(self._finish_in_lane, running))
 
     def is_short(self, num_rows: int) -> bool:
         """Whether a run of so many rows takes no longer than a hop to another thread is worth."""
         size = min(num_rows, self._options.max_batch_size)
         return self._steady and self._curve.predict(size) <= self._options.inline_budget_seconds
 
-    def _finish_in_lane(self, batch: list[WorkItem], started: float, outcome: Outcome) -> None:
+    def _finish_in_lane(self, running: Running, outcome: Outcome) -> None:
         if self._waiting_for_lane:  # first, so that the lane runs while the rows are handed out
             self._dispatch()
-        self._finish(batch, started, False, outcome)
-        self._num_running -= 1
-        self._rows_running -= sum(item.num_rows for item in batch)
+        self._finish(running.batch, running.started, False, outcome)
+        self._running.remove(running)
+        self._rows_running -= running.num_rows
         if self._closed:
             self._dispatch()
 
@@ -316,30 +323,36 @@ class Batcher:
                 )
 
     def _watch_deadlines(self) -> None:
-        """Keep one timer, at the earliest deadline of what waits; none while nothing does."""
+        """Keep one timer, at the earliest deadline of what waits or runs in a lane."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        if self._queue:
-            loop = self._running_loop()
-            delay = max(self._queue.next_deadline - monotonic(), 0.0)
-            self._expiry = loop.call_later(delay, self._expire)
+        if self._queue or self._running:
+            running = min((each.deadline for each in self._running), default=inf)
+            deadline = min(running, self._queue.next_deadline) if self._queue else running
+            if deadline < inf:
+                delay = max(deadline - monotonic(), 0.0)
+                self._expiry = self._running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
-        self._refuse_late(self._queue.expire(monotonic()))
+        now = monotonic()
+        self._refuse_late(self._queue.expire(now))
+        for running in self._running:
+            if running.deadline <= now:
+                running.expire(now)
         self._watch_deadlines()
 
     async def aclose(self) -> None:
         """Refuse new rows, wait for those that are here; idempotent."""
         self._closed = True
-        if self._queue or self._num_running:
+        if self._queue or self._running:
             self._drained = self._drained or asyncio.Event()
             await self._drained.wait()
 
     def statistics(self) -> BatcherStatistics:
         """Count what waits and what runs."""
-        return BatcherStatistics(len(self._queue), self._queue.num_rows, self._num_running)
+        return BatcherStatistics(len(self._queue), self._queue.num_rows, len(self._running))
 
     def __repr__(self) -> str:
         requests, rows, running = self.statistics()

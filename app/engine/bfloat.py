@@ -36,6 +36,7 @@ def run_with_bfloats(
     names: Sequence[str],
     inputs: Tensors,
     specs: Sequence[TensorSpec],
+    options: ort.RunOptions | None = None,
 ) -> list[Array]:
     """Run, and copy what comes back out of ONNX Runtime's memory.
 
@@ -44,6 +45,7 @@ def run_with_bfloats(
         names: Of the outputs.
         inputs: By name, `[B, …]`; bfloat16 as uint16.
         specs: Of the inputs.
+        options: By which another thread may end it.
 
     Raises:
         Exception: ONNX Runtime's own.
@@ -58,7 +60,7 @@ def run_with_bfloats(
         else:
             value = ort.OrtValue.ortvalue_from_numpy(array)
         values[spec.name] = value
-    return [_to_array(value) for value in session.run_with_ort_values(names, values)]
+    return [_to_array(value) for value in session.run_with_ort_values(names, values, options)]
 
 
 def _to_array(value: ort.OrtValue) -> Array:

@@ -77,7 +77,7 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # errors: its warnings about the graph are no news here
+        options.log_severity_level = 4  # what goes wrong is raised too, and stderr may be stuck
         try:
             self._ort = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ORT's exceptions share no base class but this
@@ -90,24 +90,28 @@ class Session:
         self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
         self._bfloats = any(spec.dtype == "bfloat16" for spec in self.inputs + self.outputs)
 
-    def run(self, inputs: Tensors) -> list[Array]:
+    def run(self, inputs: Tensors, options: ort.RunOptions | None = None) -> list[Array]:
         """Run the model on one batch; any thread. Outputs in the order of `outputs`, `[B, …]`.
 
+        Args:
+            inputs: `[B, …]` each.
+            options: By which another thread may end it.
+
         Raises:
-            RunRefused: ONNX Runtime refused.
+            RunRefused: ONNX Runtime refused, or was told to end.
         """
-        outputs = self.run_raw(inputs)
+        outputs = self.run_raw(inputs, options)
         if self._zipmaps:
             return [_from_zipmap(out) if isinstance(out, list) else out for out in outputs]
         return outputs
 
-    def run_raw(self, inputs: Tensors) -> list[Any]:
+    def run_raw(self, inputs: Tensors, options: ort.RunOptions | None = None) -> list[Any]:
         """Run, and give the outputs as ONNX Runtime does: a ZipMap is a list of dicts."""
         try:
             if self._bfloats:
                 specs = self.inputs + self.optional_inputs
-                return run_with_bfloats(self._ort, self._names, inputs, specs)
-            return self._ort.run(self._names, inputs)  # type: ignore[no-any-return]
+                return run_with_bfloats(self._ort, self._names, inputs, specs, options)
+            return self._ort.run(self._names, inputs, options)  # type: ignore[no-any-return]
         except Exception as error:  # as above
             raise RunRefused(f"ONNX Runtime: {_first_line(error)}") from None
 
