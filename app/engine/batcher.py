@@ -266,11 +266,12 @@ class Batcher:
             self._drained.set()
 
     def _start_in_lane(self, batch: list[WorkItem]) -> None:
-        running = Running(batch, monotonic())
+        num_rows = sum(item.num_rows for item in batch)
+        running = Running(batch, monotonic(), self._curve.predict(num_rows))
         self._running.add(running)
-        self._rows_running += running.num_rows
+        self._rows_running += num_rows
         parts = [item.inputs for item in batch]
-        work = partial(run_batch, parts, running.num_rows, self._batching, options=running.options)
+        work = partial(run_batch, parts, num_rows, self._batching, options=running.options)
         self._pool.start(work, partial(self._finish_in_lane, running))
 
     def is_short(self, num_rows: int) -> bool:
@@ -323,13 +324,13 @@ class Batcher:
                 )
 
     def _watch_deadlines(self) -> None:
-        """Keep one timer, at the earliest deadline of what waits or runs in a lane."""
+        """Keep one timer: for the earliest deadline, or run in a lane that is overdue."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
         if self._queue or self._running:
-            running = min((each.deadline for each in self._running), default=inf)
-            deadline = min(running, self._queue.next_deadline) if self._queue else running
+            due = min((each.due for each in self._running), default=inf)
+            deadline = min(due, self._queue.next_deadline) if self._queue else due
             if deadline < inf:
                 delay = max(deadline - monotonic(), 0.0)
                 self._expiry = self._running_loop().call_later(delay, self._expire)
@@ -339,7 +340,7 @@ class Batcher:
         now = monotonic()
         self._refuse_late(self._queue.expire(now))
         for running in self._running:
-            if running.deadline <= now:
+            if running.due <= now:
                 running.expire(now)
         self._watch_deadlines()
 

@@ -1,152 +1,152 @@
-"""Models that misbehave, beside one that does not: who asks rightly is answered rightly."""
+"""Models that fail for some values, while others and the same ones answer for sound values.
+
+Which models these are is `bad_models`. The address space is bounded, so that a run that asks for
+memory is refused it, whatever the machine would give.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import shutil
-import sys
-from collections import Counter
-from pathlib import Path
+import time
+from contextlib import ExitStack
+from threading import Thread
 
 import msgspec
-import uvloop
+import numpy as np
 
-from bench import bad_models, slow_model
-from bench.harness import started
-from bench.sample import SAMPLE_MODEL
-from bench.soak.client import Answer, Connection, post
-from bench.soak.crowd import Crowd, Questions
+from bench.harness import SERVE_COMMAND, Server, started
+from bench.request import Request, send
+from bench.soak.bad_models import LOST_BELOW, NUM_ENTRIES, write_models
+from bench.soak.checked_load import Load, Questions
+from bench.soak.kills import answers
 from bench.soak.scenario import Finding, Run
 
-MEMORY_BYTES = 6_000_000_000
-"""Of address space: more than the server needs, less than a bad request asks for."""
-BAD_VALUE = 1_000_000
-"""Beyond the table of `lookup`, short for `short`, and a million GB for `greedy`."""
-SLOW_STEPS = 3_000_000
-"""Of the slow model: about 10 s."""
-SLOW_STEPS_QUICK = 600_000
-SLOW_TIMEOUT_MS = 300
-NEIGHBOURS = 6
-BAD_STATUSES = {500}
-"""What is wrong is the model; its caller is told in a problem document."""
+ADDRESS_BYTES = 8 * 10**9
+NUM_CLIENTS = 4
+"""Of each model that is asked for sound values all the time."""
+SOUND = ("steady", "gather", "rows", "turns")
+HEALTH_SECONDS = 1.0
+"""A longest answer of /health: a run that holds up the event loop is cut off after 0.2 s."""
+LATE_SECONDS = 1.0
+"""That a 504 may come after its time, on a busy machine."""
+TURNS = 1e7
+"""Of the long run: 10 s and more."""
+COUNTS = ("num_asked", "num_lost", "num_wrong")
 
-_decoder = msgspec.json.Decoder()
+
+class Bad(msgspec.Struct, frozen=True):
+    """A value that a model fails for, and what is right then.
+
+    Attributes:
+        model: Its name.
+        value: Of the row.
+        status: Of the answer.
+        found: What the answer must hold.
+        timeout_ms: `X-Request-Timeout-Ms`.
+    """
+
+    model: str
+    value: float
+    status: int
+    found: bytes
+    timeout_ms: int = 5000
+
+
+BAD = (
+    Bad("gather", NUM_ENTRIES + 1.0, 500, b'"code":"run_refused"'),
+    Bad("rows", LOST_BELOW - 1.0, 500, b"expected 1 rows, found shape (0, 1)"),
+    Bad("memory", 1e12, 500, b'"code":"run_refused"'),
+    Bad("memory", 2e9, 500, b'"code":"run_refused"'),
+    Bad("numbers", -1.0, 200, b'"predictions":[null]'),
+    Bad("numbers", 0.0, 200, b'"predictions":[null]'),
+    Bad("wide", 3.0, 200, b'"predictions":[[3.0,3.0,3.0]]'),
+    Bad("turns", TURNS, 504, b'"code":"deadline_exceeded"', 700),
+)
+LONG = Bad("turns", TURNS, 200, b'"predictions":[1', 30_000)
+
+
+class Pulse:
+    """Asks for /health all the time, in a thread, from the start of a `with` block to its end.
+
+    Attributes:
+        slowest: Seconds.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.slowest = 0.0
+        self._port = port
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="pulse")
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            started = time.monotonic()
+            well = answers(self._port, "/health")
+            taken = time.monotonic() - started if well else float("inf")
+            self.slowest = max(self.slowest, taken)
+            time.sleep(0.02)
 
 
 def run(run: Run) -> Finding:
-    """Ask each bad model rightly and wrongly at the same time, over and over."""
-    folder = write_models(run.folder / "models")
-    rounds = run.choose(2000, 60)
-    command = ("prlimit", f"--as={MEMORY_BYTES}", sys.executable, "-m", "app", "serve", str(folder))
-    with started("server", command, environment={"SESSIONS": "2"}) as server:
-        questions = Questions(SAMPLE_MODEL, path="/predict?model=wine", use_cache=False)
-        with (
-            Crowd(server.port, questions) as crowd,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            attack = Attack(server.port, run, rounds)
-            runner.run(attack.run())
-        broken = attack.wrong[:5] + crowd.faults
-        if server.process.poll() is not None:
-            broken.append("server: expected to go on, found it has ended")
-        if "Traceback" in server.log.read_text(errors="replace"):
-            broken.append("log: expected no traceback, found one")
-    counts = attack.counts
+    """Ask for bad values over and over, and last for a run that takes its time."""
+    folder = run.folder / "models"
+    folder.mkdir()
+    files = write_models(folder)
+    values = np.random.default_rng(8).uniform(0.0, NUM_ENTRIES - 1.0, (2000, 1))
+    questions = [Questions([files[name]], values, path=f"/predict?model={name}") for name in SOUND]
+    command = ("prlimit", f"--as={ADDRESS_BYTES}", *SERVE_COMMAND, str(folder))
+    with ExitStack() as opened:
+        server = opened.enter_context(started("server", command))
+        loads = [Load(server.port, each, num_clients=NUM_CLIENTS) for each in questions]
+        pulse = opened.enter_context(Pulse(server.port))
+        for load in loads:
+            opened.enter_context(load)
+        asked, broken = _ask_bad(run, server, run.choose(60.0, 6.0))
+        if not run.quick:
+            broken += _expect(server, LONG)
+        for load in loads:
+            load.wait_for_answers(50)
+    sums = [sum(getattr(load, name) for load in loads) for name in COUNTS]
+    if pulse.slowest > HEALTH_SECONDS:
+        broken.append(f"/health: expected in {HEALTH_SECONDS:.0f} s, found {pulse.slowest:.1f} s")
     return Finding(
-        tried=f"{counts['bad']:,} runs that raise, lack rows or want 1,000 TB of memory, and a "
-        f"run of {attack.slow_seconds:.0f} s",
-        found=f"{counts['good']:,} neighbours in their batches and {len(crowd.seconds):,} of "
-        f"another model's: {len(attack.wrong) + crowd.num_faults} wrong, p99 {crowd.p99_ms:.0f} ms",
-        broken=broken,
+        tried=f"{asked} requests that raise, lose rows, want 1 TB, run for 10 s or give no "
+        f"numbers, among {sums[0]:,} sound ones to the same models and another",
+        found=f"of the sound ones {sums[1]} lost, {sums[2]} wrong; each of the others got its own "
+        f"answer; slowest `/health` {pulse.slowest * 1e3:.0f} ms; the process went on",
+        broken=[*broken[:5], *(fault for load in loads for fault in load.faults)],
     )
 
 
-def write_models(folder: Path) -> Path:
-    """Write a good model and the bad ones."""
-    folder.mkdir()
-    shutil.copy(SAMPLE_MODEL, folder / "wine.onnx")
-    bad_models.write_lookup(folder / "lookup.onnx")
-    bad_models.write_greedy(folder / "greedy.onnx")
-    bad_models.write_short(folder / "short.onnx")
-    slow_model.write_model(folder / "slow.onnx")
-    return folder
+def _ask_bad(run: Run, server: Server, seconds: float) -> tuple[int, list[str]]:
+    """Ask for each bad value in turn; how many, and what was not as expected."""
+    asked, broken = 0, []
+    finish = time.monotonic() + seconds
+    while time.monotonic() < finish:
+        for bad in BAD:
+            broken += _expect(server, bad)
+            asked += 1
+        run.progress(f"{finish - time.monotonic():.0f} s left · {asked} bad ones")
+    return asked, broken
 
 
-class Attack:
-    """Asks the bad models.
-
-    Attributes:
-        counts: Requests by `good` and `bad`.
-        wrong: Answers that are not right, in words.
-        slow_seconds: That the long run took.
-    """
-
-    def __init__(self, port: int, run: Run, rounds: int) -> None:
-        self.counts: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        self.slow_seconds = 0.0
-        self._port = port
-        self._run = run
-        self._rounds = rounds
-        self._random = random.Random(8)
-
-    async def run(self) -> None:
-        """Ask; the long run goes on meanwhile."""
-        slow = asyncio.create_task(self._ask_slowly())
-        connections = [await Connection.open(self._port) for _ in range(NEIGHBOURS + 1)]
-        for number in range(self._rounds):
-            model = ("lookup", "greedy", "short")[number % 3]
-            bad = self._random.randrange(len(connections))
-            await asyncio.gather(
-                *(self._ask(each, model, bad=at == bad) for at, each in enumerate(connections))
-            )
-            self._run.progress(f"{self._rounds - number} rounds left · {len(self.wrong)} wrong")
-        for connection in connections:
-            connection.close()
-        await slow
-
-    async def _ask(self, connection: Connection, model: str, *, bad: bool) -> None:
-        value = BAD_VALUE if bad else self._random.randrange(1000)
-        answer = await connection.ask(_predict(model, value))
-        self.counts["bad" if bad else "good"] += 1
-        if bad and (answer.status not in BAD_STATUSES or b"request_id" not in answer.body):
-            self.wrong.append(
-                f"{model}, bad: expected a problem of {BAD_STATUSES}, {_told(answer)}"
-            )
-        if not bad and _value(answer) != 2.0 * value:
-            self.wrong.append(f"{model}, good: expected {2.0 * value}, {_told(answer)}")
-
-    async def _ask_slowly(self) -> None:
-        """Let one run take long; who waits for it with a deadline is told in time."""
-        connection, other = [await Connection.open(self._port) for _ in range(2)]
-        steps = self._run.choose(SLOW_STEPS, SLOW_STEPS_QUICK)
-        slow = asyncio.create_task(connection.ask(_predict("slow", steps)))
-        await asyncio.sleep(0.2)
-        while not slow.done():
-            answer = await other.ask(_predict("slow", 3, x_request_timeout_ms=str(SLOW_TIMEOUT_MS)))
-            if answer.status != 504 and _value(answer) != 6.0:
-                self.wrong.append(f"slow, beside it: expected 6 or a 504, {_told(answer)}")
-            await asyncio.sleep(0.05)
-        answer = await slow
-        self.slow_seconds = answer.seconds
-        if _value(answer) != 2.0 * steps:
-            self.wrong.append(f"slow: expected {2 * steps}, {_told(answer)}")
-        connection.close()
-        other.close()
-
-
-def _predict(model: str, value: int, **headers: str) -> bytes:
-    body = msgspec.json.encode({"data": [[value]], "use_cache": False})
-    return post(f"/predict?model={model}", body, **headers)
-
-
-def _value(answer: Answer) -> float | None:
-    if answer.status != 200:
-        return None
-    (value,) = _decoder.decode(answer.body)["predictions"]
-    return float(value[0] if isinstance(value, list) else value)
-
-
-def _told(answer: Answer) -> str:
-    return f"found {answer.status} {answer.body[:150]!r}"
+def _expect(server: Server, bad: Bad) -> list[str]:
+    body = msgspec.json.encode({"data": [[bad.value]], "use_cache": False})
+    headers = (("X-Request-Timeout-Ms", str(bad.timeout_ms)),)
+    path = f"/predict?model={bad.model}"
+    started = time.monotonic()
+    answer = send(server.port, Request(path, body, "application/json", headers=headers))
+    seconds = time.monotonic() - started
+    expected = f"{bad.model} of {bad.value:g}: expected {bad.status} with {bad.found!r}"
+    if answer.status != bad.status or bad.found not in answer.body:
+        return [f"{expected}, found {answer.status} {answer.body[:200]!r}"]
+    if seconds > bad.timeout_ms / 1000 + LATE_SECONDS:
+        return [f"{expected} in {bad.timeout_ms} ms, found it after {seconds:.1f} s"]
+    return []

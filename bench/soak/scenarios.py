@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from bench.soak import deadlines, fair, kills, million, models, overload, vanished
+from bench.soak import (
+    deadlines,
+    descriptors,
+    fair,
+    kills,
+    million,
+    models,
+    overload,
+    restarts,
+    vanished,
+)
 from bench.soak.scenario import Scenario
 
 SCENARIOS = (
@@ -45,18 +55,26 @@ SCENARIOS = (
     ),
     Scenario(
         "kills",
-        "A replica killed each second loses no request, and comes back by itself",
-        kills.kill_replicas,
+        "Replicas that are killed cost no request, as long as one lives, and come back by "
+        "themselves",
+        kills.run,
     ),
     Scenario(
         "restarts",
-        "Redis and Prometheus may be killed: no request is lost, none waits",
-        kills.restart_services,
+        "Redis and Prometheus that are killed cost no request and little time; `/health` says "
+        "degraded, then healthy again",
+        restarts.run,
     ),
     Scenario(
         "models",
-        "A model whose run raises, lacks rows, takes 10 s or wants more memory than there is "
-        "spoils no other request, not even of its own batch",
+        "A value that a model fails for costs nobody else an answer: who shares its batch, its "
+        "model or its server gets the right one in time",
         models.run,
+    ),
+    Scenario(
+        "descriptors",
+        "More clients than there are descriptors for: who is connected is answered, who comes is "
+        "hung up on, and a reload and Redis get theirs",
+        descriptors.run,
     ),
 )

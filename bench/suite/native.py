@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -89,20 +88,24 @@ class Stack:
         """Of the oldest replica."""
         return next(iter(self.state.replicas.values()))
 
-    def services(self) -> dict[str, dict[str, Any]]:
-        """Describe every service by name, as supervisord does: `pid`, `statename` …"""
-        return Supervisor(self._folder).processes()
-
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Return the processes by kind: `replica`, `nginx`, `redis` and `watch`, Prometheus'."""
         kinds = {"nginx": "nginx", "redis": "redis"}
         kinds |= dict.fromkeys(self.state.replicas, "replica")
         found: dict[str, list[psutil.Process]] = {}
-        for name, entry in self.services().items():
+        for name, entry in Supervisor(self._folder).processes().items():
             process = psutil.Process(entry["pid"])
             tree = [process, *process.children(recursive=True)]
             found.setdefault(kinds.get(name, "watch"), []).extend(tree)
         return found
+
+    def process_of(self, service: str) -> psutil.Process | None:
+        """Return the process of one service, such as `api-1` or `redis`; None while it is down."""
+        pid = Supervisor(self._folder).processes()[service]["pid"]
+        try:
+            return psutil.Process(pid) if pid else None
+        except psutil.NoSuchProcess:
+            return None
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its processes, and of those that ended, since its start."""

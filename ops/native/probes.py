@@ -60,8 +60,7 @@ def is_healthy(service: str, state: State, supervisor: Supervisor) -> bool:
 
 
 MOST_ENDS = 2
-"""Of a service that is waited for, before it is given up. supervisord counts only those within its
-first second, which a busy machine may take to come to its fault."""
+"""Of a service that is waited for, before whoever waits is told; supervisord goes on trying."""
 
 
 def wait_until_ready(
@@ -78,7 +77,7 @@ def wait_until_ready(
         while not is_healthy(service, state, supervisor):
             if pid := supervisor.pid_of(service):
                 pids.add(pid)
-            if supervisor.state_of(service) == "FATAL" or len(pids) > MOST_ENDS:
+            if len(pids) > MOST_ENDS:
                 raise StackError(f"{service} ended: ops/stack logs {service}")
             if time.monotonic() > give_up:
                 raise StackError(f"{service} does not answer: ops/stack logs {service}")

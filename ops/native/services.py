@@ -20,11 +20,18 @@ stopsignal = {stop_signal}
 stopwaitsecs = {stop_seconds}
 autorestart = true
 startsecs = {start_seconds}
-startretries = 2
+startretries = {start_retries}
 redirect_stderr = true
 stdout_logfile = {log}
 stdout_logfile_maxbytes = 20MB
 stdout_logfile_backups = 2
+"""
+
+START_RETRIES = 10_000
+"""Starts that may fail in a row, each a second later than the one before: about a year and a half.
+
+With few of them a replica whose model was gone for some seconds stayed down when it was back, and
+one that was killed right after each of three starts too.
 """
 
 
@@ -53,6 +60,7 @@ def write_service(
         stop_signal=stop_signal,
         stop_seconds=stop_seconds,
         start_seconds=start_seconds,
+        start_retries=START_RETRIES,
         log=_escape(str(log_file(folder, name))),
     )
     replace(folder.services / f"{name}.ini", text)
