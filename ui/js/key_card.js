@@ -16,7 +16,7 @@ export class KeyCard {
       h(
         "form",
         { class: "card", "aria-labelledby": "key-title", on: { submit: (event) => this.submit(event) } },
-        h("h2", { id: "key-title" }, "This service asks for an API key"),
+        h("h2", { id: "key-title" }, "This service needs an API key"),
         h("div", { class: "row" }, h("label", { class: "field" }, "API key", this.field), this.button),
         h("p", { class: "muted", id: "key-hint" }, "Kept in this page’s memory alone, and sent to this service alone."),
         this.outcome,
