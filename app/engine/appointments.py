@@ -18,6 +18,8 @@ HORIZON_SECONDS = 30
 """No later than so much after the earliest: how long it stays crowded, nobody knows."""
 
 SLOTS_PER_SECOND = round(1 / SLOT_SECONDS)
+MAX_SLOTS = 4 * HORIZON_SECONDS * SLOTS_PER_SECOND
+"""Kept before those that have passed are thrown away; about half of them are still to come."""
 SLOT_WORK_SECONDS = SLOT_SECONDS * BOOKED_SHARE
 
 
@@ -42,7 +44,7 @@ class Appointments:
             Those seconds; where there is no room at all, the latest that is ever told.
         """
         current = floor(now / SLOT_SECONDS)
-        if len(self._booked) > HORIZON_SECONDS * SLOTS_PER_SECOND:
+        if len(self._booked) > MAX_SLOTS:
             self._booked = {slot: work for slot, work in self._booked.items() if slot >= current}
         latest_seconds = earliest_seconds + HORIZON_SECONDS
         for seconds in range(earliest_seconds, latest_seconds):
