@@ -139,6 +139,7 @@ async def leave(server: Server, gateway_port: int) -> Left:
     )
     proxied = short.replace(b"/predict", b"/api/predict", 1)
     keeper = await Connection.open(server.port)
+    staying = [keeper]
     asking = [asyncio.create_task(keeper.ask(long))]
     await asyncio.sleep(PAUSE_SECONDS)
     leaving = [
@@ -147,8 +148,8 @@ async def leave(server: Server, gateway_port: int) -> Left:
         for _ in range(NUM_LEAVING)
     ]
     for _ in range(NUM_STAYING):
-        connection = await Connection.open(server.port)
-        asking.append(asyncio.create_task(connection.ask(short)))
+        staying.append(await Connection.open(server.port))
+        asking.append(asyncio.create_task(staying[-1].ask(short)))
     await asyncio.sleep(PAUSE_SECONDS)
     for number, connection in enumerate(leaving):
         if number >= 2 * NUM_LEAVING:
@@ -156,6 +157,9 @@ async def leave(server: Server, gateway_port: int) -> Left:
         else:
             connection.close()
     statuses = [(await each).status for each in asking]
+    for connection in staying:
+        connection.close()
+    await asyncio.sleep(PAUSE_SECONDS)
     return Left(
         len(leaving),
         rows_run(server) - before,

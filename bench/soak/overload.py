@@ -160,6 +160,8 @@ class Load:
             capacity=self._capacity,
             num_requests=len(self._flood),
             num_taken=len(taken),
+            in_time=sum(each.seconds <= self.bounds.deadline_seconds for each in taken)
+            / max(len(taken), 1),
             late_seconds=percentile((each.seconds for each in taken), 0.99),
             refusal_seconds=percentile((each.seconds for each in refused), 0.5),
             num_again=len(again),
