@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.project_python import ROOT
 from bench.soak.scenario import Finding, Run, Scenario
 from bench.soak.scenarios import SCENARIOS
 from bench.soak.table import HEADER, TableError, fill_in, read_rows, row
@@ -29,6 +30,13 @@ def test_the_readme_has_a_row_for_each() -> None:
     assert [scenario.promise for scenario in SCENARIOS] == [
         line.split("|")[1].strip() for line in rows.values()
     ]
+
+
+def test_the_runbook_knows_each_fault() -> None:
+    """All but the million requests, which are none: under the name of the scenario."""
+    runbook = (ROOT / "ops" / "runbook.md").read_text()
+
+    assert [each.name for each in SCENARIOS if f"`{each.name}`" not in runbook] == ["million"]
 
 
 def test_no_promise_in_the_readme_is_broken() -> None:
