@@ -8,11 +8,11 @@ who come unannounced meanwhile take the same room, and the two cannot be told ap
 
 from math import floor
 
-SLOT_SECONDS = 0.1
-"""Work is counted by slots of this length."""
+SLOT_SECONDS = 0.025
+"""Work is counted by slots of this length; in longer ones those of a slot would come together."""
 
-BOOKED_SHARE = 0.7
-"""Of a slot; the rest is for those who were told nothing."""
+BOOKED_SHARE = 0.6
+"""Of a slot; the rest is for those who were told nothing, and for runs that take longer."""
 
 HORIZON_SECONDS = 30
 """No later than so much after the earliest: how long it stays crowded, nobody knows."""
