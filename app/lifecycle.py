@@ -1,13 +1,12 @@
 """Where the process stands: starting → ready → draining."""
 
-from time import monotonic, time
+from time import monotonic
 
 
 class Lifecycle:
     """Shared by what starts and stops the server and what tells about it.
 
     Attributes:
-        started: Unix seconds of the start.
         ready: Every model is loaded, warmed and proven; true last, false first.
         draining: Set once, by SIGTERM: answers carry `Connection: close` from then on.
     """
@@ -15,7 +14,7 @@ class Lifecycle:
     _drain_began = 0.0
 
     def __init__(self) -> None:
-        self.started = time()
+        self._started = monotonic()
         self.ready = False
         self.draining = False
 
@@ -32,5 +31,5 @@ class Lifecycle:
 
     @property
     def uptime_seconds(self) -> float:
-        """Seconds since the start."""
-        return time() - self.started
+        """Seconds since the start, whatever the wall clock is set to."""
+        return monotonic() - self._started

@@ -19,7 +19,7 @@ from app import __version__
 from app.__main__ import main
 from tests import models
 from tests.server import Server, free_port, read_answer, run_to_end, wait_until
-from tests.web.occupied import Occupied
+from tests.web.occupied import BUSY, Occupied
 from tests.web.samples import METADATA, ROW, WINE, write_many, write_wine
 
 ONE_AT_A_TIME = {"SESSIONS": "1", "INLINE_BUDGET_US": "0", "MAX_BATCH_SIZE": "1"}
@@ -246,10 +246,7 @@ def test_without_memory_nothing_is_cached(tuned: Server) -> None:
 
 def test_requests_have_a_deadline_by_default(tuned: Server) -> None:
     """REQUEST_TIMEOUT_MS holds for requests that name no deadline."""
-    with ThreadPoolExecutor(1) as threads:
-        occupied = Occupied(tuned, threads)
-
-        answer = occupied.ask(1)
+    answer = tuned.client.post("/predict", json={"data": [[BUSY]]})
 
     assert answer.json()["code"] == "deadline_exceeded"
 

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import ceil
 from time import monotonic, time
 from typing import NamedTuple
 
@@ -23,9 +24,6 @@ from app.cache.payoff import Payoff
 from app.cache.redis_lanes import MAX_KEYS, RedisLanes, Values
 
 KEY_PREFIX = b"ml_pipeline:answer:"
-
-LONGEST_SECONDS = 30 * 24 * 3600
-"""A value claims to live no longer than this, whatever the clock of who stored it."""
 
 
 class RedisStatistics(NamedTuple):
@@ -143,16 +141,21 @@ class RedisCache:
             self._num_keys["unreadable"] += 1
             return None
         self._num_keys["hit"] += 1
-        value, expires = unsealed  # Redis' clock decides whether it has: ours may be another's
-        return Hit(value, "redis", monotonic() + min(expires - time(), LONGEST_SECONDS))
+        value, expires, lifetime_seconds = unsealed
+        left_seconds = expires - time()
+        if left_seconds > lifetime_seconds:  # one of the two clocks was set meanwhile
+            left_seconds = 0.0
+        # Redis' clock decides whether it has: ours decides only how long it is kept here.
+        return Hit(value, "redis", monotonic() + left_seconds)
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
         """Store behind the answer, where it would be looked for; expiry is early by up to 10 %."""
         if not self._payoff.asks(key, terms):
             return
-        expires = time() + max(1.0, ttl_seconds * (1.0 - TTL_JITTER * random.random()))
-        sealed = seal(key, value, terms.content_type, int(expires))
-        self._lanes.store(_name(key), sealed, expires)
+        ttl_seconds = max(1.0, ttl_seconds * (1.0 - TTL_JITTER * random.random()))
+        expires = int(time() + ttl_seconds)
+        sealed = seal(key, value, terms.content_type, expires, ceil(ttl_seconds))
+        self._lanes.store(_name(key), sealed, monotonic() + ttl_seconds)
 
     def statistics(self) -> CacheStatistics:
         """Count the stores that wait."""

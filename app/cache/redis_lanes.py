@@ -8,7 +8,7 @@ says that there is no use in it just now.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from time import monotonic, time
+from time import monotonic
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import ConnectionPool
@@ -136,7 +136,7 @@ class RedisLanes:
         Args:
             name: In Redis.
             value: Sealed.
-            expires: Unix seconds.
+            expires: `time.monotonic()` seconds.
         """
         if (
             not self.available
@@ -209,9 +209,8 @@ class RedisLanes:
 
     async def _store(self, link: RedisLink, stores: list[_Store]) -> None:
         started, refused = monotonic(), len(stores)
-        now = time()
         commands = [
-            pack(b"SET", store.name, store.value, b"EX", max(1, round(store.expires - now)))
+            pack(b"SET", store.name, store.value, b"EX", max(1, round(store.expires - started)))
             for store in stores
         ]
         try:

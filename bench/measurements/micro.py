@@ -51,7 +51,7 @@ def main() -> None:
     print(f"| look-up in the cache | {_microseconds(lambda: cache.peek(known)):.2f} µs |")
     repeats = _microseconds(lambda: refuse_json_duplicates(ROW, True))
     print(f"| repeated keys of a row | {repeats:.2f} µs |")
-    sealed = seal(known, b"x" * 300, b"application/json", 2**31)
+    sealed = seal(known, b"x" * 300, b"application/json", 2**31, 60)
     opened = _microseconds(lambda: unseal(known, sealed, b"application/json"))
     print(f"| value of 300 bytes out of its envelope | {opened:.2f} µs |")
     print(f"| cache entry beside its value | {_entry_bytes():.0f} bytes |")

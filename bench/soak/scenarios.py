@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bench.soak import (
+    clock,
     deadlines,
     descriptors,
+    disk,
     fair,
     kills,
     million,
@@ -77,5 +79,17 @@ SCENARIOS = (
         "More clients than there are descriptors for: who is connected is answered, who comes is "
         "hung up on, and a reload and Redis get theirs",
         descriptors.run,
+    ),
+    Scenario(
+        "disk",
+        "Whatever a reload finds in place of the model, the old one answers on, and a file that is "
+        "right again is taken; a log that cannot be written costs no answer",
+        disk.run,
+    ),
+    Scenario(
+        "clock",
+        "A clock that is set hours forwards or back costs no answer, moves no deadline, and keeps "
+        "no cached answer beyond its time",
+        clock.run,
     ),
 )

@@ -10,10 +10,10 @@ from app.cache.envelope import MAGIC, seal, unseal
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 JSON, MSGPACK = b"application/json", b"application/msgpack"
-EXPIRES = 1_800_000_000
+EXPIRES, LIFETIME = 1_800_000_000, 3600
 LAST_SECOND = 2**32 - 1
 
-SEALED = seal(KEY, b"answer", JSON, EXPIRES)
+SEALED = seal(KEY, b"answer", JSON, EXPIRES, LIFETIME)
 
 keys = st.binary(min_size=32, max_size=32)
 content_types = st.sampled_from([JSON, MSGPACK, b"application/octet-stream", b""])
@@ -21,16 +21,19 @@ content_types = st.sampled_from([JSON, MSGPACK, b"application/octet-stream", b""
 
 @given(keys, st.binary(max_size=2000), content_types, st.integers(0, LAST_SECOND))
 def test_what_is_sealed_opens(key: bytes, value: bytes, content_type: bytes, expires: int) -> None:
-    """Any value comes back byte for byte, with its expiry."""
-    assert unseal(key, seal(key, value, content_type, expires), content_type) == (value, expires)
+    """Any value comes back byte for byte, with its expiry and its lifetime."""
+    sealed = seal(key, value, content_type, expires, LIFETIME)
+
+    assert unseal(key, sealed, content_type) == (value, expires, LIFETIME)
 
 
 def test_bytes_are_as_documented() -> None:
-    """Magic, checksum of the key and of all that follows, expiry, content type, newline, value."""
-    body = EXPIRES.to_bytes(4, "little") + b"application/json\nanswer"
+    """Magic, checksum of the key and of all that follows, times, content type, newline, value."""
+    times = EXPIRES.to_bytes(4, "little") + LIFETIME.to_bytes(4, "little")
+    body = times + b"application/json\nanswer"
     checksum = crc32(KEY + body).to_bytes(4, "little")
 
-    assert b"mlp1" + checksum + body == SEALED
+    assert b"mlp2" + checksum + body == SEALED
 
 
 @pytest.mark.parametrize("position", range(len(SEALED)))
@@ -73,11 +76,11 @@ def test_foreign_value_does_not_open(foreign: bytes) -> None:
 
 def test_other_format_does_not_open() -> None:
     """A value of a later format is left alone, however well it is sealed."""
-    assert MAGIC == b"mlp1"
-    assert unseal(KEY, b"mlp2" + SEALED[4:], JSON) is None
+    assert MAGIC == b"mlp2"
+    assert unseal(KEY, b"mlp3" + SEALED[4:], JSON) is None
 
 
 def test_first_and_last_second_are_kept() -> None:
-    """The expiry holds any 32 bits."""
-    for expires in (0, LAST_SECOND):
-        assert unseal(KEY, seal(KEY, b"", JSON, expires), JSON) == (b"", expires)
+    """Expiry and lifetime hold any 32 bits."""
+    for number in (0, LAST_SECOND):
+        assert unseal(KEY, seal(KEY, b"", JSON, number, number), JSON) == (b"", number, number)
