@@ -1,12 +1,15 @@
 """The log of the running server: one JSON line an event, or lines for people."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 import pytest
 
+from app.log import Lines
 from tests.server import ROOT, Server, run_python, settled
 from tests.web.samples import ROW
 
@@ -195,3 +198,97 @@ def test_without_a_terminal_it_is_json(env: str | None) -> None:
     (line,) = logged("get_logger().info('x')", env=env)
 
     assert msgspec.json.decode(line)["event"] == "x"
+
+
+# Where nobody takes it.
+
+
+def lines_to(descriptor: int) -> tuple[Lines, list[int]]:
+    """Lines to a descriptor, and the losses that were told."""
+    losses: list[int] = []
+    return Lines(descriptor, losses.append), losses
+
+
+def test_a_line_for_a_full_disk_is_lost() -> None:
+    """Writing it raises nothing."""
+    with open("/dev/full", "wb") as full:
+        lines, losses = lines_to(full.fileno())
+        lines.msg("lost")
+
+    assert losses == []
+
+
+def test_a_line_for_a_reader_that_is_gone_is_lost() -> None:
+    """Writing it raises nothing."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines, _ = lines_to(writer)
+
+    lines.msg("lost")
+
+    os.close(writer)
+
+
+def test_a_reader_that_sleeps_keeps_nobody_waiting() -> None:
+    """What a pipe does not take is lost; how much, is told once it takes lines again."""
+    reader, writer = os.pipe()
+    lines, losses = lines_to(writer)
+    for _ in range(2000):
+        lines.msg("x" * 99)
+    assert losses == []
+    taken = os.read(reader, 2**20)
+
+    for _ in range(3):
+        lines.msg("after")
+
+    assert losses == [2000 - taken.count(b"\n")]
+    assert os.read(reader, 2**20) == b"after\n" * 3
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_line_that_is_torn_spoils_no_other() -> None:
+    """A long line that a pipe takes in part ends there, and the next one begins a new line."""
+    reader, writer = os.pipe()
+    lines, losses = lines_to(writer)
+    lines.msg("x" * 2**20)
+    taken = os.read(reader, 2**20)
+
+    lines.msg("whole")
+
+    assert set(taken) == {ord("x")}
+    assert losses == [1]
+    assert os.read(reader, 2**20) == b"\nwhole\n"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_loss_is_told_in_the_log() -> None:
+    """The first line that could be written again is followed by one that says how many were not."""
+    code = (
+        "\nimport os"
+        "\nreader, writer = os.pipe(); kept = os.dup(1); os.close(reader)"
+        "\nos.dup2(writer, 1); get_logger().info('lost'); get_logger().info('lost')"
+        "\nos.dup2(kept, 1); get_logger().info('written')"
+    )
+
+    lines = [msgspec.json.decode(line) for line in logged(code)]
+
+    assert [line["event"] for line in lines] == ["written", "log_lines_lost"]
+    assert lines[1]["num_lines"] == 2
+    assert lines[1]["level"] == "warning"
+
+
+def test_a_log_that_nobody_takes_costs_no_answer() -> None:
+    """Neither requests nor start and stop fail where log and banner go to a full disk."""
+    command = ("-c", "import os, sys; full = os.open('/dev/full', 1); os.dup2(full, 1); "
+        "os.dup2(full, 2); from app.__main__ import main; sys.exit(main())")  # fmt: skip
+    with Server(command=command, ACCESS_LOG="all") as server:
+        statuses = [
+            server.client.post("/predict", json={"data": [ROW]}).status_code for _ in range(20)
+        ]
+        server.send(signal.SIGTERM)
+        status = server.wait()
+
+    assert statuses == [200] * 20
+    assert status == 0

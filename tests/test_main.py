@@ -448,3 +448,27 @@ def test_a_second_signal_ends_at_once(slow: Path, number: signal.Signals) -> Non
         assert connection.recv(1) == b""
         assert "drain_cut" in [line["event"] for line in server.log_lines()]
         assert "Traceback" not in server.stderr
+
+
+def test_descriptors_are_left_for_models(tmp_path: Path) -> None:
+    """More clients than descriptors: some are hung up on, which is logged, and a reload works."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
+    command = ("-c", f"{limit}import sys; from app.__main__ import main; sys.exit(main())")
+    with Server(command=command) as server, ExitStack() as opened:
+        assert server.client.get("/health").status_code == 200  # its connection is kept
+        clients = [opened.enter_context(server.connect()) for _ in range(100)]
+
+        assert server.client.post("/models/reload").status_code == 200
+        assert sum(hung_up_on(client) for client in clients) > 50
+        wait_until(lambda: any(x["event"] == "connections_refused" for x in server.log_lines()))
+
+
+def hung_up_on(client: socket.socket) -> bool:
+    """Whether the server has closed a connection on which nothing was sent."""
+    client.settimeout(0.05)
+    try:
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True

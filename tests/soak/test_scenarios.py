@@ -1,5 +1,6 @@
 """What the server survives, in the short form of `ops/soak`; each scenario is one test."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from bench.soak.scenario import Finding, Run, Scenario
 from bench.soak.scenarios import SCENARIOS
 from bench.soak.table import HEADER, TableError, fill_in, read_rows, row
 from bench.targets import README
+
+FAULTS = {"kills", "restarts", "disk", "clock", "models", "descriptors"}
+"""Scenarios in which something breaks that somebody may have to mend."""
 
 HELD = Finding("100 requests", "none lost", [])
 BROKEN = Finding("100 requests", "one lost", ["lost: expected 0, found 1"])
@@ -42,6 +46,18 @@ def test_the_runbook_knows_each_fault() -> None:
 def test_no_promise_in_the_readme_is_broken() -> None:
     """What `ops/soak --readme` wrote last held."""
     assert "**broken:**" not in README.read_text()
+
+
+def test_each_fault_is_in_the_runbook() -> None:
+    """Every section of a fault is of a scenario, and each says what is seen, and what to do."""
+    _, _, faults = (ROOT / "ops" / "runbook.md").read_text().partition("\n# Faults\n")
+    names, *_ = zip(*re.findall(r"^## `(\w+)`: (.+)$", faults, re.MULTILINE), strict=True)
+
+    assert set(names) >= FAULTS
+    assert set(names) <= {scenario.name for scenario in SCENARIOS}
+    for section in faults.split("\n## ")[1:]:
+        for word in ("Seen: ", "By itself: ", "To do: "):
+            assert f"\n{word}" in section
 
 
 def scenario(name: str) -> Scenario:
