@@ -153,7 +153,7 @@ class NotReady(InferenceError):
 
 
 class DeadlineExceeded(InferenceError):
-    """The request's deadline passed before its rows were run."""
+    """The request's deadline passed before its rows were run, or while they were."""
 
     status = 504
     code = "deadline_exceeded"

@@ -92,7 +92,7 @@ _reasons = {
     422: "A field has the wrong type, shape or value; the detail names it",
     500: "The model's run failed",
     503: "Overloaded or not ready; Retry-After says when to come again",
-    504: "The deadline passed before the run",
+    504: "The deadline passed before the end of the run",
 }
 
 _row = [13.2, 1.78, 2.14, 11.2, 100.0, 2.65, 2.76, 0.26, 1.28, 4.38]
