@@ -34,7 +34,8 @@ from bench.suite.messages import Message, Oracle, draw_rows, encode, expect, hea
 FLOOD_SECONDS, FLOOD_SECONDS_QUICK = 60.0, 2.0
 QUICK_REQUESTS = 40
 """Least length of the short form, in the times that capacity takes for a request."""
-BURST_SECONDS, BURST_SECONDS_QUICK = 1.0, 0.4
+BURST_SECONDS, BURST_SECONDS_QUICK = 1.0, 1.2
+"""The short form's are divided by the times of capacity: who is refused waits as long as it takes."""
 STATUSES = {200, REFUSED, 504}
 """Those that are right; a request without an answer has 0."""
 ROWS = 128
@@ -90,7 +91,7 @@ class Load:
         told = str(round(self.bounds.deadline_seconds * 1e3))
         self._requests = [request(each, x_request_timeout_ms=told) for each in self._messages]
         self._run.progress("a burst, whose clients come again when told")
-        seconds = self._run.choose(BURST_SECONDS, BURST_SECONDS_QUICK)
+        seconds = self._run.choose(BURST_SECONDS, BURST_SECONDS_QUICK / times)
         loop = OpenLoop(self._server.port, self._requests, self._is_right)
         self._burst_ended = await loop.send(times * self._capacity, seconds, tries=2)
         self._burst, loop.outcomes = loop.outcomes, []
