@@ -35,7 +35,7 @@ FLOOD_SECONDS, FLOOD_SECONDS_QUICK = 60.0, 2.0
 QUICK_REQUESTS = 40
 """Least length of the short form, in the times that capacity takes for a request."""
 BURST_SECONDS, BURST_SECONDS_QUICK = 1.0, 0.7
-"""The short one is divided by the times of capacity: all who are refused wait until they may come."""
+"""The short one is divided by the times of capacity: all who are refused wait as long as told."""
 STATUSES = {200, REFUSED, 504}
 """Those that are right; a request without an answer has 0."""
 ROWS = 128
