@@ -69,15 +69,14 @@ def wait_until_ready(
     """Wait until all answer.
 
     Raises:
-        StackError: One has ended for good, or does not answer in time.
+        StackError: One has ended at its first starts, or does not answer in time.
     """
     give_up = time.monotonic() + timeout_seconds
     for service in services:
-        pids = set()
+        starts = set[int]()
         while not is_healthy(service, state, supervisor):
-            if pid := supervisor.pid_of(service):
-                pids.add(pid)
-            if len(pids) > MOST_ENDS:
+            starts.add(supervisor.start_of(service))
+            if len(starts - {0}) > MOST_ENDS:
                 raise StackError(f"{service} ended: ops/stack logs {service}")
             if time.monotonic() > give_up:
                 raise StackError(f"{service} does not answer: ops/stack logs {service}")

@@ -122,9 +122,9 @@ class Supervisor:
         """Give the state of a service: `STARTING`, `RUNNING`, `BACKOFF`, `FATAL`…"""
         return str(self._call("getProcessInfo", name)["statename"])
 
-    def pid_of(self, name: str) -> int:
-        """Give the process of a service; 0 if there is none."""
-        return int(self._call("getProcessInfo", name)["pid"])
+    def start_of(self, name: str) -> int:
+        """Give the second in which a service was last started; 0 if it never was."""
+        return int(self._call("getProcessInfo", name)["start"])
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """Describe every service by name: `statename`, `pid`, `start`, `now`, `description`…"""
