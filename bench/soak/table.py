@@ -16,7 +16,7 @@ class TableError(ValueError):
 
 def row(scenario: Scenario, finding: Finding) -> str:
     """Return the row of a scenario; one that broke its promise says so."""
-    found = f"**broken:** {finding.found}" if finding.broken else finding.found
+    found = f"**missed:** {finding.found}" if finding.broken else finding.found
     return f"| {scenario.promise} | {finding.tried} | {found} | `{scenario.name}` |"
 
 
