@@ -1,6 +1,5 @@
 """What the server survives, in the short form of `ops/soak`; each scenario is one test."""
 
-import re
 from pathlib import Path
 
 import pytest
