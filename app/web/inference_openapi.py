@@ -82,7 +82,7 @@ _reasons = {
     413: "The body is larger than MAX_BODY_BYTES",
     415: "Compressed by another way than gzip or deflate",
     503: "Overloaded or not ready; Retry-After says when to come again",
-    504: "The deadline passed before the run",
+    504: "The deadline passed before the end of the run",
 }
 
 

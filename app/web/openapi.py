@@ -57,13 +57,15 @@ class Operation(NamedTuple):
 
 _body_errors = (400, 404, 413, 415, 422)
 _predict_errors = (*_body_errors, 500, 503, 504)
-"""A batch has no 500, 503 or 504 of its own: they are told in the member they concern."""
+_batch_errors = (*_body_errors, 504)
+"""A batch has no 500 or 503 of its own, and a 504 only for a deadline that passed while it was
+read: others are told in the member they concern."""
 
 OPERATIONS = (
     Operation("post", "/predict", "Predict rows", PredictResponse, PredictRequest,
               _predict_errors, True),
     Operation("post", "/predict/batch", "Answer many requests at once", BatchResponse, BatchBody,
-              _body_errors, True),
+              _batch_errors, True),
     Operation("get", "/sample", "A body for POST /predict", SampleBody, None, (404, 422), True),
     Operation("get", "/models", "The models that are loaded", Models),
     Operation("get", "/models/info", "One model", ModelDescription, None, (404,), True),
