@@ -102,7 +102,7 @@ def test_it_leaves_out_what_the_image_does() -> None:
 
 
 class Advisories:
-    """Answers as osv.dev does: that a package is vulnerable, or that none is.
+    """Answers as the OSV database does: that a package is vulnerable, or that none is.
 
     Attributes:
         url: Of the service.
