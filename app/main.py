@@ -151,12 +151,11 @@ class Application:
             request_max_body_size=settings.max_body_bytes,
         )
         timeout_seconds = settings.request_timeout_ms / 1000.0
+        rows = PredictRoute(predictor, self._metrics, timeout_seconds)
+        batches = BatchRoute(batch_predictor, self._metrics, timeout_seconds)
         layer = RequestLayer(
             litestar,
-            [
-                PredictRoute(predictor, self._metrics, timeout_seconds),
-                BatchRoute(batch_predictor, self._metrics, timeout_seconds),
-            ],
+            [rows, batches],
             InferRoute(predictor, self._metrics, timeout_seconds, settings.max_body_bytes),
             access=Access(self._keys) if self._keys is not None else None,
             lifecycle=self.lifecycle,

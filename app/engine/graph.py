@@ -43,9 +43,8 @@ def _nodes(file: BinaryIO) -> Iterator[bytes]:
         if field == MODEL_FUNCTIONS:
             yield file.read(size)
         elif field == MODEL_GRAPH:
-            for part, part_size in _fields(file, file.tell() + size):
-                if part == GRAPH_NODE:
-                    yield file.read(part_size)
+            parts = _fields(file, file.tell() + size)
+            yield from (file.read(part_size) for part, part_size in parts if part == GRAPH_NODE)
 
 
 def _fields(file: BinaryIO, end: int | None) -> Iterator[tuple[int, int]]:

@@ -107,10 +107,10 @@ def test_stale_answers_when_all_replicas_are_gone(tmp_path: Path) -> None:
         while_full = [gateway.ask(path) for path in paths]
 
         stub.__exit__()
-        started = time.monotonic()
         answers = [gateway.ask(path) for path in paths]
+        lines = [gateway.logged(answer.all("x-request-id")[0])[0] for answer in answers]
 
-        assert time.monotonic() - started < 5.0  # less than any of its time-outs
+        assert sum(line["seconds"] for line in lines) < 1.0  # by Nginx' own clock
         assert [answer.status for answer in while_full] == [200, 200, 503, 503]
         assert [answer.status for answer in answers] == [200, 200, 503, 503]
         assert [answer.json() for answer in answers[:2]] == ["first"] * 2
