@@ -20,23 +20,7 @@ IR_VERSION = 9
 
 def write_model(path: Path) -> None:
     """Write the model."""
-    square = [WIDTH, WIDTH]
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["going_in"], ["going"]),
-            helper.make_node("MatMul", ["state_in", "turn"], ["state"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("step", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going_in", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("state_in", TensorProto.FLOAT, square),
-        ],
-        [
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("state", TensorProto.FLOAT, square),
-        ],
-    )
+    body = _body()
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["num_steps"], keepdims=0),
         helper.make_node("Loop", ["num_steps", "", "start"], ["end"], body=body),
@@ -63,3 +47,24 @@ def write_model(path: Path) -> None:
     )
     opset = [helper.make_opsetid("", OPSET)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), path)
+
+
+def _body() -> onnx.GraphProto:
+    """One turn of the loop: a matrix product that leaves its state as it was."""
+    square = [WIDTH, WIDTH]
+    return helper.make_graph(
+        [
+            helper.make_node("Identity", ["going_in"], ["going"]),
+            helper.make_node("MatMul", ["state_in", "turn"], ["state"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going_in", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state_in", TensorProto.FLOAT, square),
+        ],
+        [
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, square),
+        ],
+    )

@@ -21,7 +21,7 @@ from app.log import about, get_logger
 from app.metrics.collector import Metrics
 from app.web.access import Access
 from app.web.error_response import error_reply, not_allowed
-from app.web.request_log import identity, log_slow
+from app.web.request_log import identity, log_slow, summary
 
 UNKNOWN_ENDPOINT = "unmatched"
 """The `endpoint` label of all paths that no route takes."""
@@ -147,16 +147,7 @@ class RequestLayer:
         seconds = monotonic() - request.started
         self._metrics.observe_request(request.method, endpoint, status, seconds)
         if status >= self._logged_from:
-            client = {"client": request.client_name} if request.client_name else {}
-            get_logger().info(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=status,
-                seconds=round(seconds, 6),
-                **identity(request.request_id, request.headers),
-                **client,
-            )
+            get_logger().info("request", **summary(request, status, seconds))
         if seconds > self._slow_seconds:
             log_slow(request, status, seconds)
         if self._trace is not None:

@@ -21,15 +21,24 @@ def identity(request_id: str, headers: HeaderList) -> dict[str, str]:
     }
 
 
+def summary(request: Request, status: int, seconds: float) -> dict[str, str | int | float]:
+    """Tell of a request what every line about it as a whole says."""
+    client = {"client": request.client_name} if request.client_name else {}
+    return {
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "seconds": round(seconds, 6),
+        **identity(request.request_id, request.headers),
+        **client,
+    }
+
+
 def log_slow(request: Request, status: int, seconds: float) -> None:
     """Write the one line of a request that took long, answered or not."""
     get_logger().warning(
         "slow_request",
-        **identity(request.request_id, request.headers),
-        method=request.method,
-        path=request.path,
-        status=status,
-        seconds=round(seconds, 6),
+        **summary(request, status, seconds),
         **(_course(request.call, seconds) if isinstance(request.call, Call) else {}),
     )
 
