@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browser.conftest import Visit
@@ -76,6 +76,20 @@ def test_a_burst_without_the_cache(visitor: Visitor) -> None:
     expect(visitor.view("burst")).to_contain_text("20 of 20")
 
     assert counts(visitor, 1) == {"bypass": 20}
+
+
+def test_a_burst_waits_for_the_models(visit: Visit, bare: str) -> None:
+    """Start cannot be pressed before the page knows what to send to."""
+    visitor = visit(bare)
+    held: list[Route] = []
+    visitor.page.route("**/models", lambda route: held.append(route))
+    with visitor.page.expect_request("**/models"):
+        visitor.open("burst")
+    expect(visitor.button("Start")).to_be_disabled()
+
+    for route in held:
+        route.continue_()
+    expect(visitor.button("Start")).to_be_enabled()
 
 
 def test_a_burst_can_be_stopped(visitor: Visitor) -> None:

@@ -28,7 +28,7 @@ class BurstView {
     this.requests = numberInput(200, MOST_REQUESTS);
     this.atOnce = numberInput(4, MOST_AT_ONCE);
     this.useCache = h("input", { type: "checkbox", checked: true });
-    this.start = h("button", { type: "submit", class: "primary" }, "Start");
+    this.start = h("button", { type: "submit", class: "primary", disabled: true }, "Start"); // until there is a model
     this.stop = h("button", { type: "button", on: { click: () => this.burst?.stop() } }, "Stop");
     this.progress = h("progress", { max: 1, value: 0, "aria-label": "Requests answered" });
     this.told = h("p", { class: "muted", role: "status" }, "Rows of the model’s sample are sent in turn.");
@@ -52,7 +52,7 @@ class BurstView {
       h(
         "div",
         { class: "row" },
-        modelChoice(app, (model) => (this.model = model)),
+        modelChoice(app, (model) => this.setModel(model)),
         h("label", { class: "field" }, "Requests", this.requests),
         h("label", { class: "field" }, "At a time", this.atOnce),
         h("label", { class: "field" }, this.useCache, "Use the cache"),
@@ -63,6 +63,12 @@ class BurstView {
       this.problem,
       h("p", { class: "muted" }, limits),
     );
+  }
+
+  /** @param {import("../api.js").Model} model */
+  setModel(model) {
+    this.model = model;
+    this.start.disabled = false;
   }
 
   /** @param {SubmitEvent} event */
