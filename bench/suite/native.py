@@ -6,6 +6,7 @@ Ports are free ones, so a stack that runs already is left alone. Not here: what 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from ops.native.state import Folder, State
 from ops.native.supervision import Supervisor
 
 COMMAND_SECONDS = 120.0
+INTERNAL_PORTS = (10_000, 32_000, 20)
+"""Below those that Linux gives to clients; so far apart that stacks that start at once differ."""
 
 
 class Stack:
@@ -131,6 +134,7 @@ def stack(servers: Servers) -> Iterator[Stack]:
             "STACK_FOLDER": str(folder / "stack"),
             "HTTP_PORT": str(free_port()),
             "PROMETHEUS_PORT": str(free_port()),
+            "INTERNAL_PORTS_FROM": str(random.randrange(*INTERNAL_PORTS)),
             "MODEL_PATH": str(model),
             **servers.environment,
         }

@@ -12,7 +12,15 @@ from collections.abc import Callable
 from ops.native import nginx, services
 from ops.native.probes import is_healthy, kind_of, port_of, wait_until_ready
 from ops.native.replicas import Replicas
-from ops.native.state import Folder, StackError, State, free_port, is_free
+from ops.native.state import (
+    FIRST_INTERNAL_PORT,
+    Folder,
+    Profile,
+    StackError,
+    State,
+    free_port,
+    is_free,
+)
 from ops.native.supervision import Supervisor, log_file
 
 STOP_SECONDS = 30.0
@@ -126,28 +134,25 @@ def _refuse_https_only(state: State) -> None:
 
 def _choose_ports(profile: str) -> State:
     """Take the two ports that people know as they are, and free ones for the rest."""
-    chosen: dict[str, int] = {}
-    for variable, usual in (("HTTP_PORT", 8080), ("PROMETHEUS_PORT", 9090)):
-        text = os.environ.get(variable) or str(usual)
-        if not text.isdecimal() or not 1 <= int(text) <= 65535:
-            raise StackError(f"{variable}={text}: expected a port")
-        if int(text) in chosen.values():
-            raise StackError(f"{variable}={text}: expected another than HTTP_PORT")
-        if not is_free(int(text)):
-            raise StackError(f"port {text} is taken: choose another with {variable}=…")
-        chosen[variable] = int(text)
-    taken = set(chosen.values())
-    for name, first in (("status", 8081), ("exporter", 9113), ("redis", 6380)):
-        chosen[name] = free_port(first, taken)
-        taken.add(chosen[name])
-    return State(
-        chosen["HTTP_PORT"],
-        chosen["PROMETHEUS_PORT"],
-        chosen["status"],
-        chosen["exporter"],
-        chosen["redis"],
-        "bench" if profile == "bench" else "default",
-    )
+    http, prometheus = _read_port("HTTP_PORT", "8080"), _read_port("PROMETHEUS_PORT", "9090")
+    first = _read_port("INTERNAL_PORTS_FROM", str(FIRST_INTERNAL_PORT))
+    if http == prometheus:
+        raise StackError(f"PROMETHEUS_PORT={prometheus}: expected another than HTTP_PORT")
+    for variable, port in (("HTTP_PORT", http), ("PROMETHEUS_PORT", prometheus)):
+        if not is_free(port):
+            raise StackError(f"port {port} is taken: choose another with {variable}=…")
+    status = free_port(first, (http, prometheus))
+    exporter = free_port(status + 1, (http, prometheus))
+    redis = free_port(exporter + 1, (http, prometheus))
+    kind: Profile = "bench" if profile == "bench" else "default"
+    return State(http, prometheus, status, exporter, redis, kind, first)
+
+
+def _read_port(variable: str, usual: str) -> int:
+    text = os.environ.get(variable) or usual
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise StackError(f"{variable}={text}: expected a port")
+    return int(text)
 
 
 def _down(folder: Folder, _: argparse.Namespace) -> None:

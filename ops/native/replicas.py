@@ -9,7 +9,7 @@ import msgspec
 from ops.native import nginx
 from ops.native.probes import wait_until_ready
 from ops.native.services import write_replica, write_targets
-from ops.native.state import FIRST_API_PORT, Folder, State, free_port
+from ops.native.state import Folder, State, free_port
 from ops.native.supervision import Supervisor
 
 
@@ -55,8 +55,7 @@ class Replicas:
         replicas = self._state.replicas
         number = next(n for n in range(1, len(replicas) + 2) if f"api-{n}" not in replicas)
         name = f"api-{number}"
-        taken = {self._state.http_port, self._state.prometheus_port, *replicas.values()}
-        replicas[name] = free_port(FIRST_API_PORT, taken)
+        replicas[name] = free_port(self._state.first_port, self._state.ports)
         write_replica(self._folder, self._state, name)
         self._folder.write_state(self._state)
         return name

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 ROOT = Path(__file__).parents[2]
-FIRST_API_PORT = 8101
+FIRST_INTERNAL_PORT = 8101
 
 Profile = Literal["default", "bench"]
 
@@ -30,6 +30,7 @@ class State(msgspec.Struct):
         exporter_port: Of Nginx's metrics.
         redis_port: Of Redis.
         profile: `bench` lifts the rate limits.
+        first_port: From which on free ones are sought for all but the first two.
         variables: Of Nginx, as they were set when it was started or restarted.
         replicas: Port by name, the oldest first.
     """
@@ -40,8 +41,15 @@ class State(msgspec.Struct):
     exporter_port: int
     redis_port: int
     profile: Profile
+    first_port: int = FIRST_INTERNAL_PORT
     variables: dict[str, str] = {}
     replicas: dict[str, int] = {}
+
+    @property
+    def ports(self) -> list[int]:
+        """All of them."""
+        services = [self.http_port, self.prometheus_port, self.status_port]
+        return [*services, self.exporter_port, self.redis_port, *self.replicas.values()]
 
 
 class Folder:
@@ -110,7 +118,7 @@ def replace(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def free_port(first: int, taken: set[int]) -> int:
+def free_port(first: int, taken: Container[int]) -> int:
     """Find the next port from `first` on that nobody listens on and that is not in `taken`."""
     for port in range(first, 65536):
         if port not in taken and is_free(port):

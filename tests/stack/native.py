@@ -1,6 +1,7 @@
 """The native stack as its user starts it: `ops/native` in a folder and on ports of its own."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from ops.native.supervision import Supervisor
 from tests.server import ROOT, free_port, new_client
 
 COMMAND_SECONDS = 120.0
+INTERNAL_PORTS = (10_000, 32_000, 20)
+"""Below those that Linux gives to clients; so far apart that stacks that start at once differ."""
 SCRAPED_SECONDS = 30.0
 """Longest wait for what Prometheus scrapes and evaluates every 5 s."""
 
@@ -43,6 +46,7 @@ class Stack:
             "STACK_FOLDER": str(path),
             "HTTP_PORT": port,
             "PROMETHEUS_PORT": str(free_port()),
+            "INTERNAL_PORTS_FROM": str(random.randrange(*INTERNAL_PORTS)),
             **environ,
         }
         self._folder = Folder(path)

@@ -144,6 +144,15 @@ def test_a_port_that_is_taken_is_named(stack: Stack, tmp_path: Path) -> None:
     assert "HTTP_PORT=" in done.stderr
 
 
+def test_internal_ports_are_where_they_are_wanted(stack: Stack) -> None:
+    """All but the two that clients know are the next free ones from `INTERNAL_PORTS_FROM` on."""
+    state = stack.state
+
+    others = set(state.ports) - {state.http_port, state.prometheus_port}
+    assert len(others) == len(state.replicas) + 3
+    assert all(state.first_port <= port < state.first_port + 20 for port in others)
+
+
 def test_commands_need_a_stack(down: Stack) -> None:
     """Without one they say how to start it."""
     for command in (["status"], ["down"], ["scale", "2"], ["restart", "api"], ["logs"]):
@@ -227,7 +236,12 @@ def test_logs_tell_why_up_failed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("DRAIN_TIMEOUT_SECONDS", "x"), ("HTTPS_ONLY", "on"), ("HTTP_PORT", "x")],
+    [
+        ("DRAIN_TIMEOUT_SECONDS", "x"),
+        ("HTTPS_ONLY", "on"),
+        ("HTTP_PORT", "x"),
+        ("INTERNAL_PORTS_FROM", "0"),
+    ],
 )
 def test_a_value_that_cannot_be(tmp_path: Path, variable: str, value: str) -> None:
     """One line names the variable, what was expected and what was found."""
