@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.soak import (
+    bad_input,
     clock,
     deadlines,
     descriptors,
@@ -91,5 +92,29 @@ SCENARIOS = (
         "A clock that is set hours forwards or back costs no answer, moves no deadline, and keeps "
         "no cached answer beyond its time",
         clock.run,
+    ),
+    Scenario(
+        "documented",
+        "Whatever fits the OpenAPI document, or does not, is answered as the document says: all "
+        "checks of schemathesis",
+        bad_input.documented,
+    ),
+    Scenario(
+        "any_order",
+        "Predictions, changes of models and outages of Redis in any order: each answer is the "
+        "served model's, and a hit only where its answer has been stored",
+        bad_input.any_order,
+    ),
+    Scenario(
+        "streams",
+        "Of bytes that are not quite HTTP nothing comes above 4xx, nothing gets through that was "
+        "hidden in another request, and the next request is answered; behind Nginx too",
+        bad_input.streams,
+    ),
+    Scenario(
+        "tensors",
+        "A broken request under `/v2` is refused with 4xx within 10 s, and memory grows by 20 MB "
+        "at most",
+        bad_input.tensors,
     ),
 )

@@ -7,7 +7,7 @@ what `X-Cache` may say. Hypothesis draws the steps.
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -80,6 +81,7 @@ class AnyOrder(RuleBasedStateMachine):
     """
 
     world: World
+    steps = itertools.count()
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +101,11 @@ class AnyOrder(RuleBasedStateMachine):
         for replica in self.replicas:
             assert replica.client.post("/models/reload").status_code == 200
         self.settle()
+
+    @invariant()
+    def count(self) -> None:
+        """Count the step."""
+        next(self.steps)
 
     def teardown(self) -> None:
         """Leave Redis running for the next."""
@@ -291,7 +298,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.settle()
 
 
-def test_any_order_of_requests_changes_and_outages(world: World) -> None:
+def test_any_order_of_requests_changes_and_outages(
+    world: World, record_property: Callable[[str, object], None]
+) -> None:
     """Each answer is the served model's, and a hit only where its answer has been stored."""
     AnyOrder.world = world
 
@@ -308,4 +317,5 @@ def test_any_order_of_requests_changes_and_outages(world: World) -> None:
         ),
     )
 
+    record_property("steps", next(AnyOrder.steps))
     assert metric(world.leader, "process_open_fds") < 200

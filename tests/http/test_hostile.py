@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 
 from tests.http.hostile import (
     Attack,
@@ -20,16 +21,21 @@ NUM_STREAMS = int(os.environ.get("HOSTILE_STREAMS", "3000"))
 NUM_AT_ONCE = 300
 
 
-async def test_shapes_of_smuggling(server: Server) -> None:
+async def test_shapes_of_smuggling(
+    server: Server, record_property: Callable[[str, object], None]
+) -> None:
     """Whatever the framing says, no more is answered than a strict reader sees."""
     attacks = await attack(server.port, list(shapes("").values()))
 
     assert_none_too_many(attacks)
     assert_none_smuggled(server, attacks)
+    record_property("streams", len(attacks))
     assert_well(attacks, server.client)
 
 
-async def test_mutated_requests(server: Server) -> None:
+async def test_mutated_requests(
+    server: Server, record_property: Callable[[str, object], None]
+) -> None:
     """Requests with bytes changed, lost, doubled and put in are answered or refused, no more."""
     draw = random.Random(NUM_STREAMS)
     streams = corpus("")
@@ -46,4 +52,5 @@ async def test_mutated_requests(server: Server) -> None:
         flatness.note()
         done += attacks
     assert_none_smuggled(server, done)
+    record_property("streams", len(done))
     flatness.check()

@@ -3,7 +3,7 @@
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -85,7 +85,12 @@ def assert_same_requests(front: Gateway, replica: Server) -> None:
     assert len(asked(replica)) <= passed_on(front).total()
 
 
-async def test_shapes_of_smuggling(replica: Server, front: Gateway, client: httpx.Client) -> None:
+async def test_shapes_of_smuggling(
+    replica: Server,
+    front: Gateway,
+    client: httpx.Client,
+    record_property: Callable[[str, object], None],
+) -> None:
     """No more is answered than a strict reader sees, and what is hidden reaches no replica."""
     named = shapes("/api")
 
@@ -98,9 +103,15 @@ async def test_shapes_of_smuggling(replica: Server, front: Gateway, client: http
     assert_none_smuggled(replica, refused)
     assert_same_requests(front, replica)
     assert_well(attacks, client, "/api/predict", PROTOCOL_ANSWERS)
+    record_property("streams", len(attacks))
 
 
-async def test_mutated_requests(replica: Server, front: Gateway, client: httpx.Client) -> None:
+async def test_mutated_requests(
+    replica: Server,
+    front: Gateway,
+    client: httpx.Client,
+    record_property: Callable[[str, object], None],
+) -> None:
     """Of requests with bytes changed, lost, doubled and put in a replica sees those Nginx sees."""
     draw = random.Random(NUM_STREAMS)
     streams = corpus("/api")
@@ -113,5 +124,6 @@ async def test_mutated_requests(replica: Server, front: Gateway, client: httpx.C
 
         assert_well(attacks, client, "/api/predict", PROTOCOL_ANSWERS)
         flatness.note()
+    record_property("streams", NUM_STREAMS)
     assert_same_requests(front, replica)
     flatness.check()

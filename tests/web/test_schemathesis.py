@@ -1,9 +1,10 @@
 """Schemathesis against the real server: what the OpenAPI document says is what the server does."""
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         assert "Traceback" not in running.stderr + running.stdout
 
 
-def test_the_server_does_what_its_document_says(server: Server, tmp_path: Path) -> None:
+def test_the_server_does_what_its_document_says(
+    server: Server, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Every check of every phase, on requests that fit the document and on such that do not."""
     command, environ = schemathesis_command(server.url, MAX_EXAMPLES, TOKEN)
 
@@ -43,4 +46,6 @@ def test_the_server_does_what_its_document_says(server: Server, tmp_path: Path) 
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+    [generated] = re.findall(r"(\d+) generated", done.stdout)
+    record_property("requests", int(generated))
     assert server.client.get("/health/ready").status_code == 200
