@@ -31,7 +31,7 @@ RETRY_AFTER = 1
 """Seconds after which a client of that limit has a place again."""
 MOST_TIMES = 3.0
 """So many times as long may p99 of the modest ones be beside the greedy one, ..."""
-MOST_SECONDS = 0.05
+MOST_SECONDS = 0.025
 """... or this long, whichever is more."""
 MOST_SECONDS_QUICK = 1.0
 GREEDY = "10.9.9.9"

@@ -34,15 +34,14 @@ SCENARIOS = (
     Scenario(
         "fair",
         "Behind Nginx a greedy client starves nobody: each of twenty modest ones gets every "
-        "answer, p99 at most 3 × what it is alone (or 50 ms); the greedy one is told when to "
+        "answer, p99 at most 3 × what it is alone (or 25 ms); the greedy one is told when to "
         "come again",
         fair.run,
     ),
     Scenario(
         "deadlines",
         "A deadline counts from a request's first byte and is kept: an answer comes 50 ms after "
-        "it at most (p99.9), and no row is run whose deadline has passed, or whose client has hung "
-        "up",
+        "it at most, and no row is run whose deadline has passed, or whose client has hung up",
         deadlines.run,
     ),
     Scenario(
