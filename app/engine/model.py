@@ -72,8 +72,8 @@ class Model:
         infer_reader: Decodes requests of the Open Inference Protocol.
         max_batch_size: Most rows that are run together.
         cacheable: False where the graph is random, or the metadata says so.
-        steady: Whether the number of rows tells what a run costs: not with free sizes, nor with
-            operators whose work depends on values.
+        steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
+            nor with operators whose work depends on values.
         batching_reason: Why rows of several requests are not run together; None if they are.
         load_seconds: From opening the file to ready.
     """
@@ -112,7 +112,9 @@ class Model:
         self.max_batch_size = options.batch.max_batch_size
         self._max_rows = options.max_rows
         self._one_group = all(spec.settled for spec in self.inputs)
-        self.steady = self._one_group and not has_operator(file.path, VARYING_OPERATORS)
+        has_strings = any(spec.dtype == "str" for spec in self.inputs)  # each as long as it likes
+        rows_tell = self._one_group and not has_strings
+        self.steady = rows_tell and not has_operator(file.path, VARYING_OPERATORS)
 
     def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -420,10 +420,11 @@ def test_metadata_names_the_model(write_model: WriteModel, load: Load) -> None:
         pytest.param(scale_model(), [1.0, 2.0, 3.0], True, id="by rows"),
         pytest.param(loop_model(), [1], False, id="by values"),
         pytest.param(scale_model(shape=(None, None)), [1.0], False, id="by width"),
+        pytest.param(words_model(), ["a", "b"], False, id="by length"),
     ],
 )
 async def test_only_rows_may_tell_what_a_run_costs(
-    write_model: WriteModel, serve: Serve, model: bytes, row: list[float], steady: bool
+    write_model: WriteModel, serve: Serve, model: bytes, row: list[Any], steady: bool
 ) -> None:
     """Where something else does, no run is taken to be short enough for the event loop."""
     served = await serve(write_model(model))
