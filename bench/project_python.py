@@ -1,12 +1,12 @@
 """The commands of this folder, and the interpreter they run in.
 
 A file without a suffix here is a command: `batching`, `ceiling`, `compare`, `formats`,
-`gc_pauses`, `inference`, `loading`, `micro`, `perf_analyzer`, `redis`, `startup`. Its text is the
-module of the same name in `measurements/`; it prints one report in Markdown. What they share:
-`request` (what a client sends), `load` (the generator, wrk), `harness` (servers as processes and
-what they cost), `rounds` (candidates by turns), `offline` (ONNX Runtime without a server), `cores`
-and `machine` (where it runs), `report` (tables, targets). The load suite of `ops/bench` is in
-`suite/`, what `ops/soak` does to servers in `soak/`.
+`gc_pauses`, `inference`, `loading`, `micro`, `perf_analyzer`, `redis`, `startup`, `tracing`. Its
+text is the module of the same name in `measurements/`; it prints one report in Markdown. What they
+share: `request` (what a client sends), `load` (the generator, wrk), `harness` (servers as processes
+and what they cost), `rounds` (candidates by turns), `offline` (ONNX Runtime without a server),
+`cores` and `machine` (where it runs), `report` (tables, targets). The load suite of `ops/bench` is
+in `suite/`, what `ops/soak` does to servers in `soak/`.
 
 This module needs the standard library alone: the shebang may find any `python3`.
 """
