@@ -282,7 +282,8 @@ class Batcher:
     def _finish_in_lane(self, running: Running, outcome: Outcome) -> None:
         if self._waiting_for_lane:  # first, so that the lane runs while the rows are handed out
             self._dispatch()
-        self._finish(running.batch, running.started, False, outcome)
+        if not running.abandoned:
+            self._finish(running.batch, running.started, False, outcome)
         self._running.remove(running)
         self._rows_running -= running.num_rows
         if self._closed:

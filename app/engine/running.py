@@ -24,10 +24,13 @@ class Running:
     Attributes:
         options: Of its run.
         due: When to look at it next, on the same clock: a deadline, or it is overdue.
+        abandoned: Whether it was ended because nobody waits for it; it may have come to its end in
+            that moment, and is then of no use either.
     """
 
     def __init__(self, batch: list[WorkItem], started: float, predicted_seconds: float) -> None:
         self.batch = batch
+        self.abandoned = False
         self.started = started
         self.options = ort.RunOptions()
         self._overdue = inf
@@ -48,7 +51,8 @@ class Running:
                 text = f"deadline: passed after {now - self.started:.3f} s of the run"
                 item.future.set_exception(DeadlineExceeded(text))
         waiting = [item.deadline for item in self.batch if not item.future.done()]
-        if not waiting or now >= self._overdue:
+        self.abandoned = not waiting
+        if self.abandoned or now >= self._overdue:
             self.options.terminate = True
             self._overdue = inf
         self.due = min(self._overdue, *waiting, inf)

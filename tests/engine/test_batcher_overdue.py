@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from app.engine.batch_queue import RunResult
+from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.session_pool import SessionPool
 from app.errors import DeadlineExceeded
@@ -63,6 +64,21 @@ async def test_a_deadline_that_passes_during_a_run(overdue: Open) -> None:
 
     assert batcher.statistics() == IDLE
     assert pool.idle
+    await batcher.aclose()
+
+
+async def test_a_run_that_ends_when_nobody_waits_any_more_is_not_counted() -> None:
+    """Though it came to its end before it could be ended: else it would be a matter of chance."""
+    pool, records = FakePool(), list[BatchRecord]()
+    batcher = make_batcher(pool, on_batch=records.append)
+    pool.hold()
+    assert await answers(ask(batcher, 7.0, within=0.01)) == [DeadlineExceeded]
+
+    pool.finish_one()
+
+    assert pool.session.runs
+    assert records == []
+    assert batcher.statistics() == IDLE
     await batcher.aclose()
 
 
