@@ -207,11 +207,13 @@ def test_an_interrupted_run_leaves_nothing_behind(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: process.poll() is not None or moment(scratch))
+    try:
+        wait_until(lambda: process.poll() is not None or moment(scratch))
+    finally:  # a run that has not come so far must not go on either
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(30.0)
 
-    process.send_signal(signal.SIGTERM)
-
-    assert process.wait(30.0) == 128 + signal.SIGTERM
+    assert status == 128 + signal.SIGTERM
     assert named(scratch, "") == []
     assert list(scratch.iterdir()) == []
 
