@@ -44,7 +44,7 @@ def documented(run: Run) -> Finding:
     report = run_tests(run, ["tests/web/test_schemathesis.py"], SCHEMATHESIS_EXAMPLES=examples)
     return Finding(
         tried=f"{report.counts['requests']:,} requests made up by schemathesis, all its phases, "
-        "to a server with the bundled model and to one with three others",
+        "to a server with the bundled model and to one with three models",
         found=f"{len(report.broken)} of its checks failed",
         broken=report.broken,
     )
