@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub, Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from app.cache.redis_link import CONNECT_SECONDS, RedisLink, pack, refusal, scrub
+from app.cache.redis_link import CONNECT_SECONDS, RedisLink, pack, scrub
 
 NAME = "ml_pipeline:reload"
 KEPT_SECONDS = 3600
@@ -88,7 +88,7 @@ class Broadcast:
             await link.connect()
             for reply in await link.exchange(commands, len(commands), CONNECT_SECONDS):
                 if isinstance(reply, ResponseError):
-                    raise refusal(reply, self._url)
+                    raise link.failure(reply)
         finally:
             await link.drop()
 

@@ -21,7 +21,8 @@ from app.cache.circuit_breaker import State
 from app.cache.envelope import seal, unseal
 from app.cache.memory import TTL_JITTER
 from app.cache.payoff import Payoff
-from app.cache.redis_lanes import MAX_KEYS, RedisLanes, Values
+from app.cache.redis_lanes import RedisLanes
+from app.cache.redis_look_ups import MAX_KEYS, Values
 
 KEY_PREFIX = b"ml_pipeline:answer:"
 

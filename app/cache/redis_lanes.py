@@ -1,8 +1,7 @@
-"""The lanes to Redis: round trips that carry many look-ups, or many stores.
+"""The lanes to Redis: some for look-ups (`redis_look_ups.py`), one for stores.
 
-A lane is one connection with one round trip under way. What comes while all are busy waits in a
-mailbox and goes together. A lane whose connection fails connects anew, unless the circuit breaker
-says that there is no use in it just now.
+A lane is one connection with one round trip under way, which carries all that waits. A lane whose
+connection fails connects anew, unless the circuit breaker says that there is no use in it just now.
 """
 
 import asyncio
@@ -15,13 +14,13 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
 from app.cache.circuit_breaker import CircuitBreaker
-from app.cache.mailbox import Mailbox
-from app.cache.redis_link import RedisFailure, RedisLink, pack, refusal
+from app.cache.redis_link import RedisFailure, RedisLink, pack
+from app.cache.redis_look_ups import LookUps, Values
 
 NUM_READ_LANES = 2
 """Round trips of look-ups under way at a time: one more than the one that is waited for."""
 
-MAX_KEYS, MAX_WRITE_BYTES = 1000, 256 * 1024
+MAX_WRITE_BYTES = 256 * 1024
 """In one round trip: a larger one would keep others waiting."""
 
 WRITE_DELAY_SECONDS = 0.005
@@ -39,18 +38,6 @@ REFUSED_PAUSE_SECONDS = 1.0
 
 FLUSH_SECONDS = 1.0
 """Longest wait for the last stores at the end."""
-
-ROUND_TRIP_WEIGHT = 0.05
-"""Of the newest in the moving average."""
-
-Values = list[Any]
-
-
-class _Question(NamedTuple):
-    """Names to look up, and who waits: values in their order, or None where nobody could ask."""
-
-    names: Sequence[bytes]
-    answer: asyncio.Future[Values | None]
 
 
 class _Store(NamedTuple):
@@ -73,7 +60,6 @@ class RedisLanes:
         breaker: Its state and reason are for others to read.
         num_failures: By kind.
         num_dropped: Stores that were not made.
-        round_trip_seconds: Moving average of look-ups.
     """
 
     def __init__(
@@ -87,20 +73,18 @@ class RedisLanes:
     ) -> None:
         self._pool = pool
         self._url = url
-        self._timeout_seconds = timeout_seconds
         self._on_round_trip = on_round_trip
         self.breaker = CircuitBreaker(self._probe, on_change)
-        self._reads: Mailbox[_Question] = Mailbox()
-        self._writes: Mailbox[_Store] = Mailbox()
+        self._look_ups = LookUps(timeout_seconds, self.breaker.succeed, on_round_trip)
+        self._stores: list[_Store] = []
+        self._stored = asyncio.Event()  # some wait
         self._buffered_bytes = 0
-        self._num_readers = 0
         self._no_writes_before = 0.0
         self._drained = asyncio.Event()
         self._drained.set()
         self._lanes: list[asyncio.Task[None]] = []
         self.num_failures: Counter[str] = Counter()
         self.num_dropped = 0
-        self.round_trip_seconds = 0.0
 
     async def start(self) -> None:
         """Connect, or begin to try."""
@@ -111,24 +95,16 @@ class RedisLanes:
     @property
     def available(self) -> bool:
         """Whether Redis can be asked just now."""
-        return self._num_readers > 0 and self.breaker.closed
+        return self._look_ups.has_lanes and self.breaker.closed
 
-    async def ask(self, names: Sequence[bytes], timeout_seconds: float) -> Values | None:
-        """Look names up, `MAX_KEYS` at most, together with whoever else asks in this turn.
+    @property
+    def round_trip_seconds(self) -> float:
+        """Moving average of look-ups."""
+        return self._look_ups.round_trip_seconds
 
-        Returns:
-            Values in their order; None if Redis could not be asked, or not in time.
-        """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Values | None] = loop.create_future()
-        self._reads.put(_Question(names, answer))
-        if timeout_seconds >= self._timeout_seconds:
-            return await answer
-        timer = loop.call_later(timeout_seconds, _resolve, answer, None)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+    def ask(self, names: Sequence[bytes], patience_seconds: float) -> asyncio.Future[Values | None]:
+        """Look names up, `MAX_KEYS` at most; see `LookUps.ask`. Only while `available`."""
+        return self._look_ups.ask(names, patience_seconds)
 
     def store(self, name: bytes, value: bytes, expires: float) -> None:
         """Store behind the answer, if there is room and Redis can be asked.
@@ -148,12 +124,13 @@ class RedisLanes:
             return
         self._buffered_bytes += len(value)
         self._drained.clear()
-        self._writes.put(_Store(name, value, expires))
+        self._stores.append(_Store(name, value, expires))
+        self._stored.set()
 
     @property
     def num_waiting(self) -> tuple[int, int]:
         """Stores that wait, and their bytes."""
-        return len(self._writes), self._buffered_bytes
+        return len(self._stores), self._buffered_bytes
 
     async def _run(self, work: Callable[[RedisLink], Coroutine[Any, Any, None]]) -> None:
         """Connect whenever it is worth it, and work until the connection is lost."""
@@ -171,41 +148,30 @@ class RedisLanes:
                 await link.drop()
 
     async def _read(self, link: RedisLink) -> None:
-        self._num_readers += 1
+        lane = self._look_ups.open(link)
         try:
-            while True:
-                await self._reads.wait()
-                await self._look_up(link, self._reads.take(MAX_KEYS, _num_names))
+            await lane.failure
         finally:
-            self._num_readers -= 1
-            if self._num_readers == 0:  # nobody is left to answer them
-                _resolve_all(self._reads.take(len(self._reads)))
-
-    async def _look_up(self, link: RedisLink, questions: list[_Question]) -> None:
-        started = monotonic()
-        names = [name for question in questions for name in question.names]
-        try:
-            (values,) = await link.exchange([pack(b"MGET", *names)], 1, self._timeout_seconds)
-            if isinstance(values, ResponseError):
-                raise refusal(values, self._url)
-            if not isinstance(values, list) or len(values) != len(names):
-                raise RedisFailure("connection", "the answer does not fit the question")
-            self.breaker.succeed()
-            start = 0
-            for question in questions:
-                _resolve(question.answer, values[start : (start := start + len(question.names))])
-        finally:
-            _resolve_all(questions)
-            seconds = monotonic() - started
-            weight = ROUND_TRIP_WEIGHT if self.round_trip_seconds else 1.0
-            self.round_trip_seconds += weight * (seconds - self.round_trip_seconds)
-            self._on_round_trip("read", seconds)
+            self._look_ups.close(lane)
 
     async def _write(self, link: RedisLink) -> None:
         while True:
-            await self._writes.wait()
+            await self._stored.wait()
             await asyncio.sleep(WRITE_DELAY_SECONDS)
-            await self._store(link, self._writes.take(MAX_WRITE_BYTES, _num_bytes))
+            await self._store(link, self._take())
+
+    def _take(self) -> list[_Store]:
+        """Take the oldest stores, of `MAX_WRITE_BYTES` together at most, but one in any case."""
+        count = total = 0
+        for store in self._stores:
+            total += len(store.value)
+            if total > MAX_WRITE_BYTES and count:
+                break
+            count += 1
+        taken, self._stores = self._stores[:count], self._stores[count:]
+        if not self._stores:
+            self._stored.clear()
+        return taken
 
     async def _store(self, link: RedisLink, stores: list[_Store]) -> None:
         started, refused = monotonic(), len(stores)
@@ -223,8 +189,8 @@ class RedisLanes:
                 self.breaker.succeed()
         finally:
             self.num_dropped += refused
-            self._buffered_bytes -= sum(map(_num_bytes, stores))
-            if not self._writes:
+            self._buffered_bytes -= sum(len(store.value) for store in stores)
+            if not self._stores:
                 self._drained.set()
             self._on_round_trip("write", monotonic() - started)
 
@@ -255,22 +221,3 @@ class RedisLanes:
             await self._pool.aclose()
         except (RedisError, OSError, RuntimeError):  # a Redis that does not hear that we leave
             pass
-
-
-def _num_names(question: _Question) -> int:
-    return len(question.names)
-
-
-def _num_bytes(store: _Store) -> int:
-    return len(store.value)
-
-
-def _resolve(answer: asyncio.Future[Any], value: Values | None) -> None:
-    if not answer.done():  # else it has run out of time, or left
-        answer.set_result(value)
-
-
-def _resolve_all(questions: list[_Question]) -> None:
-    """Answer those that have none yet: nobody could ask."""
-    for question in questions:
-        _resolve(question.answer, None)

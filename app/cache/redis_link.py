@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from app.cache.redis_wire import RedisWire
+from app.cache.redis_wire import Done, RedisWire
 
 CONNECT_SECONDS = 1.0
 """For connection, TLS and log-in. A request waits for them only after Redis has hung up on an idle
@@ -128,7 +128,7 @@ class RedisLink:
             RedisFailure: Not in time, or the connection was lost; it is dropped.
         """
         try:
-            if self._wire is None or not self._wire.is_usable:  # Redis has hung up meanwhile
+            if not self.is_usable:  # Redis has hung up meanwhile
                 started = monotonic()
                 async with asyncio.timeout(timeout_seconds):
                     await self.drop()
@@ -136,22 +136,43 @@ class RedisLink:
                 timeout_seconds -= monotonic() - started
             assert self._wire is not None  # connect has made it
             replies = await self._wire.exchange(commands, num_replies, timeout_seconds)
-        except TimeoutError:
-            raise await self._lost(RedisFailure("timeout", "no answer in time")) from None
-        except RedisFailure as failure:
-            raise await self._lost(failure) from None
-        except Exception as error:  # uvloop's closed transport: RuntimeError; strangers: anything
-            reason = scrub(str(error), self._url)
-            raise await self._lost(RedisFailure("connection", reason)) from None
+        except Exception as error:
+            await self.drop()
+            raise self.failure(error) from None
         for reply in replies:
             if isinstance(reply, RedisConnectionError):  # such as LOADING: ask again later
-                reason = scrub(str(reply), self._url)
-                raise await self._lost(RedisFailure("connection", reason))
+                await self.drop()
+                raise self.failure(reply)
         return replies
 
-    async def _lost(self, failure: RedisFailure) -> RedisFailure:
-        await self.drop()
-        return failure
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is connected, as far as is known, and every word on it has been heard."""
+        return self._wire is not None and self._wire.is_usable
+
+    def begin(self, command: bytes, timeout_seconds: float, done: Done) -> None:
+        """Send a packed command, without a task to wait for its reply; only while it `is_usable`.
+
+        Args:
+            command: Packed.
+            timeout_seconds: From here to the reply.
+            done: Told the one reply in a list, or what `failure` takes. The connection is left to
+                the caller to drop.
+        """
+        assert self._wire is not None  # it is usable
+        self._wire.begin(command, 1, timeout_seconds, done)
+
+    def failure(self, found: object) -> RedisFailure:
+        """Tell as a failure what went wrong, or a reply that is not the one expected."""
+        if isinstance(found, RedisFailure):
+            return found
+        if isinstance(found, TimeoutError):
+            return RedisFailure("timeout", "no answer in time")
+        if not isinstance(found, Exception):
+            return RedisFailure("connection", "the answer does not fit the question")
+        # RedisConnectionError is an answer too; uvloop's closed transport: RuntimeError.
+        kind: Kind = "refused" if isinstance(found, ResponseError) else "connection"
+        return RedisFailure(kind, scrub(str(found), self._url))
 
     async def drop(self) -> None:
         """Close without another word; idempotent."""
@@ -166,11 +187,6 @@ class RedisLink:
 def pack(*parts: bytes | int) -> bytes:
     """Write one command as Redis reads it."""
     return pack_command(parts)  # type: ignore[arg-type, no-any-return]
-
-
-def refusal(error: ResponseError, url: str) -> RedisFailure:
-    """Tell an error reply as a failure."""
-    return RedisFailure("refused", scrub(str(error), url))
 
 
 def scrub(text: str, url: str) -> str:

@@ -5,7 +5,10 @@ time-outs; here a reply goes from the socket to hiredis and to who waits for it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
+from time import monotonic
 from typing import Any, cast
 
 import hiredis
@@ -17,9 +20,18 @@ TURNS_OF_GRACE = 4
 what was read. A loop that was held up would otherwise take an answer that has long been there for
 late (`tests/cache/test_redis_loop.py`)."""
 
+TIMER_SECONDS = 0.001
+"""Resolution of uvloop's timers: one may be so much early."""
+
+Done = Callable[[list[Any] | Exception], None]
+
 
 class RedisWire(asyncio.Protocol):
     """One exchange at a time. Event loop only.
+
+    Mutable state: the exchange (`_done`, what it is told, and `_num_missing` replies), and one
+    timer. It is not set anew for each exchange, as nearly all end long before it: when it is due it
+    looks whether the one that is under way then has its time.
 
     Args:
         connection: Open and idle; redis-py closes it, and reads no more from it.
@@ -33,7 +45,9 @@ class RedisWire(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
         self._replies: list[Any] = []
         self._num_missing = 0
-        self._waiter: asyncio.Future[list[Any]] | None = None
+        self._done: Done | None = None
+        self._deadline = self._timer_due = inf
+        self._timer: asyncio.Handle | None = None
         self._lost = self._transport.is_closing()
         self._transport.set_protocol(self)
 
@@ -42,26 +56,33 @@ class RedisWire(asyncio.Protocol):
         """Whether it is open, and every word on it has been heard."""
         return not (self._lost or self._num_missing or self._replies)
 
+    def begin(self, commands: bytes, num_replies: int, timeout_seconds: float, done: Done) -> None:
+        """Send packed commands in one write; only while it `is_usable`.
+
+        Args:
+            commands: As Redis reads them.
+            num_replies: As many as there are commands.
+            timeout_seconds: From here to the last reply.
+            done: Told the replies, or why there are none: TimeoutError, ConnectionResetError, or
+                whatever shows that what came is no reply of Redis'. Called once, maybe at once.
+        """
+        self._num_missing = num_replies
+        self._done = done
+        self._deadline = monotonic() + timeout_seconds
+        if self._deadline < self._timer_due:
+            self._set_timer(timeout_seconds)
+        try:
+            self._transport.write(commands)
+        except RuntimeError as error:  # uvloop's, once it is closed
+            self._fail(error)
+
     async def exchange(
         self, commands: Sequence[bytes], num_replies: int, timeout_seconds: float
     ) -> list[Any]:
-        """Send packed commands in one write and wait for their replies.
-
-        Raises:
-            TimeoutError: They are not all there in time.
-            ConnectionResetError: The connection was lost.
-            Exception: What came is no reply of Redis'.
-        """
-        self._num_missing = num_replies
+        """Do what `begin` does and wait for the replies; raises what it would tell."""
         waiter: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiter = waiter
-        self._transport.write(b"".join(commands))
-        timer = self._loop.call_later(timeout_seconds, self._expire, waiter, TURNS_OF_GRACE)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
+        self.begin(b"".join(commands), num_replies, timeout_seconds, partial(_hand_over, waiter))
+        return await waiter
 
     def data_received(self, data: bytes) -> None:
         """Take replies; what nobody waits for makes the connection unusable."""
@@ -73,26 +94,55 @@ class RedisWire(asyncio.Protocol):
         except Exception as error:  # strangers' answers
             self._fail(error)
             return
-        if self._num_missing and len(self._replies) >= self._num_missing:
-            replies, self._replies = (
-                self._replies[: self._num_missing],
-                self._replies[self._num_missing :],
-            )
+        missing = self._num_missing
+        if missing and len(self._replies) >= missing:
+            replies, self._replies = self._replies[:missing], self._replies[missing:]
             self._num_missing = 0
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(replies)
+            self._end(replies)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell who waits."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._fail(error or ConnectionResetError("Connection closed by server."))
 
     def _fail(self, error: Exception) -> None:
         self._lost = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        self._end(error)
 
-    def _expire(self, waiter: asyncio.Future[list[Any]], turns: int) -> None:
-        if turns and not waiter.done():
-            self._loop.call_soon(self._expire, waiter, turns - 1)
-        elif not waiter.done():
-            waiter.set_exception(TimeoutError())
+    def _end(self, outcome: list[Any] | Exception) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(outcome)
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = monotonic() + seconds
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer_due = inf
+        if self._done is None:
+            return
+        if (seconds_left := self._deadline - monotonic()) > TIMER_SECONDS:
+            self._set_timer(seconds_left)
+        else:
+            self._expire(self._deadline, TURNS_OF_GRACE)
+
+    def _expire(self, deadline: float, turns: int) -> None:
+        if self._done is None or self._deadline != deadline:
+            return  # it has its replies, and what is under way now is another
+        if turns:
+            self._loop.call_soon(self._expire, deadline, turns - 1)
+        else:
+            self._end(TimeoutError())
+
+
+def _hand_over(waiter: asyncio.Future[list[Any]], outcome: list[Any] | Exception) -> None:
+    if waiter.done():
+        return  # who waited has left
+    if isinstance(outcome, Exception):
+        waiter.set_exception(outcome)
+    else:
+        waiter.set_result(outcome)

@@ -1,7 +1,7 @@
 """L2 over a real Redis: what stands there, how few round trips it takes, what is not believed."""
 
 import asyncio
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import msgspec
@@ -11,7 +11,16 @@ from app.cache.envelope import seal
 from app.cache.redis_lanes import MAX_VALUE_BYTES, WRITE_BUFFER_BYTES
 from tests.cache.conftest import OpenTier
 from tests.fakes import TERMS, turns
-from tests.redis_cache import RedisTier, kept, look, named, num_calls, stored, until
+from tests.redis_cache import (
+    PATIENT_SECONDS,
+    RedisTier,
+    kept,
+    look,
+    named,
+    num_calls,
+    stored,
+    until,
+)
 from tests.redis_server import RedisServer
 
 KEY, OTHER = named(1), named(2)
@@ -93,6 +102,38 @@ async def test_no_round_trip_carries_more_keys_than_a_thousand(
 
     assert found == [[key.hex().encode() for key in some] for some in asked]
     assert num_calls(client, "mget") == 3
+
+
+async def test_question_after_a_lone_one_goes_out_at_once(tier: RedisTier, client: Any) -> None:
+    """While each turn brings one question, the next is on its way before the turn is over."""
+    key = named(1)
+    await kept(tier, key)
+    await look(tier.cache, key)
+    sent = num_calls(client, "mget")
+
+    asking = asyncio.create_task(look(tier.cache, key))
+    await asyncio.sleep(0)  # it has asked, and its turn of the loop is not over
+    give_up = monotonic() + PATIENT_SECONDS
+    while num_calls(client, "mget") == sent and monotonic() < give_up:
+        pass  # without giving way
+
+    assert num_calls(client, "mget") == sent + 1
+    assert await asking == [key]
+
+
+async def test_crowd_after_a_lone_question_takes_two_round_trips(
+    tier: RedisTier, client: Any
+) -> None:
+    """Of many that ask in a turn after a lone one, the first goes at once, the rest together."""
+    keys = [named(number) for number in range(20)]
+    await kept(tier, *keys)
+    await look(tier.cache, keys[0])
+    sent = num_calls(client, "mget")
+
+    found = await asyncio.gather(*(look(tier.cache, key) for key in keys))
+
+    assert found == [[key] for key in keys]
+    assert num_calls(client, "mget") == sent + 2
 
 
 async def test_stores_of_one_turn_are_few_writes(tier: RedisTier, client: Any) -> None:

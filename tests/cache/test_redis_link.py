@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from app.cache.redis_link import RedisLink, open_pool, pack, refusal
+from app.cache.redis_link import RedisLink, open_pool, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer
@@ -28,7 +28,7 @@ async def test_replies_come_in_order_and_errors_in_their_place(link: RedisLink) 
 
     assert (stored, value) == (b"OK", b"1")
     assert isinstance(refused, ResponseError)
-    assert refusal(refused, "redis://").kind == "refused"
+    assert link.failure(refused).kind == "refused"
 
 
 async def test_connection_that_was_not_heard_out_is_not_used_again(
