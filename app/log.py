@@ -81,7 +81,12 @@ def configure(level: str, env: str | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=not people),
     ]
     if people:
-        processors = [*shared, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # Not structlog's own choice, rich: that writes local variables, among them bodies and API
+        # keys, and takes 0.1 s for it, in which nobody is answered.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        processors = [*shared, renderer]
     else:
         processors = [
             *shared,

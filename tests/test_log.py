@@ -184,6 +184,22 @@ def test_development_writes_for_people(development: Server) -> None:
         msgspec.json.decode(lines[0])
 
 
+def test_a_traceback_for_people_holds_no_values() -> None:
+    """What stood in variables when something failed, a body or a key, is not written."""
+    code = """
+def fail(body):
+    raise ValueError("at fault")
+try:
+    fail("secret".upper())
+except ValueError:
+    get_logger().error("failed", exc_info=True)
+"""
+    text = "\n".join(logged(code, env="development"))
+
+    assert "ValueError: at fault" in text
+    assert "SECRET" not in text
+
+
 def test_no_request_is_logged_where_not_asked_for(development: Server) -> None:
     """ACCESS_LOG=off writes no line for a request, refused or not."""
     development.client.get("/nothing")
