@@ -200,11 +200,11 @@ class Batcher:
             raise NotReady("model: this version is being replaced", retry_after_seconds=1)
         if not self._queue:
             return
-        wait_seconds, seconds_left = self.predicted_wait_seconds(num_rows), deadline - now
         full = self._admission.is_full(self._queue.num_rows, num_rows)
-        # If nobody waits for a lane, the queue is empty again at the end of this turn.
-        late = self._waiting_for_lane and self._admission.is_late(seconds_left, wait_seconds)
-        if not (full or late):
+        if not (full or self._waiting_for_lane):
+            return  # if nobody waits for a lane, the queue is empty again at the end of this turn
+        wait_seconds, seconds_left = self.predicted_wait_seconds(num_rows), deadline - now
+        if not (full or self._admission.is_late(seconds_left, wait_seconds)):
             return
         if now - self._swept > SWEEP_SECONDS:  # rows whose callers have left make room
             self._swept = now

@@ -122,9 +122,7 @@ class RequestCodec:
         array = self._to_array(request.data)
         if as_json:
             refuse_json_duplicates(bytes(body), self._keys_only_strings)
-            self._spec.check_shape(
-                array.shape
-            )  # JSON has no NaN, and what overflows has been refused
+            self._spec.check_shape(array.shape)  # JSON has no NaN; what overflows has been refused
         else:
             refuse_msgpack_duplicates(memoryview(body))
             self._spec.check(array)
