@@ -11,7 +11,7 @@ Reading order, which is the order in which a request travels:
 6. `engine/batcher.py` and `engine/session_pool.py` make the run.
 7. `engine/answer.py` reads the model's outputs, `engine/codec.py` writes them.
 
-`main.py` joins these objects; `__main__.py` starts the process.
+`main.py` joins these objects; `command.py` serves them.
 """
 
 import os

@@ -181,6 +181,7 @@ class Application:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        gc.enable()  # `__main__.py` has kept it out of the start
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()

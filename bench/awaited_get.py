@@ -15,8 +15,8 @@ from time import monotonic
 import uvloop
 from redis.asyncio import Redis
 
-from app.__main__ import listen
 from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
+from app.command import listen
 from app.main import Application
 from app.settings import Settings, load_settings
 

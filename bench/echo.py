@@ -19,7 +19,7 @@ import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from app.__main__ import BACKLOG, MAX_CONNECTIONS
+from app.command import BACKLOG, MAX_CONNECTIONS
 from app.http.listener import Listener
 from app.http.message import Reply, Request
 from app.main import GC_THRESHOLDS

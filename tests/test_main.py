@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
-from app.__main__ import main
+from app.command import main
 from tests import models
 from tests.server import Server, free_port, read_answer, run_to_end, wait_until
 from tests.web.occupied import BUSY, Occupied
@@ -461,6 +461,17 @@ def test_descriptors_are_left_for_models(tmp_path: Path) -> None:
         assert server.client.post("/models/reload").status_code == 200
         assert sum(hung_up_on(client) for client in clients) > 50
         wait_until(lambda: any(x["event"] == "connections_refused" for x in server.log_lines()))
+
+
+def test_what_makes_the_start_quick_ends_with_it() -> None:
+    """The collector, kept out of the start, is on while serving; rich was never loaded."""
+    tell = "print(gc.isenabled(), 'rich.console' in sys.modules, flush=True)"
+    script = f"import gc, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: {tell}); "
+    script += "from app.__main__ import main; sys.exit(main())"
+    with Server(command=("-c", script)) as server:
+        server.send(signal.SIGUSR1)
+
+        wait_until(lambda: "True False\n" in server.stdout)
 
 
 def hung_up_on(client: socket.socket) -> bool:

@@ -340,7 +340,7 @@ def refused(setting: str, script: str = "") -> str:
     """Make the application with a collector, and give the reason why it cannot be."""
     done = run_python(
         f"import os, sys; {script}\nos.environ.update({setting})\n"
-        "from app.__main__ import main\nsys.exit(main(['serve']))"
+        "from app.command import main\nsys.exit(main(['serve']))"
     )
     assert done.returncode == 1, done.stdout
     [line] = done.stderr.splitlines()

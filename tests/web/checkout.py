@@ -8,7 +8,7 @@ START = """
 import sys
 sys.path.insert(0, {folder!r})
 sys.prefix = {prefix!r}
-from app.__main__ import main
+from app.command import main
 sys.exit(main())
 """
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from app.__main__ import listen
+from app.command import listen
 from app.main import create_app
 from app.settings import Settings
 from tests.server import free_port
