@@ -1,0 +1,57 @@
+"""A request's head: what the parser lets pass and readers may take differently, and its target."""
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from app.http.message import HeaderList
+
+MAX_HEAD_BYTES = 65_536
+"""Request line and headers, or trailers."""
+
+
+def is_too_large(target: bytes, headers: HeaderList) -> bool:
+    """Whether there are more than `MAX_HEAD_BYTES` of it."""
+    lines = sum(len(name) + len(value) + 4 for name, value in headers)
+    return len(target) + lines > MAX_HEAD_BYTES
+
+
+def find_fault(headers: HeaderList, *, is_http_1_0: bool) -> str | None:
+    """Tell what could be read in two ways; None for a sound head.
+
+    No host or several (RFC 9112, 3.2), and codings beside chunked, which would be left in the body
+    (RFC 9112, 6.1).
+    """
+    count = sum(name == b"host" for name, _ in headers)
+    if count > 1 or (count == 0 and not is_http_1_0):
+        return f"host: expected once, found {count} times"
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return "transfer-encoding: expected chunked, found another"
+    return None
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Give the path percent-decoded, the path as sent, and the query."""
+    raw_path, _, query = target.partition(b"?")
+    if not raw_path.startswith(b"/"):
+        raw_path = _path_of(target)
+    if b"%" in raw_path:
+        return unquote_to_bytes(raw_path).decode("utf-8", "replace"), raw_path, query
+    return raw_path.decode("latin-1"), raw_path, query
+
+
+def without_upgrade(method: bytes, target: bytes, version: str, headers: HeaderList) -> bytes:
+    """Write a head anew, but for its offer of another protocol (RFC 9110, 7.8)."""
+    lines = [b"%b: %b\r\n" % each for each in headers if each[0] != b"upgrade"]
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(lines))
+
+
+def _path_of(target: bytes) -> bytes:
+    """Return the path of a target in absolute form, which a proxy may send (RFC 9112, 3.2.2)."""
+    try:
+        found: Any = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return found.path or b"/"
