@@ -50,9 +50,8 @@ class PredictCall(Call, gc=False, kw_only=True):
             predictions = rows_for_wire(predictions, wire_format)
             if probabilities is not None:
                 probabilities = rows_for_wire(probabilities, wire_format)
-        seconds = round(result.run_seconds, 7)
         shape = list(next(iter(request.inputs.values())).shape)
-        info = ModelInfo(model.name, model.version, seconds, shape, False)
+        info = ModelInfo(model.name, model.version, result.run_seconds, shape, False)
         return encode(PredictResponse(predictions, probabilities, labels, info), wire_format)
 
     def for_cache(self, answer: bytes) -> bytes:

@@ -109,14 +109,17 @@ class BatchQueue:
 
     def push(self, item: WorkItem) -> None:
         """Add to the end."""
-        self._group(item).append(item)
+        group = self._groups.get(item.group)
+        if group is None:
+            group = self._groups[item.group] = deque()
+        group.append(item)
         self._count(item)
 
     def push_front(self, items: list[WorkItem]) -> None:
         """Put a failed batch back, each of its items to be run alone."""
         for item in reversed(items):
             item.alone = True
-            self._group(item).appendleft(item)
+            self._groups.setdefault(item.group, deque()).appendleft(item)
             self._count(item)
 
     def take(self, max_rows: int) -> list[WorkItem]:
@@ -167,12 +170,6 @@ class BatchQueue:
         for item in staying:
             self.push(item)
         return late
-
-    def _group(self, item: WorkItem) -> deque[WorkItem]:
-        group = self._groups.get(item.group)
-        if group is None:
-            group = self._groups[item.group] = deque()
-        return group
 
     def _count(self, item: WorkItem) -> None:
         self.num_rows += item.num_rows

@@ -64,7 +64,8 @@ def run_batch(
         return Outcome(error, num_rows, 0.0)
     except Exception as error:  # memory ran out, say: whatever it is, somebody waits for an answer
         return Outcome(RunFailed(f"run: {type(error).__name__}"), num_rows, 0.0)
-    return Outcome(outputs, num_rows, perf_counter() - started)
+    # To 0.1 us, once for all who are told of it: a rounded number is written quicker, too.
+    return Outcome(outputs, num_rows, round(perf_counter() - started, 7))
 
 
 def hand_out(
@@ -106,5 +107,5 @@ def join(results: list[RunResult], num_rows: int) -> RunResult:
         RunOutputs(outputs, num_rows),
         None,
         max(result.queue_seconds for result in results),
-        sum(result.run_seconds for result in results),
+        round(sum(result.run_seconds for result in results), 7),
     )

@@ -37,21 +37,33 @@ def cache_key(identity: bytes, inputs: Tensors, answer_format: bytes) -> bytes:
         inputs: Checked arrays by input name, any order.
         answer_format: Names what is stored: the requested outputs and their encoding.
     """
-    parts = [identity, _sized(answer_format)]
+    parts = [_beginning(identity, answer_format)]
     for name in sorted(inputs) if len(inputs) > 1 else inputs:
         array = inputs[name]
         # Strings live in object arrays, which have no buffer: their values are written out.
         body = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-        parts += (_header(name, array.dtype, array.shape), _sized(body))
+        parts += (_header(name, array.dtype, array.shape, len(body)), body)
     return sha256(b"".join(parts)).digest()
 
 
+# Of either few different ones are ever seen.
+
+
 @lru_cache(maxsize=1024)
-def _header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """Write down what the bytes of a tensor mean; few different ones are ever seen."""
-    return _sized(f"{name}\0{dtype.str}\0{shape}".encode())
+def _beginning(identity: bytes, answer_format: bytes) -> bytes:
+    return identity + _sized(answer_format)
+
+
+@lru_cache(maxsize=1024)
+def _header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], num_bytes: int) -> bytes:
+    """Write down what the bytes of a tensor mean, and how many there are."""
+    return _sized(f"{name}\0{dtype.str}\0{shape}".encode()) + _size(num_bytes)
 
 
 def _sized(part: bytes) -> bytes:
     """Prefix a part with its length, so that no two lists of parts run together the same way."""
-    return len(part).to_bytes(8, "little") + part
+    return _size(len(part)) + part
+
+
+def _size(num_bytes: int) -> bytes:
+    return num_bytes.to_bytes(8, "little")

@@ -95,6 +95,8 @@ class RequestCodec:
     def __init__(self, spec: TensorSpec, max_rows: int) -> None:
         self._spec = spec
         self._numpy_dtype = spec.numpy_dtype
+        self._row_shape = spec.shape[1:]
+        self._plain = spec.batched and spec.settled  # any number of rows, each of that shape
         self._max_rows = max_rows
         self._most_values = _most_values(spec, max_rows)
         nested, body_of = (
@@ -119,10 +121,15 @@ class RequestCodec:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             explain_decode_error(error, body, wire_format.name, PredictBody)
-        array = self._to_array(request.data)
+        data = request.data
+        if isinstance(data, WireTensor):
+            array = tensor_from_bytes(data, self._spec.dtype)
+        else:
+            array = self._to_array(data)
         if as_json:
             refuse_json_duplicates(bytes(body), self._keys_only_strings)
-            self._spec.check_shape(array.shape)  # JSON has no NaN; what overflows has been refused
+            if array.shape[1:] != self._row_shape or not self._plain:
+                self._spec.check_shape(array.shape)  # no values: JSON has no NaN, nor infinity
         else:
             refuse_msgpack_duplicates(memoryview(body))
             self._spec.check(array)
@@ -139,9 +146,7 @@ class RequestCodec:
             raise InvalidInput(f"data: expected at most {self._max_rows} rows, found more")
 
     def _to_array(self, data: Any) -> Array:
-        if isinstance(data, WireTensor):
-            return tensor_from_bytes(data, self._spec.dtype)
-        if isinstance(data, list) and not data:
+        if not data and isinstance(data, list):
             raise InvalidInput("data: expected at least 1 row, found 0")
         try:
             array = np.asarray(data, dtype=self._numpy_dtype)

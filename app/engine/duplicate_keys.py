@@ -15,20 +15,21 @@ _map_of_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
 
 def refuse_json_duplicates(body: bytes, keys_only_strings: bool) -> None:
-    """Raise if any object of a JSON body has a key twice.
+    """Raise if any object of a JSON body of `POST /predict` has a key twice.
 
     Args:
-        body: Decoded before.
+        body: Decoded before, so that `data` is in it.
         keys_only_strings: Whether every string in it is a key: then the text between quotes tells,
-            at 0.5 µs, and at 0.1 if there is one key. An escaped character, or strings as values,
-            need the slow way.
+            at 0.5 µs, and a count of the quotes at half of that if there are two keys at most. An
+            escaped character, or strings as values, need the slow way.
 
     Raises:
         InvalidInput: Names the key.
     """
     if keys_only_strings and b"\\" not in body:
-        if body.count(b'"') == 2:
-            return
+        num_quotes = body.count(b'"')
+        if num_quotes == 2 or (num_quotes == 4 and body.count(b'"data"') == 1):
+            return  # what stands beside it is there once as well
         keys = body.split(b'"')[1::2]
         if len(set(keys)) == len(keys):
             return

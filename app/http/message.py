@@ -58,11 +58,19 @@ class Request(msgspec.Struct, gc=False):
 
 
 class Reply(msgspec.Struct, gc=False):
-    """What is answered. Length and date are added; `connection: close` is obeyed."""
+    """What is answered. Length and date are added; `connection: close` is obeyed.
+
+    Attributes:
+        status: One that HTTP knows.
+        headers: Names in lower case.
+        body: All of it.
+        lines: Further headers as they are sent, each with its line end, for what is answered often.
+    """
 
     status: int
     headers: HeaderList
     body: bytes
+    lines: bytes = b""
 
 
 Respond = Callable[[Request], Coroutine[Any, Any, Reply]]

@@ -54,7 +54,7 @@ class Reader:
         *("_work", "_closing", "_offered"),
         *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
         *("_num_headers", "_read_bytes", "_between", "_num_read"),
-        *("_kept_head", "_kept_bytes", "_kept_in_vain"),
+        *("_kept_head", "_kept_bytes", "_kept_line", "_kept_in_vain"),
     )
 
     def __init__(self, listener: "Listener") -> None:
@@ -72,6 +72,7 @@ class Reader:
         self._num_read = 0  # requests that ended in the last read
         self._kept_head = b""  # of the last request; empty if the next one may not be read like it
         self._kept_bytes = 0  # of that request, with its body
+        self._kept_line = ("", "", b"", b"")  # method, path, path as sent, query
         self._kept_in_vain = 0  # since one was met again
         self._started = 0.0
         self._target = b""
@@ -92,9 +93,11 @@ class Reader:
         if self._closing:
             return  # what a client goes on sending after it was refused
         if len(data) == self._kept_bytes and data.startswith(self._kept_head):
-            self._started = monotonic()
-            self._kept_in_vain = 0
-            self._take(self._read_request(data[len(self._kept_head) :], True, False))
+            body = data[len(self._kept_head) :]
+            line, self._kept_in_vain = self._kept_line, 0
+            self._take(
+                Request(*line, self._headers, self._fields, body, monotonic(), self._client, True)
+            )
             return
         self._kept_bytes = self._num_read = 0
         began_between = self._between
@@ -136,6 +139,8 @@ class Reader:
             and self._parser.get_http_version() == "1.1"
         ):
             self._kept_head, self._kept_bytes = data[:head_bytes], len(data)
+            method = self._parser.get_method().decode("latin-1")
+            self._kept_line = (method, *split_target(self._target))
             self._kept_in_vain += 1
 
     # What the parser calls.

@@ -22,7 +22,7 @@ def encode(request: Request, reply: Reply, date: bytes) -> tuple[bytes, bool]:
         date: The header `date`, ready to be sent.
     """
     status, body, keep_alive = reply.status, reply.body, request.keep_alive
-    parts = [_STATUS_LINES[status], date]
+    parts = [_STATUS_LINES[status], date, reply.lines]
     if request.is_http_1_0:
         parts[0] = parts[0].replace(b"1.1", b"1.0", 1)
         # A proxy of that age may not know chunks, and see another end of them (RFC 9112, 6.1).

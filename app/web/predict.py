@@ -7,7 +7,7 @@ from app.call.course import cache_states
 from app.call.predict import PredictCall
 from app.engine.codec import WireFormat
 from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
-from app.http.message import HeaderList, Reply, Request
+from app.http.message import Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
 from app.request_batch import BatchPredictor
@@ -46,7 +46,7 @@ class PredictRoute:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
         self._metrics.observe_answer(call, monotonic() - request.started)
-        return Reply(200, _headers(call, call.cache_state, request.started), body)
+        return Reply(200, [], body, _lines(call, call.cache_state, request.started))
 
 
 class BatchRoute:
@@ -69,7 +69,7 @@ class BatchRoute:
         seconds = monotonic() - request.started
         for call in calls:
             self._metrics.observe_answer(call, seconds)
-        return Reply(200, _headers(batch, cache_states(calls), request.started), body)
+        return Reply(200, [], body, _lines(batch, cache_states(calls), request.started))
 
 
 def _add_up(batch: PredictCall) -> None:
@@ -163,12 +163,12 @@ def _read_timeout(value: bytes) -> float:
     return int(value) / 1000.0
 
 
-def _headers(call: PredictCall, cache_state: str, started: float) -> HeaderList:
-    return [
-        (b"content-type", call.answer_format.media_type),
-        (b"server-timing", server_timing(call, started)),
-        (b"x-cache", cache_state.encode()),
-    ]
+def _lines(call: PredictCall, cache_state: str, started: float) -> bytes:
+    return b"content-type: %b\r\nserver-timing: %b\r\nx-cache: %b\r\n" % (
+        call.answer_format.media_type,
+        server_timing(call, started),
+        cache_state.encode(),
+    )
 
 
 def server_timing(call: Call, started: float) -> bytes:
