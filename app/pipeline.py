@@ -5,7 +5,6 @@ what each step does is `engine/` and `cache/`, which meet only here. A `Call` ca
 through, knows its protocol, and collects where its time went.
 """
 
-from functools import partial
 from time import monotonic, perf_counter
 
 from app.cache.base import ResponseCache, Terms
@@ -96,9 +95,10 @@ class Predictor:
         looked_far: bool = False,
     ) -> bytes:
         """Look farther, else compute and store; or share what is under way for an equal request."""
-        compute = partial(self._look_far_or_compute, model, request, call, key, looked_far)
         call.cache_state = "miss"
-        answer, shared = await self.flights.run(key, compute)
+        answer, shared = await self.flights.run(
+            key, self._look_far_or_compute, model, request, call, key, looked_far
+        )
         if shared:
             call.cache_state = "coalesced"
         return answer

@@ -8,22 +8,16 @@ those who wait becomes the leader and computes anew.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 
 
-class _Flight(Generic[Value]):
-    """Those who wait for one computation; each has a future of its own, so that one can leave."""
-
-    __slots__ = ("waiters",)
-
-    def __init__(self) -> None:
-        self.waiters: list[asyncio.Future[Value | None]] = []
-
-
 class SingleFlight(Generic[Value]):
-    """Event loop only. Mutable state: the flights by key, gone once they have landed.
+    """Event loop only.
+
+    Mutable state: by key, those who wait for a computation that is under way. Each has a future of
+    its own, so that one can leave; nearly always there are none, and no list is made for them.
 
     Args:
         personal: Errors that concern the leader alone, such as its deadline: the waiters try
@@ -32,11 +26,18 @@ class SingleFlight(Generic[Value]):
 
     def __init__(self, personal: tuple[type[BaseException], ...] = ()) -> None:
         self._personal: tuple[type[BaseException], ...] = (asyncio.CancelledError, *personal)
-        self._flights: dict[bytes, _Flight[Value]] = {}
+        self._flights: dict[bytes, list[asyncio.Future[Value | None]] | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def run(self, key: bytes, compute: Callable[[], Awaitable[Value]]) -> tuple[Value, bool]:
+    async def run(
+        self, key: bytes, compute: Callable[..., Awaitable[Value]], *arguments: Any
+    ) -> tuple[Value, bool]:
         """Compute, or share what is being computed for the same key.
+
+        Args:
+            key: Equal for equal computations.
+            compute: Called with the arguments, unless it is under way.
+            arguments: Its own.
 
         Returns:
             The value, and whether it was shared.
@@ -50,7 +51,7 @@ class SingleFlight(Generic[Value]):
                 return value, True
         self.lead(key)
         try:
-            value = await compute()
+            value = await compute(*arguments)
         except BaseException as error:
             self.land(key, error)
             raise
@@ -62,22 +63,24 @@ class SingleFlight(Generic[Value]):
 
     def join(self, key: bytes) -> asyncio.Future[Value | None] | None:
         """Wait for the leader's value, or None if it left without one; None if nobody leads."""
-        flight = self._flights.get(key)
-        if flight is None:
+        if key not in self._flights:
             return None
         if self._loop is None:  # kept, because asking asyncio each time is a system call (getpid)
             self._loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Value | None] = self._loop.create_future()
-        flight.waiters.append(waiter)
+        if (waiters := self._flights[key]) is None:
+            self._flights[key] = [waiter]
+        else:
+            waiters.append(waiter)
         return waiter
 
     def lead(self, key: bytes) -> None:
         """Begin to compute; the caller must `land` it, whatever happens."""
-        self._flights[key] = _Flight()
+        self._flights[key] = None
 
     def land(self, key: bytes, outcome: Value | BaseException) -> None:
         """End a computation: those who wait get the value, or the error unless it is personal."""
-        for waiter in self._flights.pop(key).waiters:
+        for waiter in self._flights.pop(key) or ():
             if waiter.done():  # it has left
                 continue
             if not isinstance(outcome, BaseException):
