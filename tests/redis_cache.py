@@ -42,7 +42,12 @@ class RedisTier:
     """
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = PATIENT_SECONDS, always: bool = True
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = PATIENT_SECONDS,
+        always: bool = True,
+        on_round_trip: Callable[[str, float], None] | None = None,
     ) -> None:
         self.changes: list[tuple[bool, str]] = []
         self.round_trips: list[str] = []
@@ -51,7 +56,7 @@ class RedisTier:
             url,
             timeout_seconds=timeout_seconds,
             on_change=lambda found, reason: self.changes.append((found, reason)),
-            on_round_trip=lambda operation, _: self.round_trips.append(operation),
+            on_round_trip=on_round_trip or (lambda name, _: self.round_trips.append(name)),
             always=always,
         )
 

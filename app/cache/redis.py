@@ -1,9 +1,9 @@
 """L2: Redis, shared by all replicas; asked where that pays, and never in the way.
 
-All look-ups of one turn of the event loop go out as one `MGET`, stores go out behind the answers,
-many `SET … EX` in one write (`redis_lanes.py`). Whatever goes wrong is a miss, counted: a look-up
-waits for a round trip of `timeout_seconds` and the one before it at most, and not at all while the
-breaker is open. What stands in Redis is `envelope.py`; whether to ask is `payoff.py`.
+Look-ups of one turn of the event loop go out as one `MGET` (`redis_look_ups.py`), stores behind the
+answers, many `SET … EX` in one write (`redis_lanes.py`). Whatever goes wrong is a miss, counted: a
+look-up waits for a round trip of `timeout_seconds` and the one before it at most, and not at all
+while the breaker is open. What stands in Redis is `envelope.py`; whether to ask is `payoff.py`.
 """
 
 import asyncio

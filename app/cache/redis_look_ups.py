@@ -1,9 +1,10 @@
 """Look-ups in Redis: what is asked in one turn of the event loop goes out as one `MGET`.
 
 A lane is one connection with one round trip under way. What comes while all are busy waits and goes
-together with the next. While each turn brings one question only, the next one goes at once. All of
-this is the batcher's rule; but nothing here is a task: a reply goes from the socket straight to
-those who asked, because a lone look-up pays for each turn of the loop in between.
+together with the next. While each turn brings one question only, the next one goes at once, and
+what else comes in its turn together after it. All of this is the batcher's rule; but nothing here
+is a task: a reply goes from the socket straight to those who asked, because a lone look-up pays for
+each turn of the loop in between.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from app.cache.redis_link import RedisFailure, RedisLink, pack
+from app.cache.redis_link import RedisLink, pack
 
 MAX_KEYS = 1000
 """In one round trip: a larger one would keep others waiting."""
@@ -33,7 +34,8 @@ class LookUps:
     """Event loop only.
 
     Mutable state: the questions that wait, the lanes, which of them are idle, `_scheduled` (a
-    dispatch is due at the end of this turn) and `_lone` (the last turn brought one question).
+    dispatch is due at the end of this turn), `_lone` (the last turn brought one question, so the
+    next is sent at once) and `_crowded` (this turn brought more after all).
 
     Args:
         timeout_seconds: For a round trip.
@@ -57,7 +59,7 @@ class LookUps:
         self._questions: list[_Question] = []
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
-        self._scheduled = self._lone = False
+        self._scheduled = self._lone = self._crowded = False
 
     @property
     def has_lanes(self) -> bool:
@@ -65,7 +67,7 @@ class LookUps:
         return bool(self._lanes)
 
     def ask(self, names: Sequence[bytes], patience_seconds: float) -> asyncio.Future[Values | None]:
-        """Look names up, together with whoever else asks in this turn; only while it `has_lanes`.
+        """Look names up, mostly together with whoever asks in this turn; only while it `has_lanes`.
 
         Args:
             names: `MAX_KEYS` at most.
@@ -77,7 +79,7 @@ class LookUps:
         loop = self._lanes[0].loop  # asking asyncio each time is a system call (getpid)
         answer: asyncio.Future[Values | None] = loop.create_future()
         question = _Question(names, answer)
-        if self._lone and self._idle:
+        if self._lone and self._idle and not self._questions:
             self._lone = False
             loop.call_soon(self._end_lone_turn)
             self._idle.pop().look_up([question])
@@ -128,12 +130,14 @@ class LookUps:
 
     def _dispatch(self) -> None:
         self._scheduled = False
-        self._lone = len(self._questions) == 1
+        self._lone = len(self._questions) == 1 and not self._crowded
+        self._crowded = False
         while self._idle and self._questions:
             self._idle.pop().look_up(self._take())
 
     def _end_lone_turn(self) -> None:
         self._lone = not self._questions
+        self._crowded = bool(self._questions)
 
     def _take(self) -> list[_Question]:
         """Take the oldest questions, of `MAX_KEYS` names together at most."""
@@ -186,8 +190,8 @@ class Lane:
         outcome: list[Any] | Exception
         try:
             outcome = await self._link.exchange([command], 1, self._owner.timeout_seconds)
-        except RedisFailure as failure:
-            outcome = failure
+        except Exception as error:  # whatever it is, somebody waits
+            outcome = error
         self._end(outcome)
 
     def _end(self, outcome: list[Any] | Exception) -> None:
@@ -195,7 +199,6 @@ class Lane:
         questions, self._questions = self._questions, []
         values: Any = outcome[0] if isinstance(outcome, list) else outcome
         answered = isinstance(values, list) and len(values) == self._num_names
-        self._owner.observe(self._started, answered=answered)
         if answered:
             _hand_out(questions, values)
             self._owner.idle(self)
@@ -203,6 +206,7 @@ class Lane:
             if not self.failure.done():  # counted before anybody goes on
                 self.failure.set_exception(self._link.failure(values))
             _resolve_all(questions)
+        self._owner.observe(self._started, answered=answered)
 
     def close(self) -> None:
         """Let go of who waits; the connection is the caller's to drop."""

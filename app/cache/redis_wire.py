@@ -20,9 +20,6 @@ TURNS_OF_GRACE = 4
 what was read. A loop that was held up would otherwise take an answer that has long been there for
 late (`tests/cache/test_redis_loop.py`)."""
 
-TIMER_SECONDS = 0.001
-"""Resolution of uvloop's timers: one may be so much early."""
-
 Done = Callable[[list[Any] | Exception], None]
 
 
@@ -118,15 +115,15 @@ class RedisWire(asyncio.Protocol):
     def _set_timer(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_due = monotonic() + seconds
+        self._timer_due = self._deadline
         self._timer = self._loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        self._timer_due = inf
+        due, self._timer_due = self._timer_due, inf
         if self._done is None:
             return
-        if (seconds_left := self._deadline - monotonic()) > TIMER_SECONDS:
-            self._set_timer(seconds_left)
+        if due < self._deadline:  # it was set for one that has ended since
+            self._set_timer(max(self._deadline - monotonic(), 0.0))
         else:
             self._expire(self._deadline, TURNS_OF_GRACE)
 

@@ -42,7 +42,7 @@ def cache_key(identity: bytes, inputs: Tensors, answer_format: bytes) -> bytes:
         array = inputs[name]
         # Strings live in object arrays, which have no buffer: their values are written out.
         body = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-        parts += (_header(name, array.dtype, array.shape, len(body)), body)
+        parts += (_header(name, array.dtype, array.shape), _size(len(body)), body)
     return sha256(b"".join(parts)).digest()
 
 
@@ -55,9 +55,9 @@ def _beginning(identity: bytes, answer_format: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], num_bytes: int) -> bytes:
-    """Write down what the bytes of a tensor mean, and how many there are."""
-    return _sized(f"{name}\0{dtype.str}\0{shape}".encode()) + _size(num_bytes)
+def _header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Write down what the bytes of a tensor mean."""
+    return _sized(f"{name}\0{dtype.str}\0{shape}".encode())
 
 
 def _sized(part: bytes) -> bytes:

@@ -19,8 +19,9 @@ class Request(msgspec.Struct, gc=False):
         path: Percent-decoded, without the query.
         raw_path: As sent.
         query_string: As sent, without the question mark.
-        headers: In their order; names in lower case.
-        fields: Value by name; of a repeated header the last.
+        headers: In their order; names in lower case. Not to be changed: they may be those of the
+            next request as well.
+        fields: Value by name; of a repeated header the last. Likewise.
         body: All of it.
         started: `time.monotonic()` seconds when its first byte was read.
         client: Address and port of whoever connected.

@@ -70,8 +70,8 @@ class Reader:
         self._read_bytes = 0  # of the last read
         self._between = True  # two requests
         self._num_read = 0  # requests that ended in the last read
-        self._kept_head = b""  # of the last request; empty if the next one may not be read like it
-        self._kept_bytes = 0  # of that request, with its body
+        self._kept_head = b""  # of the last request
+        self._kept_bytes = -1  # of it with its body; -1 if the next one may not be read like it
         self._kept_line = ("", "", b"", b"")  # method, path, path as sent, query
         self._kept_in_vain = 0  # since one was met again
         self._started = 0.0
@@ -99,7 +99,7 @@ class Reader:
                 Request(*line, self._headers, self._fields, body, monotonic(), self._client, True)
             )
             return
-        self._kept_bytes = self._num_read = 0
+        self._kept_bytes, self._num_read = -1, 0
         began_between = self._between
         self._parse(data)
         if self._in_head:

@@ -121,6 +121,22 @@ async def test_question_after_a_lone_one_goes_out_at_once(tier: RedisTier, clien
     assert await asking == [key]
 
 
+async def test_pairs_go_out_together(tier: RedisTier, client: Any) -> None:
+    """Two that ask in each turn are one round trip, but for the first time after a lone one."""
+    one, other = named(1), named(2)
+    await kept(tier, one, other)
+    await look(tier.cache, one)
+    sent = num_calls(client, "mget")
+
+    for _ in range(10):
+        assert await asyncio.gather(look(tier.cache, one), look(tier.cache, other)) == [
+            [one],
+            [other],
+        ]
+
+    assert num_calls(client, "mget") == sent + 11
+
+
 async def test_crowd_after_a_lone_question_takes_two_round_trips(
     tier: RedisTier, client: Any
 ) -> None:

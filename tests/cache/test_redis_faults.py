@@ -204,6 +204,24 @@ async def test_connection_that_was_closed_while_idle_costs_no_answer(
     assert await look(tier.cache, KEY) == [KEY]
 
 
+async def test_lane_whose_end_is_not_heard_of_is_not_lost(server: RedisServer) -> None:
+    """Look-ups go on when whoever is told of round trips fails."""
+    told: list[str] = []
+
+    def fail(operation: str, _: float) -> None:
+        told.append(operation)
+        raise LookupError(operation)
+
+    tier = RedisTier(server.url, on_round_trip=fail)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # it is told of each failure
+    await tier.start()
+    for number in range(6):
+        assert await asyncio.wait_for(look(tier.cache, named(number)), SLACK_SECONDS) == [None]
+    await tier.cache.aclose()
+
+    assert told.count("read") == 6
+
+
 # A Redis that is full.
 
 

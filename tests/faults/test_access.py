@@ -62,6 +62,7 @@ def test_locked_out(serve: Serve, lock_out: Callable[[Redis], str]) -> None:
     with RedisServer() as redis, closing(redis.client()) as client:
         server = serve(f"redis://{lock_out(client)}127.0.0.1:{redis.port}")
         with Load(server) as load:
+            load.wait_for("coalesced")  # the first load of a process has to work out its answers
             load.go_on(0.5)
             before, (status, reason) = health(server), state_of(server, "redis")
             states = load.states

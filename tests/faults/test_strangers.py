@@ -26,6 +26,7 @@ def recover(load: Load, port: int) -> None:
 def test_what_is_no_redis_is_not_used(serve: Serve, new_talk: Callable[[], Talk]) -> None:
     """A program that is no Redis is told in `/health`; a Redis that takes its place is found."""
     with Stranger(new_talk) as stranger, Load(server := serve(stranger.url)) as load:
+        load.wait_for("coalesced")
         load.go_on(0.5)
         status, reason = state_of(server, "redis")
         states = load.states
