@@ -214,11 +214,11 @@ class SessionPool:
         return f"<SessionPool [{num_busy} busy, {num_sessions - num_busy} idle]>"
 
 
-def give_way() -> None:
+def give_way(niceness: int = NICENESS) -> None:
     """Let whoever else wants this thread's core go first: the event loop, services beside it."""
     if sys.platform == "linux":  # elsewhere this would be the whole process
         with suppress(OSError):  # a sandbox may not allow it; runs go on without
-            niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+            niceness += os.getpriority(os.PRIO_PROCESS, 0)
             os.setpriority(os.PRIO_PROCESS, get_native_id(), min(niceness, 19))
 
 
