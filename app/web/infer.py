@@ -12,7 +12,7 @@ from app.errors import BodyTooLarge, InferenceError, MalformedRequest, Unsupport
 from app.http.message import HeaderList, Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
-from app.web.predict import read_deadline, server_timing
+from app.web.predict import header_lines, read_deadline
 
 LENGTH_HEADER = b"inference-header-content-length"
 
@@ -61,16 +61,13 @@ class InferRoute:
             raise
         body, json_length = with_id(answer, call.id)
         self._metrics.observe_answer(call, monotonic() - request.started)
-        headers: HeaderList = [
-            (b"server-timing", server_timing(call, request.started)),
-            (b"x-cache", call.cache_state.encode()),
-        ]
-        if json_length is None:
-            headers.append((b"content-type", b"application/json"))
-        else:
-            headers.append((b"content-type", b"application/octet-stream"))
+        headers: HeaderList = []
+        media_type = b"application/json"
+        if json_length is not None:
+            media_type = b"application/octet-stream"
             headers.append((LENGTH_HEADER, b"%d" % json_length))
-        return Reply(200, headers, body)
+        lines = header_lines(media_type, call, call.cache_state, request.started)
+        return Reply(200, headers, body, lines)
 
     def _to_call(self, request: Request) -> InferCall:
         """Read path and headers; the content type says nothing: clients send any, or none.

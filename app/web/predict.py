@@ -46,7 +46,10 @@ class PredictRoute:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
         self._metrics.observe_answer(call, monotonic() - request.started)
-        return Reply(200, [], body, _lines(call, call.cache_state, request.started))
+        media_type = call.answer_format.media_type
+        return Reply(
+            200, [], body, header_lines(media_type, call, call.cache_state, request.started)
+        )
 
 
 class BatchRoute:
@@ -69,7 +72,8 @@ class BatchRoute:
         seconds = monotonic() - request.started
         for call in calls:
             self._metrics.observe_answer(call, seconds)
-        return Reply(200, [], body, _lines(batch, cache_states(calls), request.started))
+        media_type, states = batch.answer_format.media_type, cache_states(calls)
+        return Reply(200, [], body, header_lines(media_type, batch, states, request.started))
 
 
 def _add_up(batch: PredictCall) -> None:
@@ -163,25 +167,28 @@ def _read_timeout(value: bytes) -> float:
     return int(value) / 1000.0
 
 
-def _lines(call: PredictCall, cache_state: str, started: float) -> bytes:
-    return b"content-type: %b\r\nserver-timing: %b\r\nx-cache: %b\r\n" % (
-        call.answer_format.media_type,
-        server_timing(call, started),
-        cache_state.encode(),
-    )
+_headers = b"""\
+content-type: %b\r
+server-timing: decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f\r
+x-cache: %b\r
+"""
 
 
-def server_timing(call: Call, started: float) -> bytes:
-    """Tell where a request's time went; milliseconds, as the header has them (W3C Server Timing).
+def header_lines(media_type: bytes, call: Call, cache_state: str, started: float) -> bytes:
+    """Write the headers of an answer: where its time went, in ms (W3C Server Timing), and cache.
 
     Args:
+        media_type: Of the body.
         call: Answered.
+        cache_state: As `X-Cache` tells it.
         started: `time.monotonic()` seconds of its first byte.
     """
-    return b"decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f" % (
+    return _headers % (
+        media_type,
         call.decode_seconds * 1e3,
         call.cache_seconds * 1e3,
         call.queue_seconds * 1e3,
         call.run_seconds * 1e3,
         (monotonic() - started) * 1e3,
+        cache_state.encode(),
     )
