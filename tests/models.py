@@ -285,6 +285,15 @@ def random_model(operator: str = "RandomNormalLike") -> bytes:
     )
 
 
+def optional_output_model() -> bytes:
+    """Gives a tensor, or nothing, as an optional type says."""
+    tensor_type = helper.make_tensor_type_proto(TensorProto.FLOAT, [None, 3])
+    output = helper.make_value_info("found", helper.make_optional_type_proto(tensor_type))
+    return graph(
+        [node("Optional", ["x"], ["found"])], [tensor("x", "float32", [None, 3])], [output]
+    )
+
+
 def sequence_model() -> bytes:
     """A sequence of tensors, which no answer has room for."""
     return graph(

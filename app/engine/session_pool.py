@@ -26,6 +26,9 @@ from app.engine.bfloat import run_with_bfloats
 from app.engine.tensor import Array, Tensors, TensorSpec, type_names
 from app.errors import ModelLoadError, RunRefused
 
+OPTIONAL = "optional("
+"""How the type of an input begins that the graph itself looks whether it is given."""
+
 type_of_zipmap = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
 SWITCH_SECONDS = 0.0001
@@ -68,8 +71,8 @@ class Session:
 
     Attributes:
         inputs: Specs in the order of the graph.
-        optional_inputs: Those that the graph has a value for where none is given.
-        outputs: Likewise; a ZipMap is given as float32 `[B, C]`.
+        optional_inputs: Those of an optional type, and those that the graph has a value for.
+        outputs: In the order of the graph; a ZipMap is given as float32 `[B, C]`.
     """
 
     def __init__(self, path: Path, providers: list[str]) -> None:
@@ -82,9 +85,12 @@ class Session:
             self._ort = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ORT's exceptions share no base class but this
             raise ModelLoadError(f"{path.name}: ONNX Runtime: {_first_line(error)}") from None
-        self.inputs = tuple(_spec(node, path) for node in self._ort.get_inputs())
-        overridable = self._ort.get_overridable_initializers()
-        self.optional_inputs = tuple(_spec(node, path) for node in overridable)
+        nodes, overridable = self._ort.get_inputs(), self._ort.get_overridable_initializers()
+        optional = [node for node in nodes if node.type.startswith(OPTIONAL)]
+        self.inputs = tuple(_spec(node, path) for node in nodes if node not in optional)
+        self.optional_inputs = tuple(
+            _spec(node, path, optional=True) for node in (*optional, *overridable)
+        )
         self.outputs = tuple(_spec(node, path) for node in self._ort.get_outputs())
         self._names = [output.name for output in self.outputs]
         self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
@@ -222,15 +228,18 @@ def give_way(niceness: int = NICENESS) -> None:
             os.setpriority(os.PRIO_PROCESS, get_native_id(), min(niceness, 19))
 
 
-def _spec(node: Any, path: Path) -> TensorSpec:
+def _spec(node: Any, path: Path, *, optional: bool = False) -> TensorSpec:
     if node.type in type_of_zipmap:
         return TensorSpec(node.name, "float32", (-1, -1))
-    if node.type not in type_names:
+    name = node.type
+    if optional and name.startswith(OPTIONAL):
+        name = name[len(OPTIONAL) : -1]
+    if name not in type_names:
         raise ModelLoadError(
             f"{path.name}: {node.name}: expected a tensor or a ZipMap, found {node.type}"
         )
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
-    return TensorSpec(node.name, type_names[node.type], shape)
+    return TensorSpec(node.name, type_names[name], shape)
 
 
 def _from_zipmap(rows: list[dict[int | str, float]]) -> Array:

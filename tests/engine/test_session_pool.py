@@ -18,6 +18,7 @@ from app.settings import Settings
 from tests.conftest import WriteModel
 from tests.models import (
     lookup_model,
+    optional_output_model,
     reference,
     scale_model,
     sequence_model,
@@ -165,10 +166,15 @@ def test_refused_run_is_our_error_in_one_line(open_pool: OpenPool) -> None:
         pool.run({"x": np.array([[0]], np.int64)})
 
 
-def test_sequence_output_is_refused(open_pool: OpenPool) -> None:
-    """An output of an unknown type is named when the session is opened."""
-    with pytest.raises(ModelLoadError, match="parts: expected a tensor or a ZipMap"):
-        open_pool(sequence_model())
+@pytest.mark.parametrize(
+    ("model", "name"), [(sequence_model, "parts"), (optional_output_model, "found")]
+)
+def test_output_of_another_type_is_refused(
+    model: Callable[[], bytes], name: str, open_pool: OpenPool
+) -> None:
+    """An output that is a sequence, or may be missing, is named when the session is opened."""
+    with pytest.raises(ModelLoadError, match=f"{name}: expected a tensor or a ZipMap"):
+        open_pool(model())
 
 
 def test_missing_file_is_our_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from tests import models
 from tests.server import Server
@@ -60,6 +60,32 @@ def optional_model() -> bytes:
     )
 
 
+def addend_model() -> bytes:
+    """`y = x + addend`, an input of an optional type; who gives none gets x."""
+    kind = helper.make_optional_type_proto(
+        helper.make_tensor_type_proto(TensorProto.FLOAT, [None, 3])
+    )
+    result = [models.tensor("sum", "float32", [None, 3])]
+    added = [
+        models.node("OptionalGetElement", ["addend"], ["given"]),
+        models.node("Add", ["x", "given"], ["sum"]),
+    ]
+    branches = {
+        "then_branch": helper.make_graph(added, "then", [], result),
+        "else_branch": helper.make_graph(
+            [models.node("Identity", ["x"], ["sum"])], "else", [], result
+        ),
+    }
+    return models.graph(
+        [
+            models.node("OptionalHasElement", ["addend"], ["there"]),
+            models.node("If", ["there"], ["y"], **branches),
+        ],
+        [models.tensor("x", "float32", [None, 3]), helper.make_value_info("addend", kind)],
+        [models.tensor("y", "float32", [None, 3])],
+    )
+
+
 def write_all(folder: Path) -> None:
     """Put the models of these tests into a folder."""
     write_wine(folder, "1")
@@ -67,6 +93,7 @@ def write_all(folder: Path) -> None:
         (folder / f"echo-{dtype}.onnx").write_bytes(echo_model(dtype, [None, 2, 3]))
     (folder / "bfloat.onnx").write_bytes(bfloat_model())
     (folder / "optional.onnx").write_bytes(optional_model())
+    (folder / "addend.onnx").write_bytes(addend_model())
     (folder / "pair.onnx").write_bytes(models.two_input_model())
     (folder / "words.onnx").write_bytes(models.words_model())
     (folder / "echo-str.onnx").write_bytes(echo_model("str", [None]))

@@ -175,6 +175,21 @@ def test_optional_input_may_be_given(client: Any, binary: bool) -> None:
     assert found == [2, 5] * 4
 
 
+@both_forms
+def test_input_of_an_optional_type_may_be_given(client: Any, binary: bool) -> None:
+    """Or left out, which the graph itself sees; beside others that gave other values, or none."""
+    rows = np.array([[1, 2, 3]], np.float32)
+    given = [
+        [tensor("x", rows, binary=binary), tensor("addend", rows * number, binary=binary)]
+        for number in range(8)
+    ]
+
+    waiting = [client.async_infer("addend", each[: 1 + n % 2]) for n, each in enumerate(given)]
+
+    found = [each.get_result().as_numpy("y")[0, 0] for each in waiting]
+    assert found == [1, 2, 1, 4, 1, 6, 1, 8]
+
+
 def test_optional_input_is_told_in_the_configuration(client: Any) -> None:
     """Not in the metadata, whose inputs all have to be given."""
     config = client.get_model_config("optional")
