@@ -58,6 +58,7 @@ def test_a_burst_keeps_the_focus(visit: Visit, bare: str) -> None:
     visitor = visit(bare).open("burst")
     visitor.page.get_by_label("Requests", exact=True).fill("40")
     start = visitor.button("Start")
+    expect(start).to_be_enabled()  # neither of what follows waits for it
     start.focus()
     start.evaluate("(button) => { for (let i = 0; i < 3; i++) button.click(); }")
     expect(visitor.view("burst")).to_contain_text("40 of 40")
