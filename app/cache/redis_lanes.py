@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.cache.circuit_breaker import CircuitBreaker
 from app.cache.redis_link import RedisFailure, RedisLink, pack
-from app.cache.redis_look_ups import LookUps, Values
+from app.cache.redis_look_ups import LookUps, Values, fitting
 
 NUM_READ_LANES = 2
 """Round trips of look-ups under way at a time: one more than the one that is waited for."""
@@ -162,12 +162,7 @@ class RedisLanes:
 
     def _take(self) -> list[_Store]:
         """Take the oldest stores, of `MAX_WRITE_BYTES` together at most, but one in any case."""
-        count = total = 0
-        for store in self._stores:
-            total += len(store.value)
-            if total > MAX_WRITE_BYTES and count:
-                break
-            count += 1
+        count = fitting((len(store.value) for store in self._stores), MAX_WRITE_BYTES)
         taken, self._stores = self._stores[:count], self._stores[count:]
         if not self._stores:
             self._stored.clear()

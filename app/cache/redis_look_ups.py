@@ -8,7 +8,7 @@ each turn of the loop in between.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -141,12 +141,7 @@ class LookUps:
 
     def _take(self) -> list[_Question]:
         """Take the oldest questions, of `MAX_KEYS` names together at most."""
-        count = total = 0
-        for question in self._questions:
-            total += len(question.names)
-            if total > MAX_KEYS and count:
-                break
-            count += 1
+        count = fitting((len(question.names) for question in self._questions), MAX_KEYS)
         taken, self._questions = self._questions[:count], self._questions[count:]
         return taken
 
@@ -215,6 +210,17 @@ class Lane:
         questions, self._questions = self._questions, []
         _resolve_all(questions)
         self.failure.cancel()
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """Count the first whose sizes add up to `most` at most, but one in any case."""
+    count = total = 0
+    for size in sizes:
+        total += size
+        if total > most and count:
+            break
+        count += 1
+    return count
 
 
 def _hand_out(questions: list[_Question], values: Values) -> None:
