@@ -11,17 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
 from app.engine.model_files import ModelFile, find_models
-from app.engine.session_pool import give_way
+from app.engine.thread_priority import LOADER_NICENESS, give_way
 from app.errors import ModelLoadError, ModelNotFound, NotReady
-
-LOADER_NICENESS = 12
-"""How much less of a contended core a load asks for than others; setpriority(2).
-
-At the lanes' 5 the p99 of another model's lone client rose to 5.6 to 8.8 times what it is
-otherwise, at 12 to 1.3 to 5.2 times, while a load took 0.94 s instead of 0.87 (`bench/loading`,
-three and nine runs of one day). 19 is no better: who is that low is kept from its core while it has
-Python's lock.
-"""
 
 Result = TypeVar("Result")
 Versions = dict[str, Model]

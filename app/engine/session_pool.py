@@ -13,10 +13,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread, get_native_id
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ import onnxruntime as ort
 
 from app.engine.bfloat import run_with_bfloats
 from app.engine.tensor import Array, Tensors, TensorSpec, type_names
+from app.engine.thread_priority import LANE_NICENESS, give_way
 from app.errors import ModelLoadError, RunRefused
 
 OPTIONAL = "optional("
@@ -38,11 +38,6 @@ Python's default of 5 ms left a lane idle for 2.3 of 7.5 ms at batches of 32; wi
 reached 0.73 of an offline loop's throughput, with 0.1 ms 0.83, with 0.02 ms no more
 (`bench/batching`). Set with the first lane: a server that needs none paid up to 10 % of CPU.
 """
-
-NICENESS = 5
-"""How much less of a contended core a lane asks for than others, setpriority(2). At three times of
-what two cores can run, half of the refusals took more than 19 and 97 ms without it, 10 and 14 with
-it (two rounds by turns of `ops/bench overload`, load generator on the same cores)."""
 
 Work = Callable[["Session"], Any]
 Done = Callable[[Any], None]
@@ -192,7 +187,7 @@ class SessionPool:
 
     def _serve(self, lane: int) -> None:
         """Body of a lane's thread."""
-        give_way()
+        give_way(LANE_NICENESS)
         session, queue = self.sessions[lane], self._queues[lane]
         while (job := queue.get()) is not None:
             work, done = job
@@ -218,14 +213,6 @@ class SessionPool:
     def __repr__(self) -> str:
         num_sessions, num_busy = self.statistics()
         return f"<SessionPool [{num_busy} busy, {num_sessions - num_busy} idle]>"
-
-
-def give_way(niceness: int = NICENESS) -> None:
-    """Let whoever else wants this thread's core go first: the event loop, services beside it."""
-    if sys.platform == "linux":  # elsewhere this would be the whole process
-        with suppress(OSError):  # a sandbox may not allow it; runs go on without
-            niceness += os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, get_native_id(), min(niceness, 19))
 
 
 def _spec(node: Any, path: Path, *, optional: bool = False) -> TensorSpec:
