@@ -86,19 +86,19 @@ class Application:
         self._tracing = _open_tracing(replica) if settings.otel_exporter_otlp_endpoint else None
         self._redis: RedisCache | None = None
         self._broadcast: Broadcast | None = None
-        self._cache = self._build_cache(settings)
+        near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
+        self._cache = self._build_cache(settings, near)
         self._metrics = Metrics(
             replica,
             (PredictRoute.path, BatchRoute.path, InferRoute.path),
             scrape_models=self._scrape_models,
-            scrape_cache=self._cache.statistics,
+            scrape_cache=near.statistics,
             scrape_redis=self._scrape_redis,
             scrape_behind=lambda: bool(self._reloader.behind),
         )
         self.respond = self._build_web(settings)
 
-    def _build_cache(self, settings: Settings) -> ResponseCache:
-        near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
+    def _build_cache(self, settings: Settings, near: MemoryCache) -> ResponseCache:
         if not settings.redis_url:
             return near
         # Here, because the client takes 44 ms and 6 MB that a lone server can do without.
@@ -123,7 +123,7 @@ class Application:
         self._broadcast = self._reloader.publisher = Broadcast(
             pool, settings.redis_url, redis.wait_connected, self._reloader, _log_listening
         )
-        return TieredCache(near, redis)
+        return TieredCache(near, redis) if settings.cache_max_mb else redis
 
     def _build_web(self, settings: Settings) -> Respond:
         predictor = Predictor(

@@ -8,6 +8,7 @@ while the breaker is open. What stands in Redis is `envelope.py`; whether to ask
 
 import asyncio
 import random
+from binascii import hexlify
 from collections import Counter
 from collections.abc import Callable, Sequence
 from math import ceil
@@ -72,7 +73,7 @@ class RedisCache:
             on_change=on_change,
             on_round_trip=on_round_trip,
         )
-        self._payoff = Payoff(lambda: self._lanes.round_trip_seconds, always=always)
+        self._payoff = Payoff(lambda: self._lanes.look_ups.round_trip_seconds, always=always)
         self._num_keys: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -95,7 +96,7 @@ class RedisCache:
         if not self._payoff.asks(key, terms):
             self._num_keys["left_out"] += 1
             return None
-        values = await self._lanes.ask((_name(key),), terms.patience_seconds)
+        values = await self._lanes.look_ups.ask((_name(key),), terms.patience_seconds)
         if values is None:
             self._num_keys["unanswered"] += 1
             return None
@@ -126,9 +127,10 @@ class RedisCache:
 
     async def _ask(self, names: list[bytes], timeout_seconds: float) -> Values | None:
         if len(names) <= MAX_KEYS:
-            return await self._lanes.ask(names, timeout_seconds)
+            return await self._lanes.look_ups.ask(names, timeout_seconds)
         parts = [names[start : start + MAX_KEYS] for start in range(0, len(names), MAX_KEYS)]
-        answers = await asyncio.gather(*(self._lanes.ask(part, timeout_seconds) for part in parts))
+        ask = self._lanes.look_ups.ask
+        answers = await asyncio.gather(*(ask(part, timeout_seconds) for part in parts))
         if any(answer is None for answer in answers):
             return None
         return [value for answer in answers if answer is not None for value in answer]
@@ -184,4 +186,4 @@ class RedisCache:
 
 
 def _name(key: bytes) -> bytes:
-    return KEY_PREFIX + key.hex().encode()
+    return KEY_PREFIX + hexlify(key)

@@ -6,7 +6,7 @@ connection fails connects anew, unless the circuit breaker says that there is no
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.cache.circuit_breaker import CircuitBreaker
 from app.cache.redis_link import RedisFailure, RedisLink, pack
-from app.cache.redis_look_ups import LookUps, Values, fitting
+from app.cache.redis_look_ups import LookUps, fitting
 
 NUM_READ_LANES = 2
 """Round trips of look-ups under way at a time: one more than the one that is waited for."""
@@ -58,6 +58,7 @@ class RedisLanes:
 
     Attributes:
         breaker: Its state and reason are for others to read.
+        look_ups: Asked only while `available`.
         num_failures: By kind.
         num_dropped: Stores that were not made.
     """
@@ -75,7 +76,7 @@ class RedisLanes:
         self._url = url
         self._on_round_trip = on_round_trip
         self.breaker = CircuitBreaker(self._probe, on_change)
-        self._look_ups = LookUps(timeout_seconds, self.breaker.succeed, on_round_trip)
+        self.look_ups = LookUps(timeout_seconds, self.breaker.succeed, on_round_trip)
         self._stores: list[_Store] = []
         self._stored = asyncio.Event()  # some wait
         self._buffered_bytes = 0
@@ -95,16 +96,7 @@ class RedisLanes:
     @property
     def available(self) -> bool:
         """Whether Redis can be asked just now."""
-        return self._look_ups.has_lanes and self.breaker.closed
-
-    @property
-    def round_trip_seconds(self) -> float:
-        """Moving average of look-ups."""
-        return self._look_ups.round_trip_seconds
-
-    def ask(self, names: Sequence[bytes], patience_seconds: float) -> asyncio.Future[Values | None]:
-        """Look names up, `MAX_KEYS` at most; see `LookUps.ask`. Only while `available`."""
-        return self._look_ups.ask(names, patience_seconds)
+        return bool(self.look_ups.lanes) and self.breaker.closed
 
     def store(self, name: bytes, value: bytes, expires: float) -> None:
         """Store behind the answer, if there is room and Redis can be asked.
@@ -148,11 +140,11 @@ class RedisLanes:
                 await link.drop()
 
     async def _read(self, link: RedisLink) -> None:
-        lane = self._look_ups.open(link)
+        lane = self.look_ups.open(link)
         try:
             await lane.failure
         finally:
-            self._look_ups.close(lane)
+            self.look_ups.close(lane)
 
     async def _write(self, link: RedisLink) -> None:
         while True:

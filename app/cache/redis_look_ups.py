@@ -10,7 +10,9 @@ each turn of the loop in between.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from app.cache.redis_link import RedisLink, pack
 
@@ -23,7 +25,7 @@ ROUND_TRIP_WEIGHT = 0.05
 Values = list[Any]
 
 
-class _Question(NamedTuple):
+class _Question(msgspec.Struct, frozen=True, gc=False):
     """Names to look up, and who waits: values in their order, or None where nobody could ask."""
 
     names: Sequence[bytes]
@@ -44,6 +46,7 @@ class LookUps:
 
     Attributes:
         round_trip_seconds: Moving average.
+        lanes: Those that are connected.
     """
 
     def __init__(
@@ -57,17 +60,12 @@ class LookUps:
         self._on_success = on_success
         self._on_round_trip = on_round_trip
         self._questions: list[_Question] = []
-        self._lanes: list[Lane] = []
+        self.lanes: list[Lane] = []
         self._idle: list[Lane] = []
         self._scheduled = self._lone = self._crowded = False
 
-    @property
-    def has_lanes(self) -> bool:
-        """Whether one is connected."""
-        return bool(self._lanes)
-
     def ask(self, names: Sequence[bytes], patience_seconds: float) -> asyncio.Future[Values | None]:
-        """Look names up, mostly together with whoever asks in this turn; only while it `has_lanes`.
+        """Look names up, mostly with whoever asks in this turn; only while there are `lanes`.
 
         Args:
             names: `MAX_KEYS` at most.
@@ -76,7 +74,7 @@ class LookUps:
         Returns:
             Values in their order; None if Redis could not be asked, or not in time.
         """
-        loop = self._lanes[0].loop  # asking asyncio each time is a system call (getpid)
+        loop = self.lanes[0].loop  # asking asyncio each time is a system call (getpid)
         answer: asyncio.Future[Values | None] = loop.create_future()
         question = _Question(names, answer)
         if self._lone and self._idle and not self._questions:
@@ -94,17 +92,17 @@ class LookUps:
     def open(self, link: RedisLink) -> "Lane":
         """Begin to use a connection."""
         lane = Lane(link, self)
-        self._lanes.append(lane)
+        self.lanes.append(lane)
         self.idle(lane)
         return lane
 
     def close(self, lane: "Lane") -> None:
         """Use it no more; when no lane is left, who waits is answered that nobody could ask."""
-        self._lanes.remove(lane)
+        self.lanes.remove(lane)
         if lane in self._idle:
             self._idle.remove(lane)
         lane.close()
-        if not self._lanes:
+        if not self.lanes:
             questions, self._questions = self._questions, []
             _resolve_all(questions)
 

@@ -57,6 +57,7 @@ class Repository:
         self._options = options
         self._on_batch = on_batch
         self._models: dict[str, Versions] = {}
+        self._only: Versions | None = None  # of the model whose name need not be told
         self.unloaded: frozenset[str] = frozenset()
         self._loader = ThreadPoolExecutor(1, "loader", give_way, (LOADER_NICENESS,))
         self._draining: set[asyncio.Task[None]] = set()
@@ -74,10 +75,7 @@ class Repository:
         Raises:
             ModelNotFound: No model of that name or version, or no name where there are several.
         """
-        if name is None and len(self._models) == 1:
-            versions: Versions | None = next(iter(self._models.values()))
-        else:
-            versions = self._models.get(name or "")
+        versions = self._only if name is None else self._models.get(name)
         if versions is None:
             found = "none" if name is None else repr(name[:64])
             expected = ", ".join(self._models) or "those that are loaded, which are none"
@@ -206,6 +204,7 @@ class Repository:
         if self._closed:
             raise NotReady("server: expected to be running, found it shutting down")
         old, self._models = self.models, models
+        self._only = next(iter(models.values())) if len(models) == 1 else None
         staying = {id(model) for model in self.models}
         for model in old:
             if id(model) not in staying:

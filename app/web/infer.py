@@ -60,13 +60,14 @@ class InferRoute:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
         body, json_length = with_id(answer, call.id)
-        self._metrics.observe_answer(call, monotonic() - request.started)
+        seconds = monotonic() - request.started
+        self._metrics.observe_answer(call, seconds)
         headers: HeaderList = []
         media_type = b"application/json"
         if json_length is not None:
             media_type = b"application/octet-stream"
             headers.append((LENGTH_HEADER, b"%d" % json_length))
-        lines = header_lines(media_type, call, call.cache_state, request.started)
+        lines = header_lines(media_type, call, call.cache_state, seconds)
         return Reply(200, headers, body, lines)
 
     def _to_call(self, request: Request) -> InferCall:
