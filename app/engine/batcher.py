@@ -6,7 +6,8 @@ shares the run. While each turn brings one request only there is nothing to shar
 is run at once (8 % off the latency at one connection). Otherwise, by the cost curve:
 
 1. A run that is predicted to be short runs here, on the loop's own thread: for a 10 µs model a
-   hand-over to another thread costs more than the run.
+   hand-over to another thread costs more than the run. A crowd goes with what the next turn brings,
+   too: to read that comes first in any case, as the loop does one thing at a time.
 2. A longer one goes to a free lane of the session pool.
 3. While all lanes are busy the queue grows into the next batch; a lane that becomes free takes
    everything that waits, up to `max_batch_size`, or to where more rows no longer gain anything.
@@ -41,6 +42,11 @@ from app.errors import DeadlineExceeded, InferenceError, NotReady
 
 SWEEP_SECONDS = 0.05
 """Least time between two looks through a full queue: one costs 3 ms at 10,000 rows."""
+
+CROWD = 3
+"""Requests in a turn from which on they wait for the next one's: the loop is busy, so it comes at
+once and brings as many. With 32 clients the requests/s of a small model rose by 14 %, with 8 by 4;
+from 2 on, 4 clients lost 6 % (eight rounds by turns)."""
 
 
 class BatcherStatistics(NamedTuple):
@@ -224,8 +230,16 @@ class Batcher:
         if self._delay and not self._waiting_for_lane:
             self._schedule_delayed(item.future.get_loop())
         elif self._scheduled is None:
-            self._scheduled = item.future.get_loop().call_soon(self._dispatch)
+            self._scheduled = item.future.get_loop().call_soon(self._end_turn)
         return item.future
+
+    def _end_turn(self) -> None:
+        """Dispatch what this turn has brought; a crowd that is run here, after the next one."""
+        self._scheduled = None
+        if len(self._queue) >= CROWD and self.is_short(self._queue.num_rows):
+            self._schedule_soon(self._running_loop())
+        else:
+            self._dispatch()
 
     def _schedule_delayed(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for company: one timer, set by the first row; a full batch goes at once."""

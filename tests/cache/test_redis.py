@@ -152,6 +152,26 @@ async def test_crowd_after_a_lone_question_takes_two_round_trips(
     assert num_calls(client, "mget") == sent + 2
 
 
+@pytest.mark.parametrize(("first", "round_trips"), [(2, 2), (3, 1)], ids=["pair", "crowd"])
+async def test_a_crowd_waits_for_the_next_turn(
+    first: int, round_trips: int, tier: RedisTier, client: Any
+) -> None:
+    """Three questions of a turn go out with those of the next, two do not wait."""
+    keys = [named(number) for number in range(first + 2)]
+    await kept(tier, *keys)
+    await asyncio.gather(
+        *(look(tier.cache, key) for key in keys)
+    )  # so that none goes as a lone one
+    sent = num_calls(client, "mget")
+
+    tasks = [asyncio.create_task(look(tier.cache, key)) for key in keys[:first]]
+    await asyncio.sleep(0)  # they have asked, and the end of their turn is due
+    tasks += [asyncio.create_task(look(tier.cache, key)) for key in keys[first:]]
+
+    assert await asyncio.gather(*tasks) == [[key] for key in keys]
+    assert num_calls(client, "mget") == sent + round_trips
+
+
 async def test_stores_of_one_turn_are_few_writes(tier: RedisTier, client: Any) -> None:
     """Hundreds of small stores go out as one write."""
     await stored_many(tier, client, 500)

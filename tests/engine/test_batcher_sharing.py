@@ -60,6 +60,26 @@ async def test_failed_lone_run_is_told() -> None:
     assert await answers(ask(batcher, 2)) == [[4]]
 
 
+@pytest.mark.parametrize(
+    ("inline", "crowd", "runs"),
+    [(True, 3, [[1, 2, 3, 9]]), (True, 2, [[1, 2], [9]]), (False, 3, [[1, 2, 3], [9]])],
+    ids=["crowd", "pair", "lane"],
+)
+async def test_a_crowd_shares_its_run_with_the_next_turn(
+    inline: bool, crowd: int, runs: list[list[float]]
+) -> None:
+    """Three that are run on the loop's thread wait for the turn after theirs, no others do."""
+    pool = FakePool(num_sessions=2)
+    batcher = make_batcher(pool, inline=inline)
+
+    first = [ask(batcher, value) for value in (1, 2, 3)[:crowd]]
+    await asyncio.sleep(0)  # they are queued, and the end of their turn is due
+    got = await answers(*first, ask(batcher, 9))
+
+    assert got == [*([2], [4], [6])[:crowd], [18]]
+    assert pool.runs == runs
+
+
 @either_mode
 async def test_lone_request_runs_without_a_timer(inline: bool) -> None:
     """A row that comes alone is answered after a few turns of the loop, without time passing."""
