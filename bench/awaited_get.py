@@ -16,6 +16,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
+from app.cache.memory import MemoryCache
 from app.command import listen
 from app.main import Application
 from app.settings import Settings, load_settings
@@ -65,7 +66,7 @@ class AwaitedGet:
 class Comparison(Application):
     """The server with another cache."""
 
-    def _build_cache(self, settings: Settings) -> ResponseCache:
+    def _build_cache(self, settings: Settings, near: MemoryCache) -> ResponseCache:
         return AwaitedGet(settings.redis_url)
 
 

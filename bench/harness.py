@@ -165,11 +165,10 @@ def measure(server: Server, load: Load, *, cores: Sequence[int] = ()) -> Measure
     before = server.cpu_seconds()
     result = run_load(server.port, load, cores=cores)
     spent = server.cpu_seconds() - before
-    _settle(server)
     return Measurement(result, spent / result.requests * 1e6, server.rss_bytes())
 
 
-def _settle(server: Server) -> None:
+def settle(server: Server) -> None:
     """Wait until a server has done what the generator left behind when it stopped.
 
     The next one that is measured would share its cores with that: a table of 1,000 rows takes

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from bench.harness import Measurement, Server, measure
+from bench.harness import Measurement, Server, measure, settle
 from bench.load import Load
 
 WARM_UP_SECONDS = 1
@@ -68,6 +68,7 @@ def alternate(
             if turn == 0:
                 load = replace(load, seconds=WARM_UP_SECONDS)
             measured = measure(candidate.server, load, cores=load_cores)
+            settle(candidate.server)
             # The generator does not count what is in flight when it stops.
             sent[candidate.label] += measured.load.requests + 2 * load.connections
             if turn > 0:

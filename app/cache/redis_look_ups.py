@@ -20,8 +20,8 @@ MAX_KEYS = 1000
 """In one round trip: a larger one would keep others waiting."""
 
 CROWD = 3
-"""Questions in a turn from which on they wait for the next one's. With 32 clients 17 % more hits a
-second, with 8 11 %; if less than a crowd waits as well, 4 clients get 20 % fewer, because round
+"""Questions in a turn from which on they wait for the next one's. With 32 clients 11 % more hits a
+second, with 8 8 %; if less than a crowd waits as well, 4 clients get 20 % fewer, because round
 trips no longer overlap (eight rounds by turns)."""
 
 ROUND_TRIP_WEIGHT = 0.05
@@ -41,8 +41,8 @@ class LookUps:
     """Event loop only.
 
     Mutable state: the questions that wait, the lanes, which of them are idle, `_scheduled` (a
-    dispatch is due at the end of this turn), `_lone` (the last turn brought one question, so the
-    next is sent at once) and `_crowded` (this turn brought more after all).
+    dispatch is due at the end of this turn or the next), `_lone` (the last turn brought one
+    question, so the next is sent at once) and `_crowded` (this turn brought more after all).
 
     Args:
         timeout_seconds: For a round trip.

@@ -2,8 +2,8 @@
 
 Niceness decides who gets more of a contended core; it does not decide how soon. Linux' scheduler
 (EEVDF, since 6.6) lets a thread run to the end of its slice, 1 to 3 ms, whoever else has become
-ready, unless the other asks for a shorter one. So threads that compute ask for the longest there
-is: what is due to run beside them then runs at once, and they lose nothing but time.
+ready; since 6.12, unless the other has a shorter one. So threads that compute ask for the longest
+there is: what is due to run beside them then runs at once, and they compute as much as before.
 """
 
 import ctypes

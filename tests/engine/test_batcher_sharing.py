@@ -80,6 +80,18 @@ async def test_a_crowd_shares_its_run_with_the_next_turn(
     assert pool.runs == runs
 
 
+async def test_a_crowd_does_not_grow_beyond_what_is_run_at_once() -> None:
+    """Where twice as many would need a lane, those of this turn are run at its end."""
+    pool = FakePool()
+    batcher = make_batcher(pool, curve=line(0.0, 1e-3), inline_budget_seconds=0.004)
+
+    first = [ask(batcher, 1), ask(batcher, 2), ask(batcher, 3)]
+    await asyncio.sleep(0)
+    await answers(*first, ask(batcher, 4), ask(batcher, 5), ask(batcher, 6))
+
+    assert pool.runs == [[1, 2, 3], [4, 5, 6]]
+
+
 @either_mode
 async def test_lone_request_runs_without_a_timer(inline: bool) -> None:
     """A row that comes alone is answered after a few turns of the loop, without time passing."""

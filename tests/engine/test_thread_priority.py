@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 from concurrent.futures import ThreadPoolExecutor
 from struct import Struct
 from threading import get_native_id
@@ -35,8 +36,10 @@ def test_a_thread_that_gives_way_has_the_longest_slice() -> None:
     """Whoever is due to run beside it then need not wait for the end of an ordinary one."""
     with ThreadPoolExecutor(1, initializer=give_way, initargs=(LANE_NICENESS,)) as thread:
         found = thread.submit(slice_here).result()
-    version = tuple(int(part) for part in platform.release().split(".")[:2])
-    assert found == (SLICE_NANOSECONDS if version >= FIRST_WITH_SLICES else 0)
+    release = re.match(r"(\d+)\.(\d+)", platform.release())
+    assert release is not None
+    has_slices = (int(release[1]), int(release[2])) >= FIRST_WITH_SLICES
+    assert found == (SLICE_NANOSECONDS if has_slices else 0)
 
 
 def test_niceness_is_added_to_the_process_own() -> None:

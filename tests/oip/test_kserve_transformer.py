@@ -35,7 +35,10 @@ def transformer(predictor: Server) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        try:
+            process.wait(START_SECONDS)
+        finally:
+            process.kill()
 
 
 def answers(client: httpx.Client, status: int) -> Callable[[], bool]:
