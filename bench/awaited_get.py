@@ -15,7 +15,7 @@ from time import monotonic
 import uvloop
 from redis.asyncio import Redis
 
-from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
+from app.cache.base import Hit, ResponseCache, Terms
 from app.cache.memory import MemoryCache
 from app.command import listen
 from app.main import Application
@@ -53,10 +53,6 @@ class AwaitedGet:
 
     async def _set(self, key: bytes, value: bytes, ttl_seconds: int) -> None:
         await self._client.set(_name(key), value, ex=ttl_seconds)
-
-    def statistics(self) -> CacheStatistics:
-        """Nothing is held."""
-        return CacheStatistics(0, 0, 0)
 
     async def aclose(self) -> None:
         """Disconnect."""

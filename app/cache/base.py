@@ -75,10 +75,6 @@ class ResponseCache(Protocol):
         """Store, replacing what is there; never waits. May forget at any time, early too."""
         ...
 
-    def statistics(self) -> CacheStatistics:
-        """Count what is held in this process."""
-        ...
-
     async def aclose(self) -> None:
         """Flush and let go; idempotent."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from time import monotonic
 
-from app.cache.base import CacheStatistics, Hit, ResponseCache, Terms
+from app.cache.base import Hit, ResponseCache, Terms
 
 
 class TieredCache:
@@ -56,10 +56,6 @@ class TieredCache:
         """Store in both."""
         self._near.put(key, value, ttl_seconds, terms)
         self._far.put(key, value, ttl_seconds, terms)
-
-    def statistics(self) -> CacheStatistics:
-        """Count what the near tier holds."""
-        return self._near.statistics()
 
     async def aclose(self) -> None:
         """Flush and let go of both; idempotent."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.cache.base import CacheStatistics, Hit, Terms
+from app.cache.base import Hit, Terms
 from app.cache.memory import MemoryCache
 from app.cache.tiered import TieredCache
 from tests.fakes import TERMS
@@ -58,9 +58,6 @@ class FarTier:
         self.hold(key, value, ttl_seconds)
         self.ttls.append(ttl_seconds)
         self.terms.append(terms)
-
-    def statistics(self) -> CacheStatistics:
-        return CacheStatistics(len(self.hits), 0, 0)
 
     async def aclose(self) -> None:
         self.num_closed += 1
@@ -206,14 +203,6 @@ async def test_peek_does_not_look_far(tiered: TieredCache, far: FarTier) -> None
     far.hold(KEY, b"answer")
 
     assert tiered.peek(KEY) is None
-
-
-async def test_statistics_are_of_this_process(tiered: TieredCache, far: FarTier) -> None:
-    """What the far tier holds is not held here."""
-    far.hold(OTHER, b"answer")
-    tiered.put(KEY, b"answer", 60, TERMS)
-
-    assert tiered.statistics().num_entries == 1
 
 
 async def test_close_closes_both(tiered: TieredCache, near: MemoryCache, far: FarTier) -> None:
