@@ -9,9 +9,14 @@ def main() -> int:
     gc.disable()  # until the models are loaded: what is imported stays, looking through it is 50 ms
     # structlog loads rich where litestar has brought it, 40 ms and 4 MB, and nobody here uses it.
     sys.modules["rich"] = None  # type: ignore[assignment]
+    from app.engine.graph.process import GraphReader
+
+    graphs = GraphReader()
+    if sys.argv[1:2] == ["serve"]:
+        graphs.start()  # beside the imports below, of which it needs none
     from app.command import main as run
 
-    return run()
+    return run(graphs=graphs)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import uvloop
 
 from app import __version__
 from app.api_keys import KeysError, make_key
+from app.engine.graph.process import GraphReader
 from app.errors import InferenceError
 from app.http.listener import Listener
 from app.log import configure, get_logger, log_unhandled, say
@@ -38,8 +39,8 @@ A request that is on the wire when its connection is closed is lost; in this tim
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+def main(arguments: list[str] | None = None, graphs: GraphReader | None = None) -> int:
+    """Run the command; returns the exit status. `graphs` may have been started already."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "key":
         return _make_key(parsed.name)
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings = msgspec.structs.replace(settings, model_path=parsed.model)
         configure(settings.log_level, settings.env)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            if not runner.run(_serve(settings)):
+            if not runner.run(_serve(settings, graphs)):
                 _leave()
     except (SettingsError, InferenceError, OSError) as error:
         say(f"ml-pipeline: {error}")
@@ -83,11 +84,11 @@ def _make_key(name: str) -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> bool:
+async def _serve(settings: Settings, graphs: GraphReader | None) -> bool:
     """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     asyncio.get_running_loop().set_exception_handler(log_unhandled)
-    app = create_app(settings)
+    app = create_app(settings, graphs)
     _on_signal(_leave)  # while models load nothing has been promised to anybody
     async with app.lifespan():
         listener = await listen(app, settings)

@@ -20,6 +20,7 @@ from app.cache.memory import MemoryCache
 from app.cache.tiered import TieredCache
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
+from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.engine.session_pool import usable_cores
@@ -71,7 +72,7 @@ class Application:
         ModelLoadError: An execution provider is not available.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, graphs: GraphReader | None = None) -> None:
         self._keys = _read_keys(settings.api_keys_file)
         self._drain_timeout_seconds = settings.drain_timeout_seconds
         self.lifecycle = Lifecycle()
@@ -79,6 +80,7 @@ class Application:
             Path(settings.model_path),
             engine_options(settings),
             self._on_batch,
+            graphs or GraphReader(),
             called=settings.model_name or None,
         )
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -269,14 +271,14 @@ def _log_redis(found: bool, reason: str) -> None:
         get_logger().warning("redis_lost", reason=reason)
 
 
-def create_app(settings: Settings | None = None) -> Application:
+def create_app(settings: Settings | None = None, graphs: GraphReader | None = None) -> Application:
     """Make the application; without settings, from the environment.
 
     Raises:
         SettingsError: The environment cannot be used.
         ModelLoadError: An execution provider is not available.
     """
-    return Application(settings or load_settings(os.environ))
+    return Application(settings or load_settings(os.environ), graphs)
 
 
 def engine_options(settings: Settings) -> EngineOptions:

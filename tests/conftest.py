@@ -20,6 +20,7 @@ from app.call.predict import PredictCall
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.codec import WireFormat
+from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions, Model, load_model
 from app.engine.model_files import ModelFile
 from app.engine.repository import Repository
@@ -31,6 +32,14 @@ pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 WriteModel = Callable[..., Path]
 Load = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]
+
+
+@pytest.fixture(scope="session")
+def graphs() -> Iterator[GraphReader]:
+    """One reader for all tests, which stays: it takes 0.2 s to start."""
+    reader = GraphReader(idle_seconds=600.0)
+    yield reader
+    reader.close()
 
 
 @pytest.fixture
@@ -78,14 +87,14 @@ def write_model(tmp_path: Path) -> WriteModel:
 
 
 @pytest.fixture
-def load(options: EngineOptions) -> Iterator[Load]:
+def load(options: EngineOptions, graphs: GraphReader) -> Iterator[Load]:
     """Load one file as a model, with `NAME.json` beside it where there is one."""
     models: list[Model] = []
 
     def load(path: Path, options: EngineOptions = options) -> Model:
         metadata_path = path.with_suffix(".json")
         file = ModelFile(path.stem, "1", path, metadata_path if metadata_path.is_file() else None)
-        models.append(load_model(file, options, lambda *_: None))
+        models.append(load_model(file, options, lambda *_: None, graphs))
         return models[-1]
 
     yield load
@@ -119,9 +128,17 @@ class Served:
         batches: A record of each finished run, the oldest first.
     """
 
-    def __init__(self, path: Path, options: EngineOptions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: EngineOptions,
+        clock: Callable[[], float],
+        graphs: GraphReader,
+    ) -> None:
         self.batches: list[BatchRecord] = []
-        self.repository = Repository(path, options, lambda *told: self.batches.append(told[-1]))
+        self.repository = Repository(
+            path, options, lambda *told: self.batches.append(told[-1]), graphs
+        )
         self.cache = MemoryCache(64 * 1024 * 1024, clock=clock)
         self.predictor = Predictor(
             self.repository,
@@ -190,14 +207,14 @@ def json_call(body: bytes, model: str | None = None) -> PredictCall:
 
 
 @pytest.fixture
-async def serve(options: EngineOptions) -> AsyncIterator[Serve]:
+async def serve(options: EngineOptions, graphs: GraphReader) -> AsyncIterator[Serve]:
     """Load the models under a path and answer; closed at the end of the test."""
     opened: list[Served] = []
 
     async def start(
         path: Path, options: EngineOptions = options, clock: Callable[[], float] = monotonic
     ) -> Served:
-        served = Served(path, options, clock)
+        served = Served(path, options, clock, graphs)
         opened.append(served)
         await served.repository.reload()
         return served

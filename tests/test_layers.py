@@ -40,8 +40,8 @@ ALLOWED = {
         "web", "http", "pipeline", "request_batch", "reload", "cache", "engine", "errors",
         "lifecycle", "log", "metrics", "settings", "tracing", "api_keys",
     },
-    "command": {"main", "http", "settings", "log", "errors", "api_keys"},
-    "__main__": {"command"},
+    "command": {"main", "http", "settings", "log", "errors", "api_keys", "engine"},
+    "__main__": {"command", "engine"},
 }  # fmt: skip
 """What each room may import of the others; itself and the version in `app` go without saying."""
 
@@ -55,7 +55,7 @@ THIRD_PARTIES = {
     "metrics": {"prometheus_client"},
     "http": {"httptools", "msgspec"},
     "cache": {"msgspec", "redis", "hiredis"},
-    "engine": {"msgspec", "numpy", "onnxruntime"},
+    "engine": {"msgspec", "numpy", "onnxruntime", "onnx"},
     "call": {"msgspec"},
     "pipeline": set(),
     "request_batch": {"msgspec"},
@@ -210,3 +210,11 @@ def test_a_lone_server_does_not_load_the_redis_client() -> None:
 
     assert done.returncode == 0, done.stderr
     assert {"redis", "hiredis"} & set(done.stdout.split()) == set()
+
+
+def test_the_server_does_not_load_the_onnx_package() -> None:
+    """Graphs are read in a process of their own, so its 60 ms and 11 MB are not paid."""
+    done = run_python("import sys, app.command; print(*sys.modules)")
+
+    assert done.returncode == 0, done.stderr
+    assert "onnx" not in done.stdout.split()

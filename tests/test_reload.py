@@ -12,6 +12,7 @@ from time import time
 import msgspec
 import pytest
 
+from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.errors import ModelLoadError
@@ -48,9 +49,11 @@ class Bus:
 class Replica:
     """A repository in a folder of its own, and its reloader."""
 
-    def __init__(self, name: str, folder: Path, options: EngineOptions) -> None:
+    def __init__(
+        self, name: str, folder: Path, options: EngineOptions, graphs: GraphReader
+    ) -> None:
         self.folder = folder
-        self.repository = Repository(folder, options, lambda *_: None)
+        self.repository = Repository(folder, options, lambda *_: None, graphs)
         self.reloader = Reloader(self.repository, name)
 
     def write(self, factor: float, name: str = "model") -> None:
@@ -67,13 +70,15 @@ def bus() -> Bus:
 
 
 @pytest.fixture
-async def start(bus: Bus, tmp_path: Path, options: EngineOptions) -> AsyncIterator[Start]:
+async def start(
+    bus: Bus, tmp_path: Path, options: EngineOptions, graphs: GraphReader
+) -> AsyncIterator[Start]:
     """Start a replica with models of these factors by name."""
     replicas: list[Replica] = []
 
     async def start(name: str, *, listens: bool = True, **factors: float) -> Replica:
         (tmp_path / name).mkdir()
-        replica = Replica(name, tmp_path / name, options)
+        replica = Replica(name, tmp_path / name, options, graphs)
         replicas.append(replica)
         for model, factor in (factors or {"model": 2.0}).items():
             replica.write(factor, model)

@@ -20,7 +20,8 @@ from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
-from app.engine.graph import RANDOM_OPERATORS, VARYING_OPERATORS, has_operator
+from app.engine.graph.process import GraphReader
+from app.engine.graph.report import GraphReport
 from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
 from app.engine.model_digest import digest_of
@@ -63,6 +64,7 @@ class Model:
         name: On the wire.
         version: On the wire.
         metadata: What its metadata file says.
+        graph: What its graph says.
         digest: SHA-256 of the ONNX file and the metadata, hex.
         inputs: Specs, refined by the metadata.
         optional_inputs: Specs of those that need not be given.
@@ -79,14 +81,18 @@ class Model:
     """
 
     def __init__(
-        self, file: ModelFile, metadata: ModelMetadata, pool: SessionPool, options: EngineOptions
+        self,
+        file: ModelFile,
+        metadata: ModelMetadata,
+        pool: SessionPool,
+        graph: GraphReport,
+        options: EngineOptions,
     ) -> None:
-        self.file, self.metadata, self.pool = file, metadata, pool
+        self.file, self.metadata, self.pool, self.graph = file, metadata, pool, graph
         self.name = file.called or metadata.model_name or file.name
         self.version = metadata.model_version or file.version
         self.digest = digest_of(file)
-        is_random = has_operator(file.path, RANDOM_OPERATORS)
-        self.cacheable = metadata.cache is not False and not is_random
+        self.cacheable = metadata.cache is not False and not graph.random
         specs = pool.sessions[0].inputs
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
@@ -114,7 +120,7 @@ class Model:
         self._one_group = all(spec.settled for spec in self.inputs)
         has_strings = any(spec.dtype == "str" for spec in self.inputs)  # each as long as it likes
         rows_tell = self._one_group and not has_strings
-        self.steady = rows_tell and not has_operator(file.path, VARYING_OPERATORS)
+        self.steady = rows_tell and not graph.unbounded
 
     def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
@@ -215,7 +221,9 @@ def served_name(file: ModelFile) -> str:
     return file.called or read_metadata(file.metadata_path).model_name or file.name
 
 
-def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Model:
+def load_model(
+    file: ModelFile, options: EngineOptions, on_batch: OnBatch, graphs: GraphReader
+) -> Model:
     """Open, check, prove and warm a model; blocks for the time that takes, any thread.
 
     Raises:
@@ -224,6 +232,7 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
     started = perf_counter()
     if not file.path.is_file():
         raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
+    graphs.ask(file.path)
     digest = digest_of(file)
     metadata = read_metadata(file.metadata_path)
     options = options.of(metadata)
@@ -233,7 +242,7 @@ def load_model(file: ModelFile, options: EngineOptions, on_batch: OnBatch) -> Mo
         providers=options.providers,
         share_weights_above_bytes=options.share_weights_above_bytes,
     )
-    model = Model(file, metadata, pool, options)
+    model = Model(file, metadata, pool, graphs.answer(), options)
     if model.digest != digest:  # else the new file's key would lead to the old one's answers
         raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
     model.open(options.batch, on_batch)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
 from app.engine.model_files import ModelFile, find_models
 from app.engine.thread_priority import LOADER_NICENESS, give_way
@@ -38,6 +39,7 @@ class Repository:
         path: File or folder.
         options: How models are opened and run.
         on_batch: Observer of finished runs.
+        graphs: Reads the models' graphs.
         called: The name of the only model, in place of its own.
 
     Attributes:
@@ -49,6 +51,7 @@ class Repository:
         path: Path,
         options: EngineOptions,
         on_batch: OnBatch,
+        graphs: GraphReader,
         *,
         called: str | None = None,
     ) -> None:
@@ -56,6 +59,7 @@ class Repository:
         self._called = called
         self._options = options
         self._on_batch = on_batch
+        self._graphs = graphs
         self._models: dict[str, Versions] = {}
         self._only: Versions | None = None  # of the model whose name need not be told
         self.unloaded: frozenset[str] = frozenset()
@@ -189,7 +193,7 @@ class Repository:
             if not file.chosen:
                 continue
             try:
-                models.append(load_model(file, self._options, self._on_batch))
+                models.append(load_model(file, self._options, self._on_batch, self._graphs))
             except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
                 raise ModelLoadError(f"{file.path.name}: {error}") from None
         _by_name(models)

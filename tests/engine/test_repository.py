@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions, Model
 from app.engine.model_files import find_models
 from app.engine.repository import Repository
@@ -623,10 +624,12 @@ async def test_close_during_a_reload_leaves_nothing_open(
         await served.ask([[0.0] * 16])
 
 
-async def test_only_model_may_be_called_otherwise(folder: Path, options: EngineOptions) -> None:
+async def test_only_model_may_be_called_otherwise(
+    folder: Path, options: EngineOptions, graphs: GraphReader
+) -> None:
     """Whatever its file and its metadata say, in all of its versions."""
     put(folder / "wine" / "1" / "model.onnx", model_name="claret")
-    repository = Repository(folder, options, lambda *_: None, called="red")
+    repository = Repository(folder, options, lambda *_: None, graphs, called="red")
 
     await repository.reload()
 

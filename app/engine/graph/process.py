@@ -1,0 +1,131 @@
+"""Asks a child process what a graph says; the child ends by itself when it is not asked.
+
+One line of JSON each way: number and path, number and report. A child that dies, or takes longer
+than `PATIENCE_SECONDS`, leaves a report that says so, and the model is served as one of which
+nothing is known.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Timer
+
+import msgspec
+
+from app.engine.graph.report import Batching, GraphReport
+
+PATIENCE_SECONDS = 60.0
+"""For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
+
+IDLE_SECONDS = 0.5
+"""After which a child that is not asked ends: 40 MB that nobody needs."""
+
+Question = tuple[int, str]
+"""Its number, and the path of a model."""
+
+Answer = tuple[int, GraphReport]
+"""To the question of that number."""
+
+_decoder = msgspec.json.Decoder(Answer)
+_app_folder = Path(__file__).parents[3]
+
+
+class GraphReader:
+    """Any thread, one at a time. Mutable state: the child, and the question it was asked last.
+
+    Args:
+        idle_seconds: After which the child ends.
+    """
+
+    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._idle_seconds = idle_seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._question: Question = (0, "")
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the child; None before the first and after `close`."""
+        return None if self._child is None else self._child.pid
+
+    def start(self) -> None:
+        """Start the child, which takes 0.2 s until it reads; others can be done meanwhile.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        if self._child is not None and self._child.poll() is None:
+            return
+        self.close()
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "app.engine.graph", str(self._idle_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(_app_folder)},
+        )
+
+    def ask(self, path: Path) -> None:
+        """Begin to read a graph, beside whatever the caller does next; then call `answer`."""
+        self._question = self._question[0] + 1, str(path.absolute())
+        try:
+            self._send()
+        except OSError:  # `answer` tries once more, and tells
+            self.close()
+
+    def answer(self) -> GraphReport:
+        """Wait for what was asked last."""
+        answer = self._receive()
+        if answer is None:  # it had just ended, having had nothing to do: once more, with a new one
+            try:
+                self._send()
+            except OSError as error:
+                return _unread(f"its reader cannot be started: {error.strerror}")
+            answer = self._receive()
+        return answer or _unread("its reader ended, or took too long")
+
+    def _send(self) -> None:
+        self.start()
+        assert self._child is not None
+        assert self._child.stdin is not None
+        self._child.stdin.write(msgspec.json.encode(self._question) + b"\n")
+        self._child.stdin.flush()
+
+    def _receive(self) -> GraphReport | None:
+        """Read the answer; None if the child ends, which it is made to when it takes too long.
+
+        Answers to questions before are left by models that could not be loaded.
+        """
+        if self._child is None:
+            return None
+        assert self._child.stdout is not None
+        timer = Timer(PATIENCE_SECONDS, self._child.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            while line := self._child.stdout.readline():
+                number, report = _decoder.decode(line)
+                if number == self._question[0]:
+                    return report
+        except msgspec.DecodeError:  # it was killed in the middle of a line
+            self.close()
+        finally:
+            timer.cancel()
+        return None
+
+    def close(self) -> None:
+        """End the child; idempotent."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for pipe in (self._child.stdin, self._child.stdout):
+                try:
+                    if pipe is not None:
+                        pipe.close()
+                except OSError:  # what could not be sent is lost with the child
+                    pass
+            self._child = None
+
+
+def _unread(reason: str) -> GraphReport:
+    return GraphReport(Batching("unknown", "", reason), reason, reason)

@@ -1,0 +1,61 @@
+"""One report of one file."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from onnx import GraphProto, ModelProto, inliner
+from onnx.external_data_helper import ExternalDataInfo
+
+from app.engine.graph.batch_axis import judge
+from app.engine.graph.cost import unbounded_node
+from app.engine.graph.domains import domains
+from app.engine.graph.meanings import meanings
+from app.engine.graph.nodes import load, subgraphs
+from app.engine.graph.randomness import random_node
+from app.engine.graph.report import Batching, GraphReport
+
+Told = TypeVar("Told")
+
+
+def read_graph(path: Path) -> GraphReport:
+    """Read a graph; never raises: what cannot be read is said to be unknown."""
+    try:
+        model = load(path)
+        return report(model)
+    except Exception as error:  # whatever is odd about a file, ONNX Runtime decides if it serves
+        reason = f"the graph cannot be read: {type(error).__name__}"
+        return GraphReport(Batching("unknown", "", reason), reason, reason)
+
+
+def report(model: ModelProto) -> GraphReport:
+    """Put together what its parts tell; one that fails tells nothing, and harms no other."""
+    if model.functions:  # so that nothing below has to know of them
+        model = inliner.inline_local_functions(model)
+    unknown = GraphReport()
+    return GraphReport(
+        batching=_told(judge, model, unknown.batching),
+        random=_told(random_node, model, "the graph cannot be read"),
+        unbounded=_told(unbounded_node, model, unknown.unbounded),
+        meanings=_told(meanings, model, unknown.meanings),
+        domains=_told(domains, model, unknown.domains),
+        external=sorted(set(_external(model.graph))),
+    )
+
+
+def _told(part: Callable[[ModelProto], Told], model: ModelProto, otherwise: Told) -> Told:
+    try:
+        return part(model)
+    except Exception as error:  # an odd file, or a fault of ours: neither may keep a model out
+        print(f"{part.__name__}: {type(error).__name__}: {error}", file=sys.stderr)
+        return otherwise
+
+
+def _external(graph: GraphProto) -> list[str]:
+    found = [ExternalDataInfo(each).location for each in graph.initializer if each.external_data]
+    for node in graph.node:
+        found += [ExternalDataInfo(a.t).location for a in node.attribute if a.t.external_data]
+        for inner in subgraphs(node):
+            found += _external(inner)
+    return found

@@ -1,0 +1,81 @@
+"""All that is told of a graph; plain data that crosses from the child process to the server."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Verdict = Literal["independent", "coupled", "unknown"]
+"""Whether rows of a batch stay apart: shown, refuted, or neither."""
+
+Kind = Literal["label", "probability", "score", "distance", "value"]
+"""What an output is: a class, probabilities `[b, C]`, scores that are none, distances to
+something, or anything else."""
+
+
+class Batching(Struct, frozen=True):
+    """Whether an answer depends on its neighbours.
+
+    Attributes:
+        verdict: As it says.
+        node: Operator and name of the node that decides; empty where all were followed.
+        reason: One clause for people, such as "takes one scale of all rows".
+    """
+
+    verdict: Verdict = "unknown"
+    node: str = ""
+    reason: str = "the graph was not read"
+
+
+class Meaning(Struct, frozen=True):
+    """What an output of the model is.
+
+    Attributes:
+        name: Of the output.
+        kind: As it says.
+        classes: The label of each column, or of each value that a label can take; None where
+            the graph does not tell.
+        node: Operator and name of the node that made it so; empty for a mere value.
+    """
+
+    name: str
+    kind: Kind = "value"
+    classes: list[int | str] | None = None
+    node: str = ""
+
+
+class Domain(Struct, frozen=True):
+    """Values that an input takes, as far as the graph tells.
+
+    Attributes:
+        name: Of the input.
+        low: Least whole number that makes sense; None if nothing tells.
+        high: Largest, likewise.
+        words: Strings that the graph knows, such as the keys of its encoders; some of many.
+        missing: Whether NaN is a value that the graph was made for.
+    """
+
+    name: str
+    low: int | None = None
+    high: int | None = None
+    words: list[str] = []
+    missing: bool = False
+
+
+class GraphReport(Struct, frozen=True):
+    """What a graph says.
+
+    Attributes:
+        batching: Whether rows stay apart.
+        random: Operator and name of a node that draws at random; empty if none does.
+        unbounded: Of a node whose work is not bounded by the sizes of the inputs; likewise.
+        meanings: One an output, in their order.
+        domains: One an input that must be given, in their order.
+        external: Files that hold weights, relative to the model's folder.
+    """
+
+    batching: Batching = Batching()
+    random: str = "the graph was not read"
+    unbounded: str = "the graph was not read"
+    meanings: list[Meaning] = []
+    domains: list[Domain] = []
+    external: list[str] = []
