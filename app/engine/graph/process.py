@@ -27,7 +27,7 @@ Question = tuple[int, str]
 Answer = tuple[int, GraphReport]
 """To the question of that number."""
 
-_decoder = msgspec.json.Decoder(Answer)
+_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _app_folder = Path(__file__).parents[3]
 
 
