@@ -64,9 +64,13 @@ class Follower:
             return folded
         if (fault := _inherited(operands)) is not None:
             return [Value(fault=fault)] * len(node.output)
+        return guarded(node, lambda: self._apply(node, version, operands))
+
+    def _apply(
+        self, node: NodeProto, version: int, operands: Sequence[Value | None]
+    ) -> list[Value]:
         results = self._inference.results(node, operands)
-        step = Step(node, version, operands, results)
-        return guarded(node, lambda: _settled(step))
+        return _settled(Step(node, version, operands, results))
 
 
 def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
@@ -138,8 +142,12 @@ def _checked(step: Step, value: Value) -> Value:
 
     Sizes that differ although nothing is known to depend on the rows show what was missed, too.
     """
-    if value.shapes is None or value.fault is not None:
+    if value.fault is not None:
         return value
+    if value.shapes is None:
+        if value.rows is None:
+            return value
+        return value.failed(Fault("unknown", title(step.node), "gives sizes that nobody knows"))
     if len({len(shape) for shape in value.shapes}) > 1:
         return value.failed(Fault("coupled", title(step.node), FOLLOWS_NOT))
     rows = value.rows

@@ -17,6 +17,7 @@ from app.engine.graph.batch_axis.rules.contracting import (
 )
 from app.engine.graph.batch_axis.rules.elementwise import (
     alternate,
+    cast_like,
     dropout,
     elementwise,
     of_first,
@@ -89,7 +90,8 @@ ONNX: dict[str, Rule] = {
         "Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt StringConcat Sub Sum Swish Tan Tanh "
         "ThresholdedRelu Where Xor",
     ),
-    **_each(of_first(), "CastLike Clip"),
+    "CastLike": cast_like,
+    "Clip": of_first(),
     **_each(quantised, "QuantizeLinear DequantizeLinear"),
     **_each(reshape, "Reshape Flatten Squeeze Unsqueeze"),
     **_each(

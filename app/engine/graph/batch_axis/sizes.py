@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 
-from app.engine.graph.batch_axis.value import BATCHES, Shape, Value
+from app.engine.graph.batch_axis.value import BATCHES, Mixed, Shape, Value
 from app.engine.graph.nodes import attribute, domain_of
 
 Sized = list[tuple[int, Shape | None]]
@@ -29,13 +29,18 @@ class Inference:
         self._opsets = [helper.make_opsetid(domain, v) for domain, v in versions.items()]
 
     def results(self, node: NodeProto, operands: Sequence[Value | None]) -> list[Value]:
-        """Give a value an output, with kind and shapes as far as they can be told."""
+        """Give a value an output, with kind and shapes as far as they can be told.
+
+        Raises:
+            Mixed: They can be told for some numbers of rows only.
+        """
         worlds = [self._in_world(node, operands, world) for world in range(len(BATCHES))]
         found = []
         for outputs in zip(*worlds, strict=True):
             shapes = tuple(shape for _, shape in outputs if shape is not None)
-            known = len(shapes) == len(BATCHES)
-            found.append(Value(kind=outputs[-1][0], shapes=shapes if known else None))
+            if shapes and len(shapes) < len(BATCHES):
+                raise Mixed("fits some numbers of rows and not others")
+            found.append(Value(kind=outputs[-1][0], shapes=shapes or None))
         return found
 
     def _in_world(self, node: NodeProto, operands: Sequence[Value | None], world: int) -> Sized:

@@ -124,15 +124,11 @@ def by_image(*places: int) -> Rule:
             raise Mixed("works across rows that do not lie along its first axis")
         for place in places:
             value = step.may_be_at(place)
-            if value is not None and value.rows is None and _per_row(value.shape):
+            if value is not None and value.rows is None:  # even of one row: nothing is broadcast
                 raise Mixed("has a constant along the rows")
         return step.everywhere(rows)
 
     return rule
-
-
-def _per_row(shape: Sequence[int]) -> bool:
-    return len(shape) > 0 and shape[0] != 1
 
 
 def max_pool(step: Step) -> Sequence[Rows | None]:
