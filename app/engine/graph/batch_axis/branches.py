@@ -53,7 +53,7 @@ def _joined(values: Sequence[Value]) -> Value:
     faults = [value.fault for value in values if value.fault is not None]
     if faults:
         return Value(fault=min(faults, key=lambda fault: fault.verdict))
-    if len({(value.rows, value.shapes) for value in values}) > 1:
+    if len({(v.rows, v.shapes, v.order, v.padding, v.numbers) for v in values}) > 1:
         raise NotUnderstood("has branches of different shapes")
     counts = any(value.counts for value in values)
     if first.data is not None and first.rows is None:
@@ -100,7 +100,7 @@ def _unsettled(value: Value | None) -> Value:
 
 
 def _place(value: Value) -> tuple[object, ...]:
-    return value.rows, value.shapes, value.fault, value.counts
+    return value.rows, value.shapes, value.fault, value.counts, value.order, value.padding
 
 
 def _stacked(value: Value, rounds: int = ROUNDS) -> Value:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from onnx import GraphProto, ModelProto, NodeProto
 
-from app.engine.graph.batch_axis import branches, folding, numbering
+from app.engine.graph.batch_axis import branches, folding, numbering, ordering
 from app.engine.graph.batch_axis.operators import RULES
 from app.engine.graph.batch_axis.sizes import Inference
 from app.engine.graph.batch_axis.step import Step
@@ -62,19 +62,17 @@ class Follower:
         version = self._versions.get(domain_of(node), 1)
         if (folded := _folded(node, version, operands)) is not None:
             return folded
-        if (fault := _inherited(operands)) is not None:
-            return [Value(fault=fault)] * len(node.output)
-        return guarded(node, lambda: self._apply(node, version, operands))
-
-    def _apply(
-        self, node: NodeProto, version: int, operands: Sequence[Value | None]
-    ) -> list[Value]:
-        results = self._inference.results(node, operands)
-        return _settled(Step(node, version, operands, results))
+        results = guarded(node, lambda: self._inference.results(node, operands))
+        if (fault := _inherited(operands) or results[0].fault) is not None:
+            return [value.failed(fault) for value in results]
+        step = Step(node, version, operands, results)
+        return guarded(node, lambda: _settled(step), results)
 
 
-def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
-    """Follow a node; what stands in the way is its outputs' fault."""
+def guarded(
+    node: NodeProto, follow: Callable[[], list[Value]], results: Sequence[Value] = ()
+) -> list[Value]:
+    """Follow a node; what stands in the way is its outputs' fault, whose sizes may be known."""
     try:
         return follow()
     except Mixed as mixed:
@@ -83,7 +81,7 @@ def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
         fault = Fault("unknown", title(node), str(obstacle))
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         fault = Fault("unknown", title(node), f"is odd: {type(error).__name__}")
-    return [Value(fault=fault)] * len(node.output)
+    return [value.failed(fault) for value in results or [Value()] * len(node.output)]
 
 
 def _folded(node: NodeProto, version: int, operands: Sequence[Value | None]) -> list[Value] | None:
@@ -112,6 +110,8 @@ def _settled(step: Step) -> list[Value]:
         return numbering.numbered(step)
     if rule is None:
         raise NotUnderstood("is an operator that is not followed")
+    if (sorted_or_back := ordering.follow(step)) is not None:
+        return [_checked(step, value) for value in sorted_or_back]
     if any(value is not None and value.numbers for value in step.operands):
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
@@ -125,7 +125,9 @@ MAKE_ROWS = {"ConstantOfShape", "Expand", "Tile", "Range", "EyeLike"}
 
 
 def _with_rows(step: Step, found: Sequence[Rows | None]) -> list[Value]:
-    values = [replace(value, rows=rows) for value, rows in zip(step.results, found, strict=False)]
+    order = ordering.common(step)
+    pairs = zip(step.results, found, strict=False)
+    values = [replace(value, rows=rows, order=order) for value, rows in pairs]
     for value in step.results[len(values) :]:
         fault = Fault("unknown", title(step.node), "has an output that is not followed")
         values.append(value.failed(fault))
