@@ -1,8 +1,10 @@
 """Operators that multiply and add along an axis: products of matrices, convolutions, attention."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from string import ascii_lowercase
 
+from app.engine.graph.batch_axis.rules.elementwise import aligned
 from app.engine.graph.batch_axis.step import Rule, Step
 from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows
 
@@ -67,32 +69,24 @@ def _named(rank: int, row: str, column: str, transposed: bool) -> str:
     return stack + (column + row if transposed else row + column)
 
 
-def gemm(step: Step) -> Sequence[Rows | None]:
-    """`A · B + C`, each of two axes; `C` is broadcast."""
-    step.only(0, 1)
-    first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
-    second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 1), (first, second), ROW + COLUMN)
-    _check_bias(step, 2, rows)
-    return [rows]
+def gemm(left: int, right: int, bias: int) -> Rule:
+    """`A · B + C`, each of two axes; `C` is broadcast.
 
+    Args:
+        left: Place of `A`.
+        right: Of `B`.
+        bias: Of `C`, which may be left out.
+    """
 
-def gemm_quantised(step: Step) -> Sequence[Rows | None]:
-    """The same with a scale and a zero point behind each operand (com.microsoft)."""
-    step.only(0, 3)
-    first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
-    second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 3), (first, second), ROW + COLUMN)
-    _check_bias(step, 6, rows)
-    return [rows]
+    def rule(step: Step) -> Sequence[Rows | None]:
+        step.only(left, right, bias)
+        first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
+        second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
+        rows = contraction(step, (left, right), (first, second), ROW + COLUMN)
+        product = replace(step.results[0], rows=rows)
+        return [aligned([product, step.may_be_at(bias)], 2)]
 
-
-def _check_bias(step: Step, place: int, rows: Rows) -> None:
-    bias = step.may_be_at(place)
-    if bias is not None:
-        axis = rows.axis - (2 - bias.rank)
-        if bias.counts or (axis >= 0 and bias.shape[axis] != 1):
-            raise Mixed("has a constant along the rows")
+    return rule
 
 
 def einsum(step: Step) -> Sequence[Rows | None]:
