@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from onnx.reference.ops._op_list import load_op
 
 from app.engine.graph.batch_axis.value import BATCHES, Array, Value, of_data
 from app.engine.graph.nodes import attribute, domain_of
@@ -89,6 +88,8 @@ def _same_operands(operands: Sequence[Value | None]) -> bool:
 def _compute(node: NodeProto, version: int, arrays: list[Any]) -> list[Array] | None:
     if _elements_made(node.op_type, arrays) > MOST_ELEMENTS:
         return None
+    from onnx.reference.ops._op_list import load_op  # 50 ms that tables and trees need not pay
+
     try:
         implementation = load_op("", node.op_type, version)
         run = implementation(node, {**_RUN_PARAMETERS, "opsets": {"": version}})
