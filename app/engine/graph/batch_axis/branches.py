@@ -67,6 +67,8 @@ def follow_loop(
     """Go round until what is carried has settled; how often it runs must not depend on rows."""
     body = attribute(node, "body")
     for decider in operands[:2]:
+        if decider is not None and decider.fault is not None:
+            return [Value(fault=decider.fault)] * len(node.output)
         if decider is not None and (decider.rows is not None or decider.counts):
             raise Mixed("runs as often as the rows say")
     carried = [_unsettled(value) for value in operands[2:]]
@@ -86,7 +88,8 @@ def follow_loop(
 
 
 def _check_end(goes_on: Value) -> None:
-    if goes_on.rows is not None or goes_on.counts:
+    coupled = goes_on.fault is not None and goes_on.fault.verdict == "coupled"
+    if goes_on.rows is not None or goes_on.counts or coupled:
         raise Mixed("ends when the rows say so")
     if goes_on.fault is not None:
         raise NotUnderstood("ends when nobody knows")
