@@ -87,6 +87,10 @@ def _input(given: ValueInfoProto, sizes: dict[str, int], guess: int, apart: int)
 
 
 def _fault(name: str, value: Value) -> Fault | None:
+    if value.padding is not None:
+        return Fault("coupled", "", f"output {name} is padded up to the longest row")
+    if value.numbers:
+        return Fault("coupled", "", f"output {name} gives the numbers of the rows")
     if value.fault is not None or value.rows == Rows(0):
         return value.fault
     return Fault("coupled", "", f"output {name} does not have one row for each row of the input")

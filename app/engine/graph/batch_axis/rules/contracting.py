@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from string import ascii_lowercase
 
+from app.engine.graph.batch_axis.rules.elementwise import aligned
 from app.engine.graph.batch_axis.step import Rule, Step
-from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows
+from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Value
 
 ROW, SUM, COLUMN = "R", "S", "C"
 """Letters of the last axes of a product: `[…, R, S] · […, S, C] = […, R, C]`."""
@@ -69,30 +70,22 @@ def _named(rank: int, row: str, column: str, transposed: bool) -> str:
 
 def gemm(step: Step) -> Sequence[Rows | None]:
     """`A · B + C`, each of two axes; `C` is broadcast."""
-    step.only(0, 1)
-    first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
-    second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 1), (first, second), ROW + COLUMN)
-    _check_bias(step, 2, rows)
-    return [rows]
+    return [_gemm(step, 0, 1, 2)]
 
 
 def gemm_quantised(step: Step) -> Sequence[Rows | None]:
     """The same with a scale and a zero point behind each operand (com.microsoft)."""
-    step.only(0, 3)
+    return [_gemm(step, 0, 3, 6)]
+
+
+def _gemm(step: Step, left: int, right: int, bias: int) -> Rows | None:
+    step.only(left, right, bias)
     first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
     second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 3), (first, second), ROW + COLUMN)
-    _check_bias(step, 6, rows)
-    return [rows]
-
-
-def _check_bias(step: Step, place: int, rows: Rows) -> None:
-    bias = step.may_be_at(place)
-    if bias is not None:
-        axis = rows.axis - (2 - bias.rank)
-        if bias.counts or (axis >= 0 and bias.shape[axis] != 1):
-            raise Mixed("has a constant along the rows")
+    multiplied = step.rows_at(left) is not None or step.rows_at(right) is not None
+    rows = contraction(step, (left, right), (first, second), ROW + COLUMN) if multiplied else None
+    product = Value(shapes=(step.result_shape(),), rows=rows)
+    return aligned([product, step.may_be_at(bias)], 2)
 
 
 def einsum(step: Step) -> Sequence[Rows | None]:
