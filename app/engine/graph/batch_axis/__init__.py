@@ -91,6 +91,8 @@ def _fault(name: str, value: Value) -> Fault | None:
         return value.fault
     if value.padding is not None:
         return Fault("coupled", "", f"output {name} is padded up to the longest row of the batch")
+    if value.numbers:
+        return Fault("coupled", "", f"output {name} gives the numbers of the rows")
     if value.order:
         return Fault("coupled", "", f"output {name} has the rows in another order")
     if value.rows == Rows(0):

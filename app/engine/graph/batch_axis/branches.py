@@ -67,9 +67,11 @@ def follow_loop(
     """Go round until what is carried has settled; how often it runs must not depend on rows."""
     body = attribute(node, "body")
     for decider in operands[:2]:
-        if decider is not None and decider.fault is not None:
+        if decider is None:
+            continue
+        if decider.fault is not None:
             return [Value(fault=decider.fault)] * len(node.output)
-        if decider is not None and (decider.rows is not None or decider.counts):
+        if decider.rows is not None or decider.counts:
             raise Mixed("runs as often as the rows say")
     carried = [_unsettled(value) for value in operands[2:]]
     for _ in range(MOST_ROUNDS):
@@ -81,29 +83,25 @@ def follow_loop(
         goes_on, *results = follow(body, inner)
         after = [_unsettled(value) for value in results[: len(carried)]]
         if [_place(value) for value in after] == [_place(value) for value in carried]:
-            _check_end(goes_on)
+            if goes_on.fault is not None:
+                return [Value(fault=goes_on.fault)] * len(node.output)
+            if goes_on.rows is not None or goes_on.counts:
+                raise Mixed("ends when the rows say so")
             return [*after, *(_stacked(value) for value in results[len(carried) :])]
         carried = after
     raise NotUnderstood("moves rows from round to round")
-
-
-def _check_end(goes_on: Value) -> None:
-    coupled = goes_on.fault is not None and goes_on.fault.verdict == "coupled"
-    if goes_on.rows is not None or goes_on.counts or coupled:
-        raise Mixed("ends when the rows say so")
-    if goes_on.fault is not None:
-        raise NotUnderstood("ends when nobody knows")
 
 
 def _unsettled(value: Value | None) -> Value:
     """What is carried from round to round has elements that nobody knows."""
     if value is None:
         raise NotUnderstood("lacks what it carries")
-    return replace(value, data=None, counts=value.counts, numbers="")
+    return replace(value, data=None)
 
 
 def _place(value: Value) -> tuple[object, ...]:
-    return value.rows, value.shapes, value.fault, value.counts, value.order, value.padding
+    hidden = value.numbers, value.padding, value.order
+    return value.rows, value.shapes, value.fault, value.counts, *hidden
 
 
 def _stacked(value: Value, rounds: int = ROUNDS) -> Value:

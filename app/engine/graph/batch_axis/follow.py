@@ -112,6 +112,9 @@ def _settled(step: Step) -> list[Value]:
         raise NotUnderstood("is an operator that is not followed")
     if (sorted_or_back := ordering.follow(step)) is not None:
         return [_checked(step, value) for value in sorted_or_back]
+    sizes = MAY_COUNT.get(step.operator, ())
+    if any(v is not None and v.counts and i not in sizes for i, v in enumerate(step.operands)):
+        raise Mixed("computes with the number of rows")
     if any(value is not None and value.numbers for value in step.operands):
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
@@ -119,6 +122,18 @@ def _settled(step: Step) -> list[Value]:
         raise Mixed("sees how far rows are padded up to the longest")
     return [_checked(step, value) for value in _with_rows(step, rule(step))]
 
+
+MAY_COUNT = {
+    "AffineGrid": (1,),
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (3,),
+    "Slice": (1, 2),
+    "Tile": (1,),
+}
+"""Operators that may learn how many rows there are, and the operands that tell them sizes."""
 
 MAKE_ROWS = {"ConstantOfShape", "Expand", "Tile", "Range", "EyeLike"}
 """Operators that make rows out of the number of rows."""
@@ -147,7 +162,7 @@ def _checked(step: Step, value: Value) -> Value:
     if value.fault is not None:
         return value
     if value.shapes is None:
-        if value.rows is None:
+        if value.rows is None and not step.with_rows:
             return value
         return value.failed(Fault("unknown", title(step.node), "gives sizes that nobody knows"))
     if len({len(shape) for shape in value.shapes}) > 1:

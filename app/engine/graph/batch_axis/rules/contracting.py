@@ -1,12 +1,11 @@
 """Operators that multiply and add along an axis: products of matrices, convolutions, attention."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from string import ascii_lowercase
 
 from app.engine.graph.batch_axis.rules.elementwise import aligned
 from app.engine.graph.batch_axis.step import Rule, Step
-from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows
+from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Value
 
 ROW, SUM, COLUMN = "R", "S", "C"
 """Letters of the last axes of a product: `[…, R, S] · […, S, C] = […, R, C]`."""
@@ -82,8 +81,10 @@ def gemm(left: int, right: int, bias: int) -> Rule:
         step.only(left, right, bias)
         first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
         second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-        rows = contraction(step, (left, right), (first, second), ROW + COLUMN)
-        product = replace(step.results[0], rows=rows)
+        rows = None
+        if step.rows_at(left) is not None or step.rows_at(right) is not None:
+            rows = contraction(step, (left, right), (first, second), ROW + COLUMN)
+        product = Value(shapes=(step.result_shape(),), rows=rows)
         return [aligned([product, step.may_be_at(bias)], 2)]
 
     return rule
@@ -139,6 +140,16 @@ def resize(step: Step) -> Sequence[Rows | None]:
     if step.attribute("coordinate_transformation_mode") == "tf_crop_and_resize":
         raise NotUnderstood("crops axes")
     return [step.x.rows]
+
+
+def rotary(step: Step) -> Sequence[Rows | None]:
+    """Turns pairs of elements by their places: one that is the first for all rows, or each row's.
+
+    (com.microsoft)
+    """
+    if step.at(1).rank == 1 and step.rows_at(1) is None:
+        return by_image(0)(step)
+    return by_image(0, 1)(step)
 
 
 def attention(step: Step) -> Sequence[Rows | None]:
