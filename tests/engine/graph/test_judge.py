@@ -116,3 +116,39 @@ def test_an_operator_that_is_not_in_the_table_is_unknown() -> None:
 
     assert found.verdict == "unknown"
     assert found.node.startswith("SequenceConstruct")
+
+
+def by_length(*, long_mixes: bool) -> bytes:
+    """Take one of two branches by a size that each request decides."""
+    mean = node("ReduceMean", ["x"], ["all"], axes=[0], keepdims=1)
+    long = (
+        [mean, node("Add", ["x", "all"], ["long"])]
+        if long_mixes
+        else [node("Neg", ["x"], ["long"])]
+    )
+    free = models.tensor("long", "float32", None), models.tensor("short", "float32", None)
+    branches = {
+        "then_branch": helper.make_graph(long, "then", [], [free[0]]),
+        "else_branch": helper.make_graph([node("Abs", ["x"], ["short"])], "else", [], [free[1]]),
+    }
+    graph = models.graph(
+        [
+            node("Shape", ["x"], ["shape"]),
+            node("Gather", ["shape", "second"], ["length"]),
+            node("Greater", ["length", "limit"], ["is_long"]),
+            node("If", ["is_long"], ["y"], **branches),
+        ],
+        [models.tensor("x", "float32", ["n", "t"])],
+        [models.tensor("y", "float32", ["n", "t"])],
+        second=np.array(1),
+        limit=np.array(5_000),
+    )
+    model = onnx.load_from_string(graph)
+    model.opset_import[0].version = 17  # ReduceMean has its axes as an attribute
+    return bytes(model.SerializeToString())
+
+
+def test_a_branch_that_only_long_requests_take_counts() -> None:
+    """However short the rows are that the graph is followed with."""
+    assert verdict(by_length(long_mixes=False)).verdict == "independent"
+    assert verdict(by_length(long_mixes=True)).verdict == "coupled"

@@ -29,7 +29,7 @@ ROUNDS = 7
 def follow_if(
     follow: FollowGraph, node: NodeProto, operands: Operands, scope: Scope
 ) -> list[Value]:
-    """Follow the branch that is taken, or both if a number decides that rows do not."""
+    """Follow the branch that is taken; both where a request decides which, but not its rows."""
     condition = operands[0]
     assert condition is not None
     if condition.fault is not None:
@@ -39,7 +39,7 @@ def follow_if(
     if condition.counts:
         raise Mixed("chooses by the number of rows")
     names = ["then_branch", "else_branch"]
-    if condition.constant is not None:
+    if condition.constant is not None and not condition.guessed:
         names = names[:1] if condition.constant.reshape(-1)[0] else names[1:]
     taken = [follow(attribute(node, name), dict(scope)) for name in names]
     return [_joined(values) for values in zip(*taken, strict=True)]

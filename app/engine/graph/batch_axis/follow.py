@@ -36,9 +36,11 @@ class Follower:
 
     Args:
         model: Its functions inlined.
+        sizes_are_guessed: Whether inputs leave sizes open that requests decide, beside the rows'.
     """
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, *, sizes_are_guessed: bool) -> None:
+        self._sizes_are_guessed = sizes_are_guessed
         opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._versions = {"" if name == "ai.onnx" else name: opsets[name] for name in opsets}
         self._inference = Inference(self._versions)
@@ -61,7 +63,9 @@ class Follower:
             return [folding.constant_of(node) or UNKNOWN]
         version = self._versions.get(domain_of(node), 1)
         if (folded := _folded(node, version, operands)) is not None:
-            return folded
+            of_sizes = self._sizes_are_guessed and node.op_type in ("Shape", "Size")
+            guessed = of_sizes or any(value is not None and value.guessed for value in operands)
+            return [replace(value, guessed=guessed) for value in folded]
         results = guarded(node, lambda: self._inference.results(node, operands))
         if (fault := _inherited(operands) or results[0].fault) is not None:
             return [value.failed(fault) for value in results]
