@@ -77,6 +77,7 @@ class GraphReader:
         """Wait for what was asked last."""
         answer = self._receive()
         if answer is None:  # it had just ended, having had nothing to do: once more, with a new one
+            self.close()  # it may still be ending, and would be asked again
             try:
                 self._send()
             except OSError as error:
