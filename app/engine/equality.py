@@ -59,11 +59,11 @@ def unequal(found: Array, expected: Array, allowed: Array | float) -> npt.NDArra
 
 
 def varies(answers: Array) -> bool:
-    """Tell whether rows have different answers; a missing one is none."""
-    different = answers[1:] != answers[:1]
-    if answers.dtype.kind == "f":
-        different &= np.isfinite(answers[1:]) & np.isfinite(answers[:1])
-    return bool(different.any())
+    """Tell whether two rows have different answers; a missing one is none. `[k, …]`, k > 0."""
+    if answers.dtype.kind != "f":
+        return bool((answers[1:] != answers[:1]).any())
+    numbers = np.where(np.isfinite(answers), answers, np.nan)
+    return bool((np.fmax.reduce(numbers) > np.fmin.reduce(numbers)).any())
 
 
 def nudged(inputs: Tensors) -> list[Tensors]:
