@@ -1,7 +1,7 @@
 """One loaded model: its file, specs, sessions and batcher.
 
-`load_model` is the whole story: read, open, check, sample, prove, measure. The trial runs are
-`warm_up.py`; where files lie and which model answers is `repository.py`.
+`load_model` is the whole story: read, open, check, sample, try, measure. Whether requests share a
+run is decided in `batching.py`; where files lie and which model answers is `repository.py`.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from app.engine.answer import AnswerReader, labels_are_positions
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
+from app.engine.batching import domains_of, why_alone
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.graph.process import GraphReader
@@ -26,9 +27,11 @@ from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
+from app.engine.sample import sample_inputs, with_drawn_rows
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
-from app.engine.warm_up import measure, prove_batching, sample_inputs, with_drawn_rows
+from app.engine.trial_rows import Domains
+from app.engine.warm_up import measure
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 OnBatch = Callable[[str, str, BatchRecord], None]
@@ -99,14 +102,12 @@ class Model:
         self.identity = identity(
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
-        self.sample = sample_inputs(self.inputs, metadata.sample)
-        self.reader = _reader(pool, self.sample, metadata)
-        if not metadata.batching:
-            self.batching_reason: str | None = "its metadata says so"
-        elif options.batch.max_batch_size == 1:
-            self.batching_reason = "MAX_BATCH_SIZE is 1"
-        else:
-            self.batching_reason = prove_batching(pool, self.sample)
+        domains = domains_of(graph)
+        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains)
+        self.reader = _reader(pool, self.sample, metadata, domains)
+        self.batching_reason = why_alone(
+            pool, self.sample, metadata, graph, options.batch.max_batch_size
+        )
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
@@ -155,8 +156,10 @@ class Model:
     @property
     def sample_rows(self) -> list[Any]:
         """Rows to try the model with, as a client would write them. Needs a lone input."""
-        rows: list[Any] = self.metadata.sample or self.sample[self.inputs[0].name].tolist()
-        return rows
+        name, rows = self.inputs[0].name, self.metadata.sample
+        if isinstance(rows, dict):
+            rows = rows[name]
+        return rows or self.sample[name].tolist()
 
     def group(self, inputs: Tensors) -> Hashable:
         """What requests must have in common to share a run: the sizes the signature leaves open.
@@ -250,7 +253,9 @@ def load_model(
     return model
 
 
-def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> AnswerReader:
+def _reader(
+    pool: SessionPool, sample: Tensors, metadata: ModelMetadata, domains: Domains
+) -> AnswerReader:
     """Learn from one run what the signature does not say: number and labels of the classes."""
     make_reader = partial(
         AnswerReader,
@@ -264,9 +269,9 @@ def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> Answ
     try:
         # Many rows where labels have to be told from positions, so that most classes are seen.
         many = metadata.class_names is not None and roles.labels_at is not None
-        trial = with_drawn_rows(pool, sample, 32) if many else sample
+        trial = with_drawn_rows(pool, sample, 32, domains) if many else sample
         outputs = pool.sessions[0].run_raw(trial)
-    except RunRefused:  # the batching proof will say so
+    except RunRefused:  # the trial will say so
         outputs = []
     if not outputs or not roles.is_classifier or roles.scores_at is None:
         return make_reader(class_labels=metadata.class_labels)

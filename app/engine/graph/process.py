@@ -71,13 +71,13 @@ class GraphReader:
         try:
             self._send()
         except OSError:  # `answer` tries once more, and tells
-            self.close()
+            self.close()  # it may still be ending, and would be asked again
 
     def answer(self) -> GraphReport:
         """Wait for what was asked last."""
         answer = self._receive()
         if answer is None:  # it had just ended, having had nothing to do: once more, with a new one
-            self.close()
+            self.close()  # it may still be ending, and would be asked again
             try:
                 self._send()
             except OSError as error:
@@ -109,7 +109,7 @@ class GraphReader:
                 if number == self._question[0]:
                     return report
         except msgspec.DecodeError:  # it was killed in the middle of a line
-            self.close()
+            self.close()  # it may still be ending, and would be asked again
         finally:
             timer.cancel()
         return None
