@@ -57,7 +57,7 @@ THIRD_PARTIES = {
     "cache": {"msgspec", "redis", "hiredis"},
     "engine": {"msgspec", "numpy", "onnxruntime", "onnx"},
     "call": {"msgspec"},
-    "pipeline": set(),
+    "pipeline": {"msgspec"},
     "request_batch": {"msgspec"},
     "reload": {"msgspec"},
     "api_keys": set(),
