@@ -159,9 +159,8 @@ class Model:
         Args:
             reason: What was found in service.
         """
-        node = self.graph.batching.node
-        self.disproof = f"{reason}; not understood: {node}" if node else reason
-        self.batching_reason = f"found in service: {self.disproof}"
+        self.disproof = reason
+        self.batching_reason = f"found in service: {reason}"
         self.identity = identity(self.first_identity.hex(), "each request alone")
         self.proof = self.proof or Proof()
         self.proof.refuted = True

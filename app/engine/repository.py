@@ -44,7 +44,7 @@ class Repository:
 
     Attributes:
         unloaded: Names of models that were taken out, until they are loaded again.
-        on_disproved: Told of a model that service here has disproved batching for, and the reason.
+        on_disproved: Told of a model whose rows were found not to stay apart in service here.
         recall: Awaited with models before they answer, to `disprove` those that others have.
     """
 
@@ -67,7 +67,7 @@ class Repository:
         self.unloaded: frozenset[str] = frozenset()
         self._loader = ThreadPoolExecutor(1, "loader", give_way, (LOADER_NICENESS,))
         self._disproofs: dict[bytes, str] = {}
-        self.on_disproved: Callable[[Model, str], None] | None = None
+        self.on_disproved: Callable[[Model], None] | None = None
         self.recall: Callable[[list[Model]], Awaitable[None]] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
@@ -186,7 +186,7 @@ class Repository:
     def _find_disproved(self, identity: bytes, reason: str) -> None:
         for model in self.disprove(identity, reason):
             if self.on_disproved is not None:
-                self.on_disproved(model, reason)
+                self.on_disproved(model)
 
     async def _open(self, load: Callable[..., list[Model]], *arguments: Any) -> list[Model]:
         """Load, and learn of disproofs before anything is answered."""
