@@ -64,7 +64,12 @@ class Proof:
         self._turn += 1
         return self._turn % num_requests
 
-    def passed(self, num_rows: int) -> None:
-        """Take note of a request of so many rows that is answered alone as beside others."""
+    def passed(self, num_rows: int, num_run: int) -> None:
+        """Take note of a request that is answered alone as beside others.
+
+        Args:
+            num_rows: Its rows.
+            num_run: Rows that were run to find out.
+        """
         self.num_passed += num_rows
-        self._num_until_next = EVERY_ROWS * num_rows if self.trusted else 1
+        self._num_until_next = EVERY_ROWS * num_run if self.trusted else 1

@@ -1,14 +1,15 @@
 """Runs requests of shared runs again, alone, while a lane has nothing else to do.
 
 What is compared: the request's rows of the shared run, and the same rows run as the request came.
-ONNX Runtime rounds differently for different numbers of rows, so a difference that is small beside
-the output's largest values is looked at again: the request is run beside copies of itself, in as
-many rows as the shared run had. Then all is equal but the neighbours.
+ONNX Runtime rounds differently for different numbers of rows, which shows where terms cancel. So what
+differs little beside the largest values of the run is looked at again: the request is run beside
+copies of itself, in as many rows as the shared run had. Then all is equal but the neighbours.
 `B` rows in the shared run, `b` rows of the request.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -20,10 +21,22 @@ from app.engine.session_pool import Session, SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
 
 RELATIVE_TOLERANCE = 1e-5
-"""Largest difference that is none, relative to the largest value of its column."""
+"""Largest difference that is none, relative to the request's largest value in that column."""
 
 COARSE_TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2}
 """Likewise, of types whose last two bits are more than that."""
+
+
+class Finding(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        difference: In words; empty if there is none; None if that could not be found out.
+        num_rows: That were run for it.
+    """
+
+    difference: str | None
+    num_rows: int
 
 
 class Recheck:
@@ -78,16 +91,16 @@ class Recheck:
         if self._options is not None:
             self._options.terminate = True
 
-    def _end(self, num_rows: int, done: Callable[[str], None], difference: str | None) -> None:
+    def _end(self, num_rows: int, done: Callable[[str], None], found: Finding) -> None:
         self._options = None
-        if difference == "":
-            self._proof.passed(num_rows)
-        done(difference or "")
+        if found.difference == "":
+            self._proof.passed(num_rows, found.num_rows)
+        done(found.difference or "")
 
 
 def check(
     inputs: Tensors, shared: list[Array], rows: slice, options: ort.RunOptions, session: Session
-) -> str | None:
+) -> Finding:
     """Run a request alone, and compare; any thread. Never raises.
 
     Args:
@@ -96,22 +109,20 @@ def check(
         rows: The request's in it.
         options: By which another thread may end the run.
         session: Where to run.
-
-    Returns:
-        What differs, in words; empty if nothing does; None if that could not be found out.
     """
+    differing = partial(first_difference, shared, rows, specs=session.outputs)
+    num_rows = rows.stop - rows.start
     try:
         alone = session.run(inputs, options)
-        if not (name := first_difference(shared, rows, alone, session.outputs)):
-            return ""
-        if first_difference(shared, rows, alone, session.outputs, by_column=False):
-            return _in_words(name)
-        place = (np.arange(len(shared[0])) - rows.start) % (rows.stop - rows.start)
+        name = differing(alone)
+        if not name or differing(alone, coarse=True):
+            return Finding(_in_words(name), num_rows)
+        place = (np.arange(len(shared[0])) - rows.start) % num_rows
         copies = session.run({name: array[place] for name, array in inputs.items()}, options)
-        beside_copies = [output[rows] for output in copies]
-        return _in_words(first_difference(shared, rows, beside_copies, session.outputs))
+        name = differing([output[rows] for output in copies])
+        return Finding(_in_words(name), num_rows + len(place))
     except Exception:  # it was ended, memory ran out: nothing is known, and nobody waits for it
-        return None
+        return Finding(None, num_rows)
 
 
 def first_difference(
@@ -120,7 +131,7 @@ def first_difference(
     alone: list[Array],
     specs: Sequence[TensorSpec],
     *,
-    by_column: bool = True,
+    coarse: bool = False,
 ) -> str:
     """Name the first output whose rows are not the same in a shared run and alone; empty if none.
 
@@ -129,27 +140,27 @@ def first_difference(
         rows: The request's in it.
         alone: Outputs of the request's own run, `[b, …]` each.
         specs: Of the outputs.
-        by_column: Whether a difference is held against the largest value of its column (the last
-            axis), or of the whole output.
+        coarse: Whether a difference is held against the largest value of the whole shared run,
+            and not of the request in that column (the last axis).
     """
     for spec, together, apart in zip(specs, shared, alone, strict=True):
         if spec.dtype == "bfloat16":
             together, apart = widened(together), widened(apart)
         tolerance = COARSE_TOLERANCES.get(spec.dtype, RELATIVE_TOLERANCE)
-        if not _same(together, rows, apart, tolerance, by_column=by_column):
+        if not _same(together, rows, apart, tolerance, coarse=coarse):
             return spec.name
     return ""
 
 
-def _same(together: Array, rows: slice, apart: Array, tolerance: float, *, by_column: bool) -> bool:
+def _same(together: Array, rows: slice, apart: Array, tolerance: float, *, coarse: bool) -> bool:
     found = together[rows]
     if found.shape != apart.shape:
         return False
     if found.dtype.kind != "f":
         return bool(np.array_equal(found, apart))
-    axes = tuple(range(together.ndim - 1)) if by_column and together.ndim > 1 else None
+    axes = None if coarse or apart.ndim == 1 else tuple(range(apart.ndim - 1))
     with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are equal or are not
-        sizes = np.abs(together)
+        sizes = np.abs(together if coarse else apart)
         scale = np.max(sizes, axis=axes, initial=0.0, where=np.isfinite(sizes))
         near = np.abs(found - apart) <= tolerance * scale
     return bool(np.all(near | (found == apart) | (np.isnan(found) & np.isnan(apart))))

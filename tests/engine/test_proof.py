@@ -10,7 +10,7 @@ def trusted() -> Proof:
     proof = Proof()
     for _ in range(FIRST_ROWS):
         assert proof.choose(2, 2) is not None
-        proof.passed(1)
+        proof.passed(1, 1)
     return proof
 
 
@@ -29,9 +29,9 @@ def test_then_one_row_in_a_thousand_is_due() -> None:
 
 
 def test_a_check_of_many_rows_puts_the_next_one_off() -> None:
-    """However large requests are, one row in a thousand is run twice."""
+    """However large requests are, one row in a thousand is run again."""
     proof = trusted()
-    proof.passed(10)
+    proof.passed(2, 10)
 
     assert proof.choose(2, 10 * EVERY_ROWS - 1) is None
     assert proof.choose(2, 1) is not None
@@ -56,9 +56,9 @@ def test_what_may_be_kept_grows_with_the_proof() -> None:
     """Others are told once the first rows have passed, and nobody once one has failed."""
     proof = Proof()
     kept = [proof.keeping]
-    proof.passed(FIRST_ROWS - 1)
+    proof.passed(FIRST_ROWS - 1, 1)
     kept.append(proof.keeping)
-    proof.passed(1)
+    proof.passed(1, 1)
     kept.append(proof.keeping)
     proof.refuted = True
     kept.append(proof.keeping)

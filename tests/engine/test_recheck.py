@@ -32,7 +32,8 @@ def differing(together: Any, apart: Any, dtype: str = "float32") -> str:
         ([[1.0], [2.0]], [[2.0]], SAME),
         ([[1.0], [2.0]], [[2.00001]], SAME),
         ([[1.0], [2.0]], [[2.00003]], OTHER),
-        ([[1.0], [0.0]], [[1e-6]], SAME),
+        ([[1.0], [0.0]], [[1e-9]], OTHER),
+        ([[1e30], [3.0]], [[2.0]], OTHER),
         ([[-1e5, 1.0], [-1e5, 2.0]], [[-1e5, 2.001]], OTHER),
         ([[1.0], [NAN]], [[NAN]], SAME),
         ([[1.0], [NAN]], [[1.0]], OTHER),
@@ -49,7 +50,7 @@ def differing(together: Any, apart: Any, dtype: str = "float32") -> str:
     ],
 )
 def test_numbers_are_compared_by_column(together: Any, apart: Any, expected: str) -> None:
-    """To 1e-5 of the largest of their column; shapes, NaN and infinities must agree."""
+    """To 1e-5 of the request's largest there; shapes, NaN and infinities must agree."""
     assert differing(together, apart) == expected
 
 
@@ -88,7 +89,7 @@ def checked(function: Callable[[Tensors], list[Array]], *values: float) -> str |
     rows = np.array(values, np.float32).reshape(-1, 1)
     shared = session.run({"x": rows})
     last = slice(len(values) - 1, len(values))
-    return check({"x": rows[last]}, shared, last, ort.RunOptions(), session)
+    return check({"x": rows[last]}, shared, last, ort.RunOptions(), session).difference
 
 
 def test_rows_that_stay_apart_pass() -> None:
@@ -101,6 +102,11 @@ def test_a_difference_names_its_output() -> None:
     found = checked(lambda inputs: [inputs["x"], inputs["x"] - inputs["x"].mean()], 1.0, 2.0)
 
     assert found == "output y1: rows run together differ from rows run apart"
+
+
+def test_huge_neighbours_hide_nothing() -> None:
+    """A difference is held against the request's own values."""
+    assert checked(lambda inputs: [inputs["x"] * (2 + (inputs["x"].max() > 1e9))], 1e30, 2.0) != ""
 
 
 def rounded_by_size(inputs: Tensors) -> list[Array]:
