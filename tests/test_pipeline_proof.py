@@ -161,14 +161,13 @@ async def test_a_changed_file_starts_anew(start: Start, write_model: WriteModel)
 
 
 async def test_a_model_of_which_the_graph_shows_it_is_not_checked(start: Start) -> None:
-    """Independent models pay nothing."""
-    served = await start(scale_model(), "independent")
-    model = served.repository.get(None)
+    """Independent models pay nothing, and huge neighbours are none of their business."""
+    served = await start(minding_model(), "independent")
 
-    await share(served, *fresh(4))
+    await share(served, HUGE_ROW, ROW)
 
-    assert model.proof is None
-    assert model.pool._threads == [None, None]
+    assert served.repository.get(None).proof is None
+    assert served.repository.get(None).disproof == ""
 
 
 def halves_model() -> bytes:
@@ -395,7 +394,7 @@ async def test_a_disproof_leaves_nothing_in_redis(start: Start, tier: RedisTier)
     assert (await share(served, HUGE_ROW, ROW))[1] == TRIPLED
     assert await states(served, tier, ROW) == ["redis"]
 
-    model.batcher._disprove("output y: of a check")
+    model.batcher.disprove("output y: of a check")
 
     assert await states(served, tier, ROW) == ["miss"]
     assert (await served.ask(ROW)).answer["predictions"] == DOUBLED

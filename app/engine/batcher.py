@@ -200,7 +200,7 @@ class Batcher:
         """Join the parts of a request; where their outputs turn out to be no rows, run it whole."""
         results = await asyncio.gather(*parts)
         if fault := miscounted_part(results, self._pool.sessions[0]):
-            self._disprove(fault)
+            self.disprove(fault)
             return await self._enqueue(request)
         return join(results, request.num_rows)
 
@@ -326,7 +326,7 @@ class Batcher:
         """
         outputs, num_rows, shared = outcome.outputs, outcome.num_rows, len(batch) > 1
         if outcome.miscounted:
-            self._disprove(outcome.miscounted)
+            self.disprove(outcome.miscounted)
         if shared and (isinstance(outputs, InferenceError) or not self._batching):
             self._queue.push_front(batch)
             self._schedule_soon(batch[0].future.get_loop())
@@ -342,11 +342,12 @@ class Batcher:
 
     def _end_check(self, difference: str) -> None:
         if difference:
-            self._disprove(difference)
+            self.disprove(difference)
         if self._waiting_for_lane or self._closed:
             self._dispatch()
 
-    def _disprove(self, reason: str) -> None:
+    def disprove(self, reason: str) -> None:
+        """Run each request alone from now on, and say why."""
         self.stop_batching()
         self._on_disproved(reason)
 

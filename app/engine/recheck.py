@@ -1,9 +1,9 @@
 """Runs requests of shared runs again, alone, while a lane has nothing else to do.
 
 What is compared: the request's rows of the shared run, and the same rows run as the request came.
-ONNX Runtime rounds differently for different numbers of rows, which shows where terms cancel. So what
-differs little beside the largest values of the run is looked at again: the request is run beside
-copies of itself, in as many rows as the shared run had. Then all is equal but the neighbours.
+ONNX Runtime rounds differently for different numbers of rows, which shows where terms cancel. So a
+difference that is small beside the largest values of the run is looked at again: the request is run
+beside copies of itself, as many rows as the shared run had. Then all is equal but the neighbours.
 `B` rows in the shared run, `b` rows of the request.
 """
 
