@@ -136,7 +136,8 @@ def test_before_the_first_rows_have_passed_nothing_is_shared(replicas: Replicas)
     """A model that is found out at once has put nothing into Redis."""
     one = replicas.start()
 
-    find_out(one)
+    share(one, [2 * HUGE] * 3, ROW, [4.0, 5.0, 6.0])
+    wait_until(lambda: batching(one)["disproved"] is True)
 
     assert replicas.num_stored() == 0
 
