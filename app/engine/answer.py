@@ -131,11 +131,10 @@ def _flat(values: Array, *, across: bool = False) -> Array:
 
     A view.
     """
-    if values.ndim != 2:
+    if values.ndim != 2 or not (values.shape[1] == 1 or (across and len(values) == 1)):
         return values
-    if across and len(values) == 1:
-        return values[0]
-    return values[:, 0] if values.shape[1] == 1 else values
+    flat: Array = values.reshape(-1)
+    return flat
 
 
 def _as_array(values: Classes) -> Array:

@@ -138,7 +138,7 @@ def _are_fractions(array: Array) -> bool:
 
 
 def _comes_to_one(array: Array) -> bool:
-    if array.ndim != 2:
+    if array.ndim != 2 or array.dtype.kind != "f":
         return False
     return not np.any(np.abs(array.sum(axis=1, dtype=np.float64) - 1) > TOLERANCE)
 
