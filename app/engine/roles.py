@@ -7,7 +7,8 @@ has the last word:
 2. A label is the predictions; the probabilities, or else the scores or distances, that it was made
    of stand beside it.
 3. Without a label the first output answers. Where its columns compete, as those of a softmax do,
-   the largest is the prediction. Metadata that speaks of classes says so of any `[b, C]` output.
+   the largest is the prediction. Metadata that speaks of classes says so of any `[b, C]` output,
+   unless one of integers or words is there to be the label.
 
 What nothing tells to be probabilities is never called so.
 """
@@ -109,6 +110,8 @@ def find_roles(
     scores = find_output(outputs, "scores", named.scores)
     if label is None:
         label = next((c.place for c in candidates if c.kind == "label" and 1 <= c.rank <= 2), None)
+    if label is None and metadata.is_classifier:  # of which the graph does not tell how it is made
+        label = next((c.place for c in candidates if _is_one_a_row(c)), None)
     if label is not None:
         roles = _beside_a_label(candidates, label, probabilities, scores)
     else:

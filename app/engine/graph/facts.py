@@ -31,6 +31,9 @@ COLUMN_BY_COLUMN = PASSING | set(
 )
 """Operators whose columns are those of their inputs, each made another number."""
 
+GUARDS = PASSING | {"Add", "Cast", "Max", "Where"}
+"""Operators that keep what is divided by from being 0, and change nothing else."""
+
 
 class Fact(Struct, frozen=True):
     """What is known of a tensor.
@@ -102,8 +105,8 @@ class Tensors:
             return None
         return numpy_helper.to_array(tensor)
 
-    def columns_of(self, name: str) -> set[str]:
-        """Name the tensors that have the same columns as this one, from which it is made."""
+    def columns_of(self, name: str, operators: set[str] = COLUMN_BY_COLUMN) -> set[str]:
+        """Name the tensors of which these operators made this one, and itself."""
         found: set[str] = set()
         todo = [name]
         while todo:
@@ -112,6 +115,6 @@ class Tensors:
                 continue
             found.add(name)
             node = self.producers[name]
-            if node.op_type in COLUMN_BY_COLUMN:
+            if node.op_type in operators:
                 todo += node.input
         return found
