@@ -49,6 +49,7 @@ class ModelDescription(Struct):
     output_classes: int | None
     features: list[str] | None
     class_names: list[str] | None
+    class_labels: list[int | str] | None
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     sessions: int
@@ -100,7 +101,7 @@ def model_routes(
 def describe(model: Model) -> ModelDescription:
     """Tell what is known of a model."""
     metadata = model.metadata
-    kind = "classifier" if model.reader.is_classifier else "regressor"
+    kind = "classifier" if model.reader.roles.is_classifier else "regressor"
     return ModelDescription(
         model_name=model.name,
         model_version=model.version,
@@ -110,6 +111,7 @@ def describe(model: Model) -> ModelDescription:
         output_classes=metadata.num_classes,
         features=metadata.features,
         class_names=metadata.class_names,
+        class_labels=model.reader.roles.classes,
         inputs=list(model.inputs),
         outputs=list(model.outputs),
         sessions=model.pool.statistics().num_sessions,

@@ -1,10 +1,92 @@
-"""What each output of a model is, told by the operator that makes it."""
+"""What each output of a model is, told by the operator that makes it.
 
-from onnx import ModelProto
+Facts go through the graph in the order of its nodes (`rules.py`): Softmax makes probabilities,
+Identity passes on what they are, ArgMax makes labels of them. Then each label is held against the
+other outputs: numbers that it was decided by are scores or distances, in the order of its classes.
+"""
 
-from app.engine.graph.report import Meaning
+from onnx import ModelProto, NodeProto, ValueInfoProto
+
+from app.engine.graph.classifiers import label_and_scores
+from app.engine.graph.facts import Fact, Tensors
+from app.engine.graph.report import Kind, Meaning
+from app.engine.graph.rules import FLOATS, RULES
+
+CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
+
+TOLERANCE = 1e-3
+"""By which what columns come to may miss 1: weights of estimators are float32."""
 
 
 def meanings(model: ModelProto) -> list[Meaning]:
-    """Give one an output."""
-    return [Meaning(output.name) for output in model.graph.output]
+    """Give one an output, in their order. O(nodes), with subgraphs left alone."""
+    tensors = Tensors(model)
+    for node in model.graph.node:
+        _follow(node, tensors)
+    labels = {
+        place: fact
+        for place, output in enumerate(model.graph.output)
+        if (fact := tensors.facts.get(output.name)) is not None
+        and fact.kind == "label"
+        # A mask beside values is one of many things; a label that comes first is the answer.
+        and (fact.decision != "threshold" or place == 0)
+    }
+    names = [output.name for output in model.graph.output]
+    return [
+        _of_label(output.name, labels[place])
+        if place in labels
+        else _of_numbers(output, {names[at]: label for at, label in labels.items()}, tensors)
+        for place, output in enumerate(model.graph.output)
+    ]
+
+
+def _follow(node: NodeProto, tensors: Tensors) -> None:
+    """Note what is known of a node's outputs."""
+    if node.op_type in CLASSIFIERS:
+        facts: tuple[Fact | None, ...] = label_and_scores(node)
+    else:
+        rule = RULES.get(node.op_type)
+        facts = (None if rule is None else rule(node, tensors),)
+    for name, fact in zip(node.output, facts, strict=False):
+        if fact is not None:
+            tensors.facts[name] = fact
+
+
+def _of_label(name: str, fact: Fact) -> Meaning:
+    return Meaning(name, "label", fact.classes, fact.node)
+
+
+def _of_numbers(output: ValueInfoProto, labels: dict[str, Fact], tensors: Tensors) -> Meaning:
+    """Tell what an output that is no label is; one that decided a label has its classes."""
+    name, fact = output.name, tensors.facts.get(output.name)
+    kind: Kind = "value" if fact is None or fact.kind == "label" else fact.kind
+    if fact is not None and kind == "probability" and abs(fact.mass - 1) > TOLERANCE:
+        kind = "score"
+    if kind == "value" and output.type.tensor_type.elem_type not in FLOATS:
+        return Meaning(name)
+    classes, node = (None, "") if fact is None or kind == "value" else (fact.classes, fact.node)
+    exclusive = fact is not None and kind != "value" and fact.exclusive
+    label_name, label = _decided(name, labels, tensors)
+    if label is None:
+        return Meaning(name, kind, classes, node, exclusive)
+    if kind == "value":
+        kind, node = ("distance" if label.decision == "least" else "score"), label.node
+    if _is_by_column(label) and tensors.producers[name].op_type != "ZipMap":
+        classes = label.classes or classes  # names that were looked up after the columns were made
+    return Meaning(name, kind, classes, node, exclusive, label_name)
+
+
+def _decided(
+    name: str, labels: dict[str, Fact], tensors: Tensors
+) -> tuple[str, Fact] | tuple[str, None]:
+    """Find the label that was made of an output's columns."""
+    columns = tensors.columns_of(name)
+    for label_name, label in labels.items():
+        if columns & tensors.columns_of(label.decided_by):
+            return label_name, label
+    return "", None
+
+
+def _is_by_column(label: Fact) -> bool:
+    """Whether the label is the class of a column; an SVM counts votes of pairs of classes."""
+    return label.decision != "threshold" and not label.node.startswith("SVMClassifier")
