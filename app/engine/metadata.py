@@ -28,8 +28,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         class_names: Name of each class.
         sample: Real rows, for `GET /sample`, warm-up and the batching trial: of a lone input, or
             by the name of the input.
-        batching: False runs each request alone; "accept" runs requests together even if they
-            change each other's answers.
+        batching: False runs each request alone; "accept" runs them together though an answer may
+            then depend on its neighbours, and caches none that does.
         max_batch_size: Rows in a run at most, in place of MAX_BATCH_SIZE.
         sessions: ONNX Runtime sessions, in place of SESSIONS.
         cache: False never caches; true lets the Open Inference Protocol's requests, too, be

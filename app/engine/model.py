@@ -27,6 +27,7 @@ from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
+from app.engine.proof import Proof
 from app.engine.sample import sample_inputs, with_drawn_rows
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
@@ -36,6 +37,9 @@ from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
+
+OnDisproved = Callable[[bytes, str], None]
+"""Told the first identity of a model whose rows turn out not to stay apart, and the reason."""
 
 
 class EngineOptions(msgspec.Struct, frozen=True):
@@ -60,7 +64,8 @@ class EngineOptions(msgspec.Struct, frozen=True):
 class Model:
     """A model that answers. Made by `load_model`, used inside `with model:`.
 
-    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last.
+    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last;
+    and what `disprove` changes.
 
     Attributes:
         file: Where it comes from.
@@ -69,6 +74,8 @@ class Model:
         metadata: What its metadata file says.
         graph: What its graph says.
         digest: SHA-256 of the ONNX file and the metadata, hex.
+        identity: What goes into the keys of its answers; another one once batching is disproved.
+        first_identity: The same until then.
         inputs: Specs, refined by the metadata.
         optional_inputs: Specs of those that need not be given.
         outputs: Specs.
@@ -80,6 +87,8 @@ class Model:
         steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
             nor with operators whose work depends on values.
         batching_reason: Why rows of several requests are not run together; None if they are.
+        proof: Whether they may be, as far as service has shown; None where the graph shows it.
+        disproof: Why they may not, found in service; empty if nothing was.
         load_seconds: From opening the file to ready.
     """
 
@@ -99,7 +108,7 @@ class Model:
         specs = pool.sessions[0].inputs
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
-        self.identity = identity(
+        self.identity = self.first_identity = identity(
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
         domains = domains_of(graph)
@@ -108,6 +117,10 @@ class Model:
         self.batching_reason = why_alone(
             pool, self.sample, metadata, graph, options.batch.max_batch_size
         )
+        self.disproof = ""
+        self.proof: Proof | None = None
+        if graph.batching.verdict != "independent":
+            self.proof = Proof(accepted=metadata.batching == "accept")
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
@@ -123,7 +136,7 @@ class Model:
         rows_tell = self._one_group and not has_strings
         self.steady = rows_tell and not graph.unbounded
 
-    def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
+    def open(self, options: BatchOptions, on_batch: OnBatch, on_disproved: OnDisproved) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
         batching = self.batching_reason is None
         most = options.max_batch_size if batching else 1
@@ -134,10 +147,24 @@ class Model:
             options,
             batching=batching,
             steady=self.steady,
-            on_batch=partial(
-                on_batch, self.name, self.version
-            ),  # no lambda: it would hold the model in a cycle
+            proof=self.proof,
+            # No lambdas: they would hold the model in a cycle.
+            on_batch=partial(on_batch, self.name, self.version),
+            on_disproved=partial(on_disproved, self.first_identity),
         )
+
+    def disprove(self, reason: str) -> None:
+        """Run each request alone from now on, and find nothing that caches hold so far.
+
+        Args:
+            reason: What was found in service.
+        """
+        self.disproof = reason
+        self.batching_reason = f"found in service: {reason}"
+        self.identity = identity(self.first_identity.hex(), "each request alone")
+        self.proof = self.proof or Proof()
+        self.proof.refuted = True
+        self.batcher.stop_batching()
 
     @property
     def codec(self) -> RequestCodec:
@@ -225,7 +252,11 @@ def served_name(file: ModelFile) -> str:
 
 
 def load_model(
-    file: ModelFile, options: EngineOptions, on_batch: OnBatch, graphs: GraphReader
+    file: ModelFile,
+    options: EngineOptions,
+    on_batch: OnBatch,
+    on_disproved: OnDisproved,
+    graphs: GraphReader,
 ) -> Model:
     """Open, check, prove and warm a model; blocks for the time that takes, any thread.
 
@@ -248,7 +279,7 @@ def load_model(
     model = Model(file, metadata, pool, graphs.answer(), options)
     if model.digest != digest:  # else the new file's key would lead to the old one's answers
         raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
-    model.open(options.batch, on_batch)
+    model.open(options.batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started
     return model
 

@@ -65,7 +65,7 @@ def _first_size_not_free(model: ModelProto) -> str | None:
 def _judge(model: ModelProto, guess: int, apart: int) -> Batching:
     sizes: dict[str, int] = {}
     scope = {each.name: _input(each, sizes, guess, apart) for each in must_be_given(model.graph)}
-    outputs = Follower(model).graph(model.graph, scope)
+    outputs = Follower(model, sizes_are_guessed=guess > 0).graph(model.graph, scope)
     faults = [_fault(o.name, v) for o, v in zip(model.graph.output, outputs, strict=True)]
     fault = min((f for f in faults if f is not None), key=lambda f: f.verdict, default=None)
     if fault is None:
@@ -87,6 +87,14 @@ def _input(given: ValueInfoProto, sizes: dict[str, int], guess: int, apart: int)
 
 
 def _fault(name: str, value: Value) -> Fault | None:
-    if value.fault is not None or value.rows == Rows(0):
+    if value.fault is not None:
         return value.fault
+    if value.padding is not None:
+        return Fault("coupled", "", f"output {name} is padded up to the longest row of the batch")
+    if value.numbers:
+        return Fault("coupled", "", f"output {name} gives the numbers of the rows")
+    if value.order:
+        return Fault("coupled", "", f"output {name} has the rows in another order")
+    if value.rows == Rows(0):
+        return None
     return Fault("coupled", "", f"output {name} does not have one row for each row of the input")

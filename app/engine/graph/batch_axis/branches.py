@@ -29,7 +29,7 @@ ROUNDS = 7
 def follow_if(
     follow: FollowGraph, node: NodeProto, operands: Operands, scope: Scope
 ) -> list[Value]:
-    """Follow the branch that is taken, or both if a number decides that rows do not."""
+    """Follow the branch that is taken; both where a request decides which, but not its rows."""
     condition = operands[0]
     assert condition is not None
     if condition.fault is not None:
@@ -39,7 +39,7 @@ def follow_if(
     if condition.counts:
         raise Mixed("chooses by the number of rows")
     names = ["then_branch", "else_branch"]
-    if condition.constant is not None:
+    if condition.constant is not None and not condition.guessed:
         names = names[:1] if condition.constant.reshape(-1)[0] else names[1:]
     taken = [follow(attribute(node, name), dict(scope)) for name in names]
     return [_joined(values) for values in zip(*taken, strict=True)]
@@ -53,7 +53,7 @@ def _joined(values: Sequence[Value]) -> Value:
     faults = [value.fault for value in values if value.fault is not None]
     if faults:
         return Value(fault=min(faults, key=lambda fault: fault.verdict))
-    if len({(value.rows, value.shapes) for value in values}) > 1:
+    if len({(v.rows, v.shapes, v.order, v.padding, v.numbers) for v in values}) > 1:
         raise NotUnderstood("has branches of different shapes")
     counts = any(value.counts for value in values)
     if first.data is not None and first.rows is None:
@@ -67,7 +67,11 @@ def follow_loop(
     """Go round until what is carried has settled; how often it runs must not depend on rows."""
     body = attribute(node, "body")
     for decider in operands[:2]:
-        if decider is not None and (decider.rows is not None or decider.counts):
+        if decider is None:
+            continue
+        if decider.fault is not None:
+            return [Value(fault=decider.fault)] * len(node.output)
+        if decider.rows is not None or decider.counts:
             raise Mixed("runs as often as the rows say")
     carried = [_unsettled(value) for value in operands[2:]]
     for _ in range(MOST_ROUNDS):
@@ -79,28 +83,25 @@ def follow_loop(
         goes_on, *results = follow(body, inner)
         after = [_unsettled(value) for value in results[: len(carried)]]
         if [_place(value) for value in after] == [_place(value) for value in carried]:
-            _check_end(goes_on)
+            if goes_on.fault is not None:
+                return [Value(fault=goes_on.fault)] * len(node.output)
+            if goes_on.rows is not None or goes_on.counts:
+                raise Mixed("ends when the rows say so")
             return [*after, *(_stacked(value) for value in results[len(carried) :])]
         carried = after
     raise NotUnderstood("moves rows from round to round")
-
-
-def _check_end(goes_on: Value) -> None:
-    if goes_on.rows is not None or goes_on.counts:
-        raise Mixed("ends when the rows say so")
-    if goes_on.fault is not None:
-        raise NotUnderstood("ends when nobody knows")
 
 
 def _unsettled(value: Value | None) -> Value:
     """What is carried from round to round has elements that nobody knows."""
     if value is None:
         raise NotUnderstood("lacks what it carries")
-    return replace(value, data=None, counts=value.counts, numbers="")
+    return replace(value, data=None)
 
 
 def _place(value: Value) -> tuple[object, ...]:
-    return value.rows, value.shapes, value.fault, value.counts
+    hidden = value.numbers, value.padding, value.order
+    return value.rows, value.shapes, value.fault, value.counts, *hidden
 
 
 def _stacked(value: Value, rounds: int = ROUNDS) -> Value:

@@ -4,11 +4,11 @@ Computed by ONNX' own reference implementation, once for each number of rows.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from onnx.reference.ops._op_list import load_op
 
 from app.engine.graph.batch_axis.value import BATCHES, Array, Value, of_data
 from app.engine.graph.nodes import attribute, domain_of
@@ -46,7 +46,7 @@ _NUMBERS = {
 def of_tensor(tensor: TensorProto) -> Value:
     """Make a value of a weight; its elements only if they are few and in this file."""
     shape = tuple(tensor.dims)
-    if _product(shape) > MOST_ELEMENTS or tensor.data_location == TensorProto.EXTERNAL:
+    if prod(shape) > MOST_ELEMENTS or tensor.data_location == TensorProto.EXTERNAL:
         return Value(kind=tensor.data_type, shapes=(shape,) * len(BATCHES))
     return of_data((numpy_helper.to_array(tensor),) * len(BATCHES), tensor.data_type)
 
@@ -56,7 +56,7 @@ def shape_of(node: NodeProto, value: Value) -> Value | None:
     if value.shapes is None:
         return None
     if node.op_type == "Size":
-        sizes = tuple(np.array(_product(shape), np.int64) for shape in value.shapes)
+        sizes = tuple(np.array(prod(shape), np.int64) for shape in value.shapes)
         return of_data(sizes, TensorProto.INT64)
     start, end = attribute(node, "start", 0), attribute(node, "end")
     cut = tuple(np.array(shape[start:end], np.int64) for shape in value.shapes)
@@ -89,6 +89,8 @@ def _same_operands(operands: Sequence[Value | None]) -> bool:
 def _compute(node: NodeProto, version: int, arrays: list[Any]) -> list[Array] | None:
     if _elements_made(node.op_type, arrays) > MOST_ELEMENTS:
         return None
+    from onnx.reference.ops._op_list import load_op  # 50 ms that tables and trees need not pay
+
     try:
         implementation = load_op("", node.op_type, version)
         run = implementation(node, {**_RUN_PARAMETERS, "opsets": {"": version}})
@@ -113,7 +115,7 @@ def _elements_made(operator: str, arrays: list[Any]) -> float:
     if operator in ("ConstantOfShape", "Expand", "Tile"):
         sizes = [max(int(size), 1) for size in np.ravel(arrays[-1])]
         own = arrays[0].size if operator != "ConstantOfShape" else 1
-        return float(_product(sizes)) * (own if operator == "Tile" else 1)
+        return float(prod(sizes)) * (own if operator == "Tile" else 1)
     return 0.0
 
 
@@ -124,10 +126,3 @@ def _kind_of(dtype: np.dtype[Any]) -> int:
         return int(helper.np_dtype_to_tensor_dtype(dtype))
     except (KeyError, ValueError):
         return 0
-
-
-def _product(sizes: Sequence[int]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from onnx import GraphProto, ModelProto, NodeProto
 
-from app.engine.graph.batch_axis import branches, folding, numbering
+from app.engine.graph.batch_axis import branches, folding, numbering, ordering
 from app.engine.graph.batch_axis.operators import RULES
 from app.engine.graph.batch_axis.sizes import Inference
 from app.engine.graph.batch_axis.step import Step
@@ -36,9 +36,11 @@ class Follower:
 
     Args:
         model: Its functions inlined.
+        sizes_are_guessed: Whether inputs leave sizes open that requests decide, beside the rows'.
     """
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, *, sizes_are_guessed: bool) -> None:
+        self._sizes_are_guessed = sizes_are_guessed
         opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._versions = {"" if name == "ai.onnx" else name: opsets[name] for name in opsets}
         self._inference = Inference(self._versions)
@@ -61,16 +63,20 @@ class Follower:
             return [folding.constant_of(node) or UNKNOWN]
         version = self._versions.get(domain_of(node), 1)
         if (folded := _folded(node, version, operands)) is not None:
-            return folded
-        if (fault := _inherited(operands)) is not None:
-            return [Value(fault=fault)] * len(node.output)
-        results = self._inference.results(node, operands)
+            of_sizes = self._sizes_are_guessed and node.op_type in ("Shape", "Size")
+            guessed = of_sizes or any(value is not None and value.guessed for value in operands)
+            return [replace(value, guessed=guessed) for value in folded]
+        results = guarded(node, lambda: self._inference.results(node, operands))
+        if (fault := _inherited(operands) or results[0].fault) is not None:
+            return [value.failed(fault) for value in results]
         step = Step(node, version, operands, results)
-        return guarded(node, lambda: _settled(step))
+        return guarded(node, lambda: _settled(step), results)
 
 
-def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
-    """Follow a node; what stands in the way is its outputs' fault."""
+def guarded(
+    node: NodeProto, follow: Callable[[], list[Value]], results: Sequence[Value] = ()
+) -> list[Value]:
+    """Follow a node; what stands in the way is its outputs' fault, whose sizes may be known."""
     try:
         return follow()
     except Mixed as mixed:
@@ -79,7 +85,7 @@ def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
         fault = Fault("unknown", title(node), str(obstacle))
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         fault = Fault("unknown", title(node), f"is odd: {type(error).__name__}")
-    return [Value(fault=fault)] * len(node.output)
+    return [value.failed(fault) for value in results or [Value()] * len(node.output)]
 
 
 def _folded(node: NodeProto, version: int, operands: Sequence[Value | None]) -> list[Value] | None:
@@ -108,6 +114,11 @@ def _settled(step: Step) -> list[Value]:
         return numbering.numbered(step)
     if rule is None:
         raise NotUnderstood("is an operator that is not followed")
+    if (sorted_or_back := ordering.follow(step)) is not None:
+        return [_checked(step, value) for value in sorted_or_back]
+    sizes = MAY_COUNT.get(step.operator, ())
+    if any(v is not None and v.counts and i not in sizes for i, v in enumerate(step.operands)):
+        raise Mixed("computes with the number of rows")
     if any(value is not None and value.numbers for value in step.operands):
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
@@ -116,12 +127,26 @@ def _settled(step: Step) -> list[Value]:
     return [_checked(step, value) for value in _with_rows(step, rule(step))]
 
 
+MAY_COUNT = {
+    "AffineGrid": (1,),
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (3,),
+    "Slice": (1, 2),
+    "Tile": (1,),
+}
+"""Operators that may learn how many rows there are, and the operands that tell them sizes."""
+
 MAKE_ROWS = {"ConstantOfShape", "Expand", "Tile", "Range", "EyeLike"}
 """Operators that make rows out of the number of rows."""
 
 
 def _with_rows(step: Step, found: Sequence[Rows | None]) -> list[Value]:
-    values = [replace(value, rows=rows) for value, rows in zip(step.results, found, strict=False)]
+    order = ordering.common(step)
+    pairs = zip(step.results, found, strict=False)
+    values = [replace(value, rows=rows, order=order) for value, rows in pairs]
     for value in step.results[len(values) :]:
         fault = Fault("unknown", title(step.node), "has an output that is not followed")
         values.append(value.failed(fault))
@@ -138,8 +163,12 @@ def _checked(step: Step, value: Value) -> Value:
 
     Sizes that differ although nothing is known to depend on the rows show what was missed, too.
     """
-    if value.shapes is None or value.fault is not None:
+    if value.fault is not None:
         return value
+    if value.shapes is None:
+        if value.rows is None and not step.with_rows:
+            return value
+        return value.failed(Fault("unknown", title(step.node), "gives sizes that nobody knows"))
     if len({len(shape) for shape in value.shapes}) > 1:
         return value.failed(Fault("coupled", title(step.node), FOLLOWS_NOT))
     rows = value.rows

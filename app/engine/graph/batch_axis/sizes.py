@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 
-from app.engine.graph.batch_axis.value import BATCHES, Shape, Value
+from app.engine.graph.batch_axis.value import BATCHES, Mixed, Shape, Value
 from app.engine.graph.nodes import attribute, domain_of
 
 Sized = list[tuple[int, Shape | None]]
 """Kind and shape of each output, for one number of rows."""
 
-WORDS_IN_A_ROW = 17
+WORDS_IN_A_ROW = 7_919
 """Taken for the number of words in the longest string: any size that is not the batch's does."""
 
 
@@ -29,13 +29,18 @@ class Inference:
         self._opsets = [helper.make_opsetid(domain, v) for domain, v in versions.items()]
 
     def results(self, node: NodeProto, operands: Sequence[Value | None]) -> list[Value]:
-        """Give a value an output, with kind and shapes as far as they can be told."""
+        """Give a value an output, with kind and shapes as far as they can be told.
+
+        Raises:
+            Mixed: They can be told for some numbers of rows only.
+        """
         worlds = [self._in_world(node, operands, world) for world in range(len(BATCHES))]
         found = []
         for outputs in zip(*worlds, strict=True):
             shapes = tuple(shape for _, shape in outputs if shape is not None)
-            known = len(shapes) == len(BATCHES)
-            found.append(Value(kind=outputs[-1][0], shapes=shapes if known else None))
+            if shapes and len(shapes) < len(BATCHES):
+                raise Mixed("fits some numbers of rows and not others")
+            found.append(Value(kind=outputs[-1][0], shapes=shapes or None))
         return found
 
     def _in_world(self, node: NodeProto, operands: Sequence[Value | None], world: int) -> Sized:
@@ -47,6 +52,7 @@ class Inference:
 
     def _infer(self, node: NodeProto, operands: Sequence[Value | None], world: int) -> Sized:
         nothing: Sized = [(0, None)] * len(node.output)
+        node, operands = _standard(node, operands)
         types, data = _operands(node, operands, world)
         domain = domain_of(node)
         try:
@@ -57,6 +63,27 @@ class Inference:
         except Exception:  # ONNX does not know the operator, or sizes do not fit: not known then
             return nothing
         return [_sized(found.get(name)) for name in node.output]
+
+
+SIZED_LIKE = {
+    "FusedConv": ("Conv", (0, 1)),
+    "QLinearAveragePool": ("MaxPool", (0,)),
+}
+"""Operators of com.microsoft by standard ones of the same sizes, and which operands those have."""
+
+_NOT_STANDARD = ("activation", "activation_params", "channels_last", "count_include_pad")
+
+
+def _standard(
+    node: NodeProto, operands: Sequence[Value | None]
+) -> tuple[NodeProto, Sequence[Value | None]]:
+    """Put a standard node in place of one of com.microsoft; the same node where there is none."""
+    if not domain_of(node) or node.op_type not in SIZED_LIKE or attribute(node, "channels_last"):
+        return node, operands
+    operator, places = SIZED_LIKE[node.op_type]
+    like = helper.make_node(operator, [node.input[place] for place in places], node.output)
+    like.attribute.extend(each for each in node.attribute if each.name not in _NOT_STANDARD)
+    return like, [operands[place] for place in places]
 
 
 def _operands(
@@ -160,15 +187,22 @@ def _picked(node: NodeProto, shapes: Shapes) -> list[Shape]:
 
 
 def _pool_everything(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    if attribute(node, "channels_last"):
+        raise ValueError("not pictures of channels")
     return [(*shapes[0][:2], *(1 for _ in shapes[0][2:]))]
+
+
+def _embedded(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    embedding = (*shapes[0], shapes[2][1])
+    return [embedding, shapes[0][:1], embedding]
 
 
 _TABLE: dict[str, SizeRule] = {
     **dict.fromkeys(
-        "LabelEncoder CategoryMapper Scaler Imputer Normalizer Binarizer StringNormalizer Gelu "
-        "FastGelu QuickGelu BiasGelu SimplifiedLayerNormalization SkipLayerNormalization "
-        "SkipSimplifiedLayerNormalization QLinearSigmoid QLinearLeakyRelu QLinearSoftmax "
-        "RotaryEmbedding ScaledTanh ParametricSoftplus BiasAdd".split(),
+        "GroupNormalization MeanVarianceNormalization LabelEncoder CategoryMapper Scaler "
+        "Imputer Normalizer Binarizer StringNormalizer Gelu FastGelu QuickGelu BiasGelu "
+        "SimplifiedLayerNormalization SkipLayerNormalization SkipSimplifiedLayerNormalization "
+        "QLinearSigmoid QLinearLeakyRelu QLinearSoftmax RotaryEmbedding".split(),
         _like_first,
     ),
     **dict.fromkeys(("QLinearAdd", "QLinearMul"), _broadcast(0, 3)),
@@ -178,6 +212,7 @@ _TABLE: dict[str, SizeRule] = {
     ),
     "ArrayFeatureExtractor": _picked,
     "CDist": lambda node, shapes: [(shapes[0][0], shapes[1][0])],
+    "EmbedLayerNormalization": _embedded,
     "FeatureVectorizer": _columns(lambda node, shapes: sum(prod(s[1:]) for s in shapes)),
     "LinearRegressor": _columns(lambda node, _: attribute(node, "targets", 1)),
     "MatMulNBits": lambda node, shapes: [(*shapes[0][:-1], attribute(node, "N"))],

@@ -70,8 +70,13 @@ class Value:
         fault: Set where that cannot be said.
         data: Its elements for each of `BATCHES`, if they are few and no input decides them.
         counts: Whether its elements depend on how many rows there are.
-        numbers: Whether its elements are the numbers of the rows (`Range`), or hold them in the
-            first place of the last axis, as indices do.
+        guessed: Whether they may come of sizes that the inputs leave open.
+        numbers: Whether its elements are numbers of rows: "each" its own (`Range`), or in the
+            "first" place of the last axis, as indices hold them; "sorted" as a sort gives them, and
+            "back" those that undo it (`ordering.py`).
+        sort: Which sort that is.
+        order: Which sort the rows themselves are in; empty for their own order, None if they are
+            all alike.
         padding: The string that fills it up to the longest row, if that is all that rows share.
     """
 
@@ -81,7 +86,10 @@ class Value:
     fault: Fault | None = None
     data: tuple[Array, ...] | None = None
     counts: bool = False
-    numbers: Literal["", "each", "first"] = ""
+    guessed: bool = False
+    numbers: Literal["", "each", "first", "sorted", "back"] = ""
+    sort: str = ""
+    order: str | None = ""
     padding: str | None = None
 
     @property

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from string import ascii_lowercase
 
+from app.engine.graph.batch_axis.rules.elementwise import aligned
 from app.engine.graph.batch_axis.step import Rule, Step
-from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows
+from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Value
 
 ROW, SUM, COLUMN = "R", "S", "C"
 """Letters of the last axes of a product: `[…, R, S] · […, S, C] = […, R, C]`."""
@@ -67,32 +68,26 @@ def _named(rank: int, row: str, column: str, transposed: bool) -> str:
     return stack + (column + row if transposed else row + column)
 
 
-def gemm(step: Step) -> Sequence[Rows | None]:
-    """`A · B + C`, each of two axes; `C` is broadcast."""
-    step.only(0, 1)
-    first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
-    second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 1), (first, second), ROW + COLUMN)
-    _check_bias(step, 2, rows)
-    return [rows]
+def gemm(left: int, right: int, bias: int) -> Rule:
+    """`A · B + C`, each of two axes; `C` is broadcast.
 
+    Args:
+        left: Place of `A`.
+        right: Of `B`.
+        bias: Of `C`, which may be left out.
+    """
 
-def gemm_quantised(step: Step) -> Sequence[Rows | None]:
-    """The same with a scale and a zero point behind each operand (com.microsoft)."""
-    step.only(0, 3)
-    first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
-    second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
-    rows = contraction(step, (0, 3), (first, second), ROW + COLUMN)
-    _check_bias(step, 6, rows)
-    return [rows]
+    def rule(step: Step) -> Sequence[Rows | None]:
+        step.only(left, right, bias)
+        first = _named(2, ROW, SUM, bool(step.attribute("transA", 0)))
+        second = _named(2, SUM, COLUMN, bool(step.attribute("transB", 0)))
+        rows = None
+        if step.rows_at(left) is not None or step.rows_at(right) is not None:
+            rows = contraction(step, (left, right), (first, second), ROW + COLUMN)
+        product = Value(shapes=(step.result_shape(),), rows=rows)
+        return [aligned([product, step.may_be_at(bias)], 2)]
 
-
-def _check_bias(step: Step, place: int, rows: Rows) -> None:
-    bias = step.may_be_at(place)
-    if bias is not None:
-        axis = rows.axis - (2 - bias.rank)
-        if bias.counts or (axis >= 0 and bias.shape[axis] != 1):
-            raise Mixed("has a constant along the rows")
+    return rule
 
 
 def einsum(step: Step) -> Sequence[Rows | None]:
@@ -124,15 +119,11 @@ def by_image(*places: int) -> Rule:
             raise Mixed("works across rows that do not lie along its first axis")
         for place in places:
             value = step.may_be_at(place)
-            if value is not None and value.rows is None and _per_row(value.shape):
+            if value is not None and value.rows is None:  # even of one row: nothing is broadcast
                 raise Mixed("has a constant along the rows")
         return step.everywhere(rows)
 
     return rule
-
-
-def _per_row(shape: Sequence[int]) -> bool:
-    return len(shape) > 0 and shape[0] != 1
 
 
 def max_pool(step: Step) -> Sequence[Rows | None]:
@@ -149,6 +140,16 @@ def resize(step: Step) -> Sequence[Rows | None]:
     if step.attribute("coordinate_transformation_mode") == "tf_crop_and_resize":
         raise NotUnderstood("crops axes")
     return [step.x.rows]
+
+
+def rotary(step: Step) -> Sequence[Rows | None]:
+    """Turns pairs of elements by their places: one that is the first for all rows, or each row's.
+
+    (com.microsoft)
+    """
+    if step.at(1).rank == 1 and step.rows_at(1) is None:
+        return by_image(0)(step)
+    return by_image(0, 1)(step)
 
 
 def attention(step: Step) -> Sequence[Rows | None]:

@@ -8,7 +8,7 @@ from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Shape,
 
 def elementwise(step: Step) -> Sequence[Rows | None]:
     """All operands are broadcast against each other, their last axes aligned."""
-    return [aligned(step.operands, len(step.result_shape()))]
+    return [aligned(step.operands, max(value.rank for value in step.operands if value))]
 
 
 def of_first(*others: int) -> Rule:
@@ -22,6 +22,11 @@ def of_first(*others: int) -> Rule:
         return step.everywhere(aligned(chosen, step.x.rank))
 
     return rule
+
+
+def cast_like(step: Step) -> Sequence[Rows | None]:
+    """Of the second operand only the type is taken."""
+    return [step.x.rows]
 
 
 def dropout(step: Step) -> Sequence[Rows | None]:

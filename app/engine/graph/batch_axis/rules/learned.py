@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.engine.graph.batch_axis.rules.contracting import by_image
 from app.engine.graph.batch_axis.step import Rule, Step
-from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows
+from app.engine.graph.batch_axis.value import Mixed, Rows
 
 
 def table(step: Step) -> Sequence[Rows | None]:
@@ -92,15 +92,6 @@ def distances(step: Step) -> Sequence[Rows | None]:
     if step.rows_at(1) is not None:
         raise Mixed("compares rows with rows")
     return by_image(0)(step)
-
-
-def not_followed(reason: str) -> Rule:
-    """Nobody can tell."""
-
-    def rule(step: Step) -> Sequence[Rows | None]:
-        raise NotUnderstood(reason)
-
-    return rule
 
 
 def mixes(reason: str) -> Rule:

@@ -1,10 +1,11 @@
 """Operators that pick, place or cut elements by number."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from app.engine.graph.batch_axis.step import Step
-from app.engine.graph.batch_axis.value import Array, Mixed, NotUnderstood, Rows, along
+from app.engine.graph.batch_axis.value import Array, Mixed, NotUnderstood, Rows, Value, along
 
 LARGEST_BATCH = 65_536
 """Rows in a run at most, whatever is set: a slice that ends later takes all of them."""
@@ -22,7 +23,14 @@ def slice_(step: Step) -> Sequence[Rows | None]:
     for place, axis in enumerate(named):
         if along(axis, step.x.rank) == rows.axis:
             _check_whole(step, place, rows)
+        elif any(value and value.counts and not _same(value, place) for value in step.operands):
+            raise Mixed("cuts by the number of rows")
     return [rows]
+
+
+def _same(value: Value, place: int) -> bool:
+    """Whether an element is the same for any number of rows."""
+    return value.data is not None and len({int(array[place]) for array in value.data}) == 1
 
 
 def _check_whole(step: Step, place: int, rows: Rows) -> None:
@@ -80,6 +88,16 @@ def pad(step: Step) -> Sequence[Rows | None]:
     return [rows]
 
 
+def crop(step: Step) -> Sequence[Rows | None]:
+    """Cuts or pads axes at both ends (CenterCropPad), all of them unless some are named."""
+    step.only(0)
+    rows, axes = step.x.rows, step.attribute("axes") or range(step.x.rank)
+    assert rows is not None
+    if rows.axis in [along(axis, step.x.rank) for axis in axes]:
+        raise Mixed("takes a part of the batch, or adds to it")
+    return [rows]
+
+
 def gather(step: Step) -> Sequence[Rows | None]:
     """Whole slices along an axis, by number: of a table by row, or of each row by a constant."""
     axis, rows, by_rows = step.axis("axis", 0), step.x.rows, step.rows_at(1)
@@ -128,8 +146,16 @@ def gather_nd(step: Step) -> Sequence[Rows | None]:
 
 
 def scatter_nd(step: Step) -> Sequence[Rows | None]:
-    """Slices put by tuples of numbers: nobody follows which rows they belong to."""
-    raise NotUnderstood("writes where its numbers say")
+    """Slices put by tuples of numbers; the same places in each row, which lies in every slice."""
+    data, indices = step.x, step.at(1)
+    if indices.rows is not None or data.rows is None:
+        raise Mixed("writes to other rows than its own")
+    depth, stack = indices.shape[-1], indices.rank - 1
+    if data.rows.axis < depth:
+        raise Mixed("writes to a place in the batch")
+    if step.rows_at(2) != data.rows.moved(data.rows.axis - depth + stack):
+        raise Mixed("has a constant along the rows")
+    return [data.rows]
 
 
 def feature_extractor(step: Step) -> Sequence[Rows | None]:
@@ -140,20 +166,13 @@ def feature_extractor(step: Step) -> Sequence[Rows | None]:
             raise Mixed("picks among all rows")
         result = step.result_shape()
         flat = len(result) - 1
-        outer = _product(step.at(1).shape[: by_rows.axis]) * by_rows.outer
-        inner = _product(step.at(1).shape[by_rows.axis + 1 :]) * by_rows.inner
+        outer = prod(step.at(1).shape[: by_rows.axis]) * by_rows.outer
+        inner = prod(step.at(1).shape[by_rows.axis + 1 :]) * by_rows.inner
         return [Rows(flat, outer, inner)]
     assert rows is not None
     if rows.axis == step.x.rank - 1:
         raise Mixed("picks a place in the batch")
     return [rows]
-
-
-def _product(sizes: Sequence[int]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
 
 
 def compress(step: Step) -> Sequence[Rows | None]:
@@ -162,7 +181,7 @@ def compress(step: Step) -> Sequence[Rows | None]:
     rows = step.x.rows
     if step.attribute("axis") is None or rows is None or rows.axis == step.axis("axis", 0):
         raise Mixed("keeps a part of the batch")
-    return [rows]
+    raise NotUnderstood("keeps as many as the graph does not tell")
 
 
 def one_hot(step: Step) -> Sequence[Rows | None]:

@@ -46,9 +46,10 @@ def along_axis(default: int) -> Rule:
 
 
 def softmax(step: Step) -> Sequence[Rows | None]:
-    """Along one axis; before version 13 along all from that axis on."""
+    """Along one axis; before version 13 along all from that axis on. QLinearSoftmax names it."""
     step.only(0)
-    old = not step.domain and step.version < 13
+    version = step.attribute("opset", 13) if step.domain else step.version
+    old = version < 13
     axis = step.axis("axis", 1 if old else -1)
     _check_apart(step.x.rows, range(axis, step.x.rank) if old else [axis])
     return [step.x.rows]

@@ -102,13 +102,9 @@ def _concatenated(step: Step, operands: Sequence[Value | None]) -> Sequence[Rows
         raise Mixed("has rows along two axes")
     (rows,) = places
     assert rows is not None
-    if rows.axis != axis:
-        if len(with_rows) < len(values):
-            return [aligned(values, len(step.result_shape()))]
-        return [rows]
     if len(with_rows) < len(values):
-        raise Mixed("adds rows of its own to the batch")
-    return [Rows(axis, rows.outer * len(values), rows.inner)]
+        raise Mixed("has a constant along the rows")
+    return [rows if rows.axis != axis else Rows(axis, rows.outer * len(values), rows.inner)]
 
 
 def split(step: Step) -> Sequence[Rows | None]:
@@ -118,15 +114,3 @@ def split(step: Step) -> Sequence[Rows | None]:
     if rows is not None and rows.axis == step.axis("axis", 0):
         raise Mixed("splits the batch")
     return step.everywhere(rows)
-
-
-def depth_to_space(step: Step) -> Sequence[Rows | None]:
-    """Channels become places, or places channels; of each image by itself."""
-    return [first_axis_of(step.x)]
-
-
-def first_axis_of(value: Value) -> Rows | None:
-    """Rows, which must lie along the first axis."""
-    if value.rows is not None and value.rows.axis != 0:
-        raise Mixed("works across rows that do not lie along its first axis")
-    return value.rows
