@@ -84,7 +84,7 @@ class _Trial:
         self._pool, self._rows, self._tolerance = pool, rows, tolerance
         self._outputs = pool.sessions[0].outputs
         self._next = 0
-        self._row_seconds = 0.0
+        self._row_seconds = inf
         self._taken: list[int] = []
         self._apart: list[list[Array]] = []
         self._expected: list[Array] = []
@@ -130,7 +130,7 @@ class _Trial:
             together = self._run(self._inputs([self._taken[place] for place in places]))
         except RunRefused as error:
             return Evidence("unfit", f"rows that can be run apart fail together: {error.detail}")
-        self._row_seconds = (perf_counter() - started) / size
+        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         for index, output in enumerate(together):
             name, expected = self._outputs[index].name, self._expected[index][places]
             if output.shape[:1] != (size,):
@@ -160,7 +160,7 @@ class _Trial:
         return not unequal(again, answer, 0.0).any() and as_unsteady(found, answer, others)
 
     def affordable(self, max_rows: int, seconds: float) -> int:
-        """Count the rows that can be run together in a time, by the last run."""
+        """Count the rows that can be run together in a time, by the quickest run."""
         row_bytes = sum(array[:1].nbytes for array in self._rows.inputs.values())
         return int(min(max_rows, MOST_BYTES / max(row_bytes, 1), seconds / self._row_seconds))
 

@@ -120,7 +120,7 @@ def _draw(
     kind = spec.numpy_dtype.kind
     if spec.dtype == "bfloat16":
         return narrowed(random.standard_normal(shape).astype(np.float32))
-    if kind == "f":
+    if kind == "f" and domain.high is None:
         return random.standard_normal(shape).astype(spec.numpy_dtype)
     if kind == "O":
         return random.choice(np.array(domain.words or WORDS, dtype=object), shape)
@@ -170,7 +170,7 @@ def _cook(spec: TensorSpec, rows: Array, domain: Domain, recipes: tuple[Recipe, 
     """Change one input's drawn rows as the recipes say; whole numbers stay as they are."""
     if rows.dtype.kind == "O":
         return _sentences(rows, domain, recipes)
-    if rows.dtype.kind != "f":
+    if rows.dtype.kind != "f" or domain.high is not None:
         return rows
     wide = rows.astype(np.float64)
     num_columns = rows.shape[-1] if rows.ndim > 1 else 1
