@@ -143,14 +143,15 @@ def _keeping(model: Model) -> Keeping:
 
 def _reason(model: Model) -> str:
     """Say in a clause why rows of several requests are run together, or are not."""
-    graph, proof = model.graph.batching, model.proof
+    proof = model.proof
     if model.batching_reason is not None:
         return model.batching_reason
+    graph = f"{model.graph.batching.node} {model.graph.batching.reason}".strip()
     if proof is None:
-        return f"its graph shows that rows stay apart: {graph.reason}"
+        return f"its graph shows that rows stay apart: {graph}"
     if proof.accepted:
-        return f"its metadata accepts that rows may depend on each other: {graph.reason}"
+        return f"its metadata accepts that answers may depend on neighbours: {graph}"
     passed = f"{proof.num_passed} of the first {FIRST_ROWS} rows have been run again"
     if proof.trusted:
         passed = f"{proof.num_passed} rows have been run again"
-    return f"trial rows run together equal rows run apart, so far: {passed}; {graph.reason}"
+    return f"trial rows run together equal rows run apart, and so far {passed}: {graph}"

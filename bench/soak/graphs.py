@@ -16,6 +16,7 @@ def run(run: Run) -> Finding:
         tried=f"{counts.total():,} graphs, grown at random out of the operators that are followed; "
         "at 2, 5 and 16 rows of several scales",
         found=f"{counts['independent']:,} said to keep rows apart, of which "
-        f"{len(report.broken)} do not; {counts['coupled']:,} coupled, {counts['unknown']:,} unknown",
+        f"{len(report.broken)} do not; "
+        f"{counts['coupled']:,} coupled, {counts['unknown']:,} unknown",
         broken=report.broken,
     )
