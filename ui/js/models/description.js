@@ -35,7 +35,7 @@ function facts(model) {
   const { batching } = model;
   return [
     ["Kind", model.model_type],
-    ["Classes", model.class_names ? model.class_names.join(", ") : (model.output_classes ?? "not told")],
+    ["Classes", (model.class_names ?? model.class_labels)?.join(", ") ?? model.output_classes ?? "not told"],
     ["Features", model.features?.join(", ") ?? "no names"],
     ["Batching", `${batching.enabled ? "on" : "off"}: ${batching.reason}`],
     ["Mode", `${batching.mode}. ${MODES[batching.mode] ?? ""}`],
