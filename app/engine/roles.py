@@ -36,6 +36,7 @@ class Roles(Struct, frozen=True):
         predictions: None where the largest of the probabilities or scores predicts.
         probabilities: `[b, C]`; None if there are none.
         scores: Numbers by which a class is chosen and which are no probabilities; likewise.
+        scores_by_class: Whether each column of the scores is one class's.
         classes: The label of each class, in the order of the columns; None if nothing tells.
         values: What predictions are, class by class; None where they count from 0.
         is_classifier: Whether predictions are classes.
@@ -45,6 +46,7 @@ class Roles(Struct, frozen=True):
     predictions: int | None = 0
     probabilities: int | None = None
     scores: int | None = None
+    scores_by_class: bool = False
     classes: Classes | None = None
     values: Classes | None = None
     is_classifier: bool = False
@@ -201,6 +203,7 @@ def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMeta
     check_classes(metadata, len(known) if known else width if width > 1 else None, known)
     return replace(
         roles,
+        scores_by_class=roles.scores is not None and candidates[roles.scores].meaning.by_class,
         classes=listed,
         values=known if roles.predictions is None else listed,
         has_names=has_names,

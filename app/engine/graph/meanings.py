@@ -5,6 +5,7 @@ Identity passes on what they are, ArgMax makes labels of them. Then each label i
 other outputs: numbers that it was decided by are scores or distances, in the order of its classes.
 """
 
+from msgspec.structs import replace
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
 from app.engine.graph.classifiers import label_and_scores
@@ -58,22 +59,36 @@ def _of_label(name: str, fact: Fact) -> Meaning:
 
 def _of_numbers(output: ValueInfoProto, labels: dict[str, Fact], tensors: Tensors) -> Meaning:
     """Tell what an output that is no label is; one that decided a label has its classes."""
-    name, fact = output.name, tensors.facts.get(output.name)
-    kind: Kind = "value" if fact is None or fact.kind == "label" else fact.kind
-    if fact is not None and kind == "probability" and abs(fact.mass - 1) > TOLERANCE:
-        kind = "score"
-    if kind == "value" and output.type.tensor_type.elem_type not in FLOATS:
-        return Meaning(name)
-    classes, node = (None, "") if fact is None or kind == "value" else (fact.classes, fact.node)
-    exclusive = fact is not None and kind != "value" and fact.exclusive
-    label_name, label = _decided(name, labels, tensors)
+    own = _by_itself(output.name, tensors.facts.get(output.name))
+    if own.kind == "value" and output.type.tensor_type.elem_type not in FLOATS:
+        return own
+    label_name, label = _decided(output.name, labels, tensors)
     if label is None:
-        return Meaning(name, kind, classes, node, exclusive)
+        return own
+    kind, node = own.kind, own.node
     if kind == "value":
         kind, node = ("distance" if label.decision == "least" else "score"), label.node
-    if _is_by_column(label) and tensors.producers[name].op_type != "ZipMap":
+    by_class, classes = _is_by_column(label), own.classes
+    if by_class and tensors.producers[output.name].op_type != "ZipMap":
         classes = label.classes or classes  # names that were looked up after the columns were made
-    return Meaning(name, kind, classes, node, exclusive, label_name)
+    return replace(
+        own,
+        kind=kind,
+        classes=classes,
+        node=node,
+        by_class=own.by_class or by_class,
+        decides=label_name,
+    )
+
+
+def _by_itself(name: str, fact: Fact | None) -> Meaning:
+    if fact is None or fact.kind == "label":
+        return Meaning(name)
+    kind: Kind = fact.kind
+    if kind == "probability" and abs(fact.mass - 1) > TOLERANCE:
+        kind = "score"
+    by_class = kind == "probability" or fact.exclusive or fact.classes is not None
+    return Meaning(name, kind, fact.classes, fact.node, fact.exclusive, by_class)
 
 
 def _decided(

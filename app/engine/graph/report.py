@@ -41,6 +41,7 @@ class Meaning(Struct, frozen=True):
         node: Operator and name of the node that made it so; empty for a mere value.
         exclusive: Whether the columns compete, so that the largest is the answer: of a softmax,
             and not of a sigmoid for each.
+        by_class: Whether each column is one class's; those of an SVM may be of pairs of classes.
         decides: Name of the output that is the label of these columns; empty if none is.
     """
 
@@ -49,6 +50,7 @@ class Meaning(Struct, frozen=True):
     classes: Classes | None = None
     node: str = ""
     exclusive: bool = False
+    by_class: bool = False
     decides: str = ""
 
 
