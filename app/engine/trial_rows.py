@@ -24,6 +24,9 @@ MOST_REAL = 8
 WORDS = ["a", "b", "c"]
 """Where the graph knows none."""
 
+SEPARATORS = (" ", ", ", ". ")
+"""Between words, by turns: models part them at blanks, or at other signs."""
+
 UNKNOWN_WORDS = ["unheard-of", "ünbekannt", ""]
 """Beside those that the graph knows, in rows of several words."""
 
@@ -39,7 +42,7 @@ class Recipe(NamedTuple):
         sign: Of all of them; 0 for either.
         by_column: Whether each column is of a scale of its own.
         missing: Whether half of the floats are NaN, where the graph knows what to do with it.
-        num_words: In each string, with blanks between them.
+        num_words: In each string.
     """
 
     scale: float
@@ -190,6 +193,9 @@ def _sentences(rows: Array, domain: Domain, recipes: tuple[Recipe, ...]) -> Arra
     known = domain.words or WORDS
     words = [word for pair in zip(known, UNKNOWN_WORDS * len(known), strict=False) for word in pair]
     for place, recipe in enumerate(recipes):
-        more = [words[(3 * place + step) % len(words)] for step in range(recipe.num_words - 1)]
-        rows[place : place + 1] = rows[place : place + 1] + "".join(f" {word}" for word in more)
+        more = "".join(
+            SEPARATORS[step % len(SEPARATORS)] + words[(3 * place + step) % len(words)]
+            for step in range(recipe.num_words - 1)
+        )
+        rows[place : place + 1] = rows[place : place + 1] + more
     return rows

@@ -210,12 +210,13 @@ def test_missing_values_are_tried_where_the_graph_knows_them(missing: bool) -> N
 
 
 def test_strings_are_of_several_lengths_and_words() -> None:
-    """Of known words and unknown ones, with blanks between them."""
+    """Of known words and unknown ones, with blanks and other signs between them."""
     rows, _ = rows_of("str", Domain("x", words=["good", "bad"]))
     strings = rows.reshape(-1).tolist()
 
     assert {len(text.split(" ")) for text in strings} >= {1, 2, 3, 4, 5}
     assert {word for text in strings for word in text.split(" ")} > {"good", "bad"}
+    assert any(". " in text for text in strings)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float32"])
