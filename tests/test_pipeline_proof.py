@@ -283,7 +283,12 @@ def uneven_model() -> bytes:
 
 async def test_outputs_that_make_no_answer_harm_no_other_member(start: Start) -> None:
     """Whatever becomes of the member that they belong to."""
-    served = await start(uneven_model(), sample=[[1.0, 2.0, 3.0]], class_names=["a", "b", "c"])
+    served = await start(
+        uneven_model(),
+        sample=[[1.0, 2.0, 3.0]],
+        class_names=["a", "b", "c"],
+        output_classes=[1, 2, 3],
+    )
 
     results, _ = await served.ask_batch(
         [{"data": [[9.0, 1.0, 1.0], [-9.0, 1.0, 1.0]]}, {"data": [[1.0, 2.0, 3.0]]}]
