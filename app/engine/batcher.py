@@ -168,8 +168,9 @@ class Batcher:
         if priority != DEFAULT_PRIORITY:
             group = (priority, group)
         if num_rows <= limit or whole or not self._batching:
+            alone = not num_rows  # nobody has tried what no rows do beside others
             return self._enqueue(
-                WorkItem(inputs, num_rows, group, deadline, now, future(), priority)
+                WorkItem(inputs, num_rows, group, deadline, now, future(), priority, alone)
             )
         parts = [
             self._enqueue(WorkItem(part, rows, group, deadline, now, future(), priority))

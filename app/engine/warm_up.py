@@ -89,7 +89,10 @@ def prove_batching(pool: SessionPool, inputs: Tensors) -> str | None:
         pool: The model's sessions.
         inputs: k rows, `[k, …]` each.
     """
-    if not all(spec.batched for spec in pool.sessions[0].inputs):
+    specs = pool.sessions[0].inputs
+    if not specs:
+        return "there are no inputs"
+    if not all(spec.batched for spec in specs):
         return "an input has no free first dimension"
     inputs = with_drawn_rows(pool, inputs, 3)
     num_rows = len(next(iter(inputs.values())))
@@ -106,6 +109,8 @@ def prove_batching(pool: SessionPool, inputs: Tensors) -> str | None:
         name = pool.sessions[0].outputs[index].name
         if output.shape[:1] != (len(apart),) or any(s[index].shape[:1] != (1,) for s in singles):
             return f"output {name}: its first dimension does not follow the input's"
+        if any(single[index].shape[1:] != output.shape[1:] for single in singles):
+            return f"output {name}: rows run together have other sizes than rows run apart"
         if not _same(output, np.concatenate([single[index] for single in singles])):
             return f"output {name}: rows run together differ from rows run apart"
     return None
@@ -147,7 +152,8 @@ def measure(
         num_warm_ups: Runs of each session before the first that is timed.
     """
     samples: list[Sample] = []
-    free = all(spec.batched for spec in pool.sessions[0].inputs)
+    specs = pool.sessions[0].inputs
+    free = bool(specs) and all(spec.batched for spec in specs)
     num_rows = 1
     try:
         for session in pool.sessions:
@@ -169,8 +175,9 @@ def _resize(inputs: Tensors, num_rows: int) -> Tensors:
 
 
 def _count_rows(inputs: Tensors) -> int:
-    first = next(iter(inputs.values()))
-    return len(first) if first.ndim else 1
+    """Count at least one: what has no rows costs something all the same."""
+    first = next(iter(inputs.values()), None)
+    return max(len(first), 1) if first is not None and first.ndim else 1
 
 
 def _time(pool: SessionPool, inputs: Tensors) -> float:

@@ -99,7 +99,9 @@ def _value(value: Any) -> Array | None:
         return None
     array = numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
     array = np.asarray(array)
-    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16)
+    return array.astype(object) if array.dtype.kind in "SU" else array
 
 
 def differs(found: Sequence[Any], expected: Sequence[Any], rtol: float, atol: float) -> str:

@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from app.engine.bfloat import run_with_bfloats
 from app.engine.tensor import TensorSpec, type_names
-from tests.backend.suite import Array, Case, Tensors
+from tests.backend.suite import ATOL, RTOL, Array, Case, Tensors, differs
 
 ort.set_default_logger_severity(4)
 
@@ -19,11 +19,13 @@ class Truth(NamedTuple):
         refused: Why it does not load or run it; empty if it does.
         types: Of all inputs and outputs.
         answers: Outputs of each data set.
+        random: Whether it answers the same in two ways.
     """
 
     refused: str
-    types: list[str] = []
-    answers: list[list[Any]] = []
+    types: Sequence[str] = ()
+    answers: Sequence[list[Any]] = ()
+    random: bool = False
 
 
 class Plain:
@@ -56,8 +58,12 @@ def ask(case: Case) -> Truth:
         plain = Plain(case.model)
     except Exception as error:
         return Truth(f"load: {first_line(error)}")
+    if unknown_types(plain.types):
+        return Truth("", plain.types)
     try:
-        return Truth("", plain.types, [plain.run(given(each.inputs)) for each in case.data])
+        first, again = ([plain.run(given(d.inputs)) for d in case.data] for _ in range(2))
+        random = any(differs(a, b, RTOL, ATOL) for a, b in zip(first, again, strict=True))
+        return Truth("", plain.types, first, random)
     except Exception as error:
         return Truth(f"run: {first_line(error)}", plain.types)
 

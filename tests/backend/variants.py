@@ -7,7 +7,7 @@ ONNX Runtime alone, which is what the verdict of the graph reader must not contr
     for variant, truth in truths(all_variants(all_cases())): ...
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
@@ -60,8 +60,8 @@ class Mixing(NamedTuple):
 
     verdict: Verdict
     why: str = ""
-    requests: list[Tensors] = []
-    answers: list[list[Any]] = []
+    requests: Sequence[Tensors] = ()
+    answers: Sequence[list[Any]] = ()
 
 
 def all_variants(cases: Iterable[Case]) -> Iterator[Variant]:
