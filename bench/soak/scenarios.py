@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.soak import (
+    backend,
     bad_input,
     clock,
     deadlines,
@@ -115,5 +116,12 @@ SCENARIOS = (
         "A broken request under `/v2` is refused with 4xx within 10 s, and memory grows by 20 MB "
         "at most",
         bad_input.tensors,
+    ),
+    Scenario(
+        "backend",
+        "Every model of ONNX's own backend suite that ONNX Runtime runs is served and answers as "
+        "it does alone, in a crowd of 8 too; no graph is called independent whose rows change "
+        "each other",
+        backend.run,
     ),
 )

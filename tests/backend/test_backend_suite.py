@@ -106,7 +106,8 @@ async def _serve(case: Case, told: Truth, asked: Served, folder: Path, graphs: G
     except ModelLoadError as error:
         if not (types or told.refused.startswith("load")):
             asked.broken.append(f"{case.name}: {error.detail}")
-        asked.counts[f"refused for {', '.join(types)}" if types else "refused by it too"] += 1
+        asked.counts["models of unknown types" if types else "models refused by it too"] += 1
+        asked.counts.update(f"refused for {each}" for each in types)
 
 
 async def _ask(case: Case, told: Truth, asked: Served, server: Asked) -> None:
@@ -168,7 +169,7 @@ def crowds(
             if isinstance(told, str):
                 asked.counts[told] += 1
             elif told.verdict == "refuses":
-                asked.counts["refused by it too"] += 1
+                asked.counts["variants refused by it too"] += 1
             else:
                 try:
                     async with serving(variant.model, folder, OPTIONS, graphs) as server:

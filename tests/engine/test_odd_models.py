@@ -17,12 +17,6 @@ from tests.models import Array, graph, node, tensor
 ONES = np.ones((2, 3), np.float32)
 
 
-def no_input_model() -> bytes:
-    """Always [1, 2, 3]."""
-    value = onnx.numpy_helper.from_array(np.array([1, 2, 3], np.float32))
-    return graph([node("Constant", [], ["y"], value=value)], [], [tensor("y", "float32", [3])])
-
-
 def cache_model() -> bytes:
     """A language model's memory: what is past, then what is new."""
     return graph(
@@ -132,7 +126,7 @@ def function_model() -> bytes:
 
 Make = Callable[[], bytes]
 SERVED: dict[str, tuple[Make, list[dict[str, Array]]]] = {
-    "no input": (no_input_model, [{}]),
+    "no input": (models.constant_model, [{}]),
     "scalar": (lambda: models.scale_model(shape=()), [{"x": np.array(3, np.float32)}]),
     "any rank": (
         lambda: models.scale_model(shape=None),
@@ -241,7 +235,11 @@ def test_what_cannot_be_served_is_refused_when_it_is_loaded(
 @pytest.mark.parametrize(
     ("make", "data", "words"),
     [
-        (no_input_model, [[1.0]], r"one input, found 0 in model; use /v2/models/model/infer"),
+        (
+            models.constant_model,
+            [[1.0]],
+            r"one input, found 0 in model; use /v2/models/model/infer",
+        ),
         (lambda: models.scale_model(shape=None), [[1.0]], r"tells its input's shape; use /v2/"),
         (models.scale_model, [], "at least 1 row, found 0"),
         (lambda: models.scale_model(shape=(0, 3)), [[1.0] * 3], "expected 0 rows, found 1"),
