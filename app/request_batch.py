@@ -178,7 +178,7 @@ class BatchPredictor:
         member.answer = answer
         if member.key is not None:
             terms = self._predictor.terms(model, request.num_rows, call)
-            self._predictor.store(request, call, member.key, answer, terms)
+            self._predictor.store(model, request, call, member.key, answer, terms)
         self._land(member, answer)
 
     async def _follow(

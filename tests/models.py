@@ -280,6 +280,30 @@ def column_sum_model() -> bytes:
     )
 
 
+HUGE = 1e30
+"""What no trial draws, and no check expects."""
+
+
+def minding_model(threshold: float = HUGE) -> bytes:
+    """`y = 2 x`, float32 `[B, 3]`; `3 x` in a run whose largest value exceeds the threshold.
+
+    Rows depend on their neighbours, and no trial finds it.
+    """
+    return graph(
+        [
+            node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            node("Greater", ["largest", "threshold"], ["minds"]),
+            node("Where", ["minds", "three", "two"], ["factor"]),
+            node("Mul", ["x", "factor"], ["y"]),
+        ],
+        [tensor("x", "float32", [None, 3])],
+        [tensor("y", "float32", [None, 3])],
+        threshold=np.array(threshold, np.float32),
+        two=np.array(2, np.float32),
+        three=np.array(3, np.float32),
+    )
+
+
 def random_model(operator: str = "RandomNormalLike") -> bytes:
     """Another answer each time, float32 `[B, 3]`."""
     zeros = [node("Sub", ["x", "x"], ["zeros"]), node("Sigmoid", ["zeros"], ["halves"])]

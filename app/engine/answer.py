@@ -166,4 +166,4 @@ def _names_by_label(
 
 
 def _are_words(predictions: list[int | str]) -> bool:
-    return isinstance(predictions[0], str)
+    return bool(predictions) and isinstance(predictions[0], str)

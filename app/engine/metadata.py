@@ -5,7 +5,7 @@ served model never contradicts its own description.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,8 +26,10 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         output_classes: Number of classes, or their labels in the order of the probabilities.
         features: Name of each feature.
         class_names: Name of each class.
-        sample: Real rows, for `GET /sample`, warm-up and the batching proof.
-        batching: False runs each request alone.
+        sample: Real rows, for `GET /sample`, warm-up and the batching trial: of a lone input, or
+            by the name of the input.
+        batching: False runs each request alone; "accept" runs them together though an answer may
+            then depend on its neighbours, and caches none that does.
         max_batch_size: Rows in a run at most, in place of MAX_BATCH_SIZE.
         sessions: ONNX Runtime sessions, in place of SESSIONS.
         cache: False never caches; true lets the Open Inference Protocol's requests, too, be
@@ -42,8 +44,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     output_classes: int | list[int | str] | None = None
     features: list[str] | None = None
     class_names: list[str] | None = None
-    sample: list[Any] | None = None
-    batching: bool = True
+    sample: list[Any] | dict[str, list[Any]] | None = None
+    batching: bool | Literal["accept"] = True
     max_batch_size: Annotated[int, Meta(ge=1, le=65536)] | None = None
     sessions: Annotated[int, Meta(ge=1, le=256)] | None = None
     cache: bool | None = None

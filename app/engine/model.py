@@ -1,7 +1,7 @@
 """One loaded model: its file, specs, sessions and batcher.
 
-`load_model` is the whole story: read, open, check, sample, prove, measure. The trial runs are
-`warm_up.py`; where files lie and which model answers is `repository.py`.
+`load_model` is the whole story: read, open, check, sample, try, measure. Whether requests share a
+run is decided in `batching.py`; where files lie and which model answers is `repository.py`.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from app.engine.answer import AnswerReader, labels_are_positions
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
+from app.engine.batching import domains_of, why_alone
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.graph.process import GraphReader
@@ -26,13 +27,19 @@ from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
+from app.engine.proof import Proof
+from app.engine.sample import sample_inputs, with_drawn_rows
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors, TensorSpec
-from app.engine.warm_up import measure, prove_batching, sample_inputs, with_drawn_rows
+from app.engine.trial_rows import Domains
+from app.engine.warm_up import measure
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
+
+OnDisproved = Callable[[bytes, str], None]
+"""Told the first identity of a model whose rows turn out not to stay apart, and the reason."""
 
 
 class EngineOptions(msgspec.Struct, frozen=True):
@@ -57,7 +64,8 @@ class EngineOptions(msgspec.Struct, frozen=True):
 class Model:
     """A model that answers. Made by `load_model`, used inside `with model:`.
 
-    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last.
+    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last;
+    and what `disprove` changes.
 
     Attributes:
         file: Where it comes from.
@@ -66,6 +74,8 @@ class Model:
         metadata: What its metadata file says.
         graph: What its graph says.
         digest: SHA-256 of the ONNX file and the metadata, hex.
+        identity: What goes into the keys of its answers; another one once batching is disproved.
+        first_identity: The same until then.
         inputs: Specs, refined by the metadata.
         optional_inputs: Specs of those that need not be given.
         outputs: Specs.
@@ -77,6 +87,8 @@ class Model:
         steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
             nor with operators whose work depends on values.
         batching_reason: Why rows of several requests are not run together; None if they are.
+        proof: Whether they may be, as far as service has shown; None where the graph shows it.
+        disproof: Why they may not, found in service; empty if nothing was.
         load_seconds: From opening the file to ready.
     """
 
@@ -96,17 +108,19 @@ class Model:
         specs = tuple(_as_told(spec, graph) for spec in pool.sessions[0].inputs)
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
-        self.identity = identity(
+        self.identity = self.first_identity = identity(
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
-        self.sample = sample_inputs(self.inputs, metadata.sample)
-        self.reader = _reader(pool, self.sample, metadata)
-        if not metadata.batching:
-            self.batching_reason: str | None = "its metadata says so"
-        elif options.batch.max_batch_size == 1:
-            self.batching_reason = "MAX_BATCH_SIZE is 1"
-        else:
-            self.batching_reason = prove_batching(pool, self.sample)
+        domains = domains_of(graph)
+        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains)
+        self.reader = _reader(pool, self.sample, metadata, domains)
+        self.batching_reason = why_alone(
+            pool, self.sample, metadata, graph, options.batch.max_batch_size
+        )
+        self.disproof = ""
+        self.proof: Proof | None = None
+        if graph.batching.verdict != "independent":
+            self.proof = Proof(accepted=metadata.batching == "accept")
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
@@ -122,7 +136,7 @@ class Model:
         rows_tell = self._one_group and not has_strings
         self.steady = rows_tell and not graph.unbounded
 
-    def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
+    def open(self, options: BatchOptions, on_batch: OnBatch, on_disproved: OnDisproved) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
         batching = self.batching_reason is None
         most = options.max_batch_size if batching else 1
@@ -133,10 +147,24 @@ class Model:
             options,
             batching=batching,
             steady=self.steady,
-            on_batch=partial(
-                on_batch, self.name, self.version
-            ),  # no lambda: it would hold the model in a cycle
+            proof=self.proof,
+            # No lambdas: they would hold the model in a cycle.
+            on_batch=partial(on_batch, self.name, self.version),
+            on_disproved=partial(on_disproved, self.first_identity),
         )
+
+    def disprove(self, reason: str) -> None:
+        """Run each request alone from now on, and find nothing that caches hold so far.
+
+        Args:
+            reason: What was found in service.
+        """
+        self.disproof = reason
+        self.batching_reason = f"found in service: {reason}"
+        self.identity = identity(self.first_identity.hex(), "each request alone")
+        self.proof = self.proof or Proof()
+        self.proof.refuted = True
+        self.batcher.stop_batching()
 
     @property
     def takes_rows(self) -> bool:
@@ -162,8 +190,10 @@ class Model:
     @property
     def sample_rows(self) -> Any:
         """Rows to try the model with, as a client would write them; needs `takes_rows`."""
-        rows: Any = self.metadata.sample or self.sample[self.inputs[0].name].tolist()
-        return rows
+        name, rows = self.inputs[0].name, self.metadata.sample
+        if isinstance(rows, dict):
+            rows = rows[name]
+        return rows or self.sample[name].tolist()
 
     def group(self, inputs: Tensors) -> Hashable:
         """What requests must have in common to share a run: the sizes the signature leaves open.
@@ -237,7 +267,11 @@ def served_name(file: ModelFile) -> str:
 
 
 def load_model(
-    file: ModelFile, options: EngineOptions, on_batch: OnBatch, graphs: GraphReader
+    file: ModelFile,
+    options: EngineOptions,
+    on_batch: OnBatch,
+    on_disproved: OnDisproved,
+    graphs: GraphReader,
 ) -> Model:
     """Open, check, prove and warm a model; blocks for the time that takes, any thread.
 
@@ -260,12 +294,14 @@ def load_model(
     model = Model(file, metadata, pool, graphs.answer(), options)
     if model.digest != digest:  # else the new file's key would lead to the old one's answers
         raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
-    model.open(options.batch, on_batch)
+    model.open(options.batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started
     return model
 
 
-def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> AnswerReader:
+def _reader(
+    pool: SessionPool, sample: Tensors, metadata: ModelMetadata, domains: Domains
+) -> AnswerReader:
     """Learn from one run what the signature does not say: number and labels of the classes."""
     make_reader = partial(
         AnswerReader,
@@ -279,9 +315,9 @@ def _reader(pool: SessionPool, sample: Tensors, metadata: ModelMetadata) -> Answ
     try:
         # Many rows where labels have to be told from positions, so that most classes are seen.
         many = metadata.class_names is not None and roles.labels_at is not None
-        trial = with_drawn_rows(pool, sample, 32) if many else sample
+        trial = with_drawn_rows(pool, sample, 32, domains) if many else sample
         outputs = pool.sessions[0].run_raw(trial)
-    except RunRefused:  # the batching proof will say so
+    except RunRefused:  # the trial will say so
         outputs = []
     if not outputs or not roles.is_classifier or roles.scores_at is None:
         return make_reader(class_labels=metadata.class_labels)

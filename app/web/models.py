@@ -8,7 +8,9 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.engine.cost_curve import Sample
+from app.engine.graph.report import Verdict
 from app.engine.model import Model
+from app.engine.proof import FIRST_ROWS, Keeping
 from app.engine.repository import Repository
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput
@@ -20,12 +22,19 @@ class Batching(Struct):
     """How a model's rows are run together.
 
     `mode` is where a run of one row happens: `inline` is the event loop's own thread, `pool` one of
-    the sessions' threads.
+    the sessions' threads. `verdict` is what the graph says of the rows, `node` the one that decides
+    it; `disproved` is whether service has shown since that they do not stay apart. `shared_answers`
+    is who may be answered from a cache what a shared run has answered: everybody, clients of this
+    replica, or nobody.
     """
 
     enabled: bool
     mode: Literal["inline", "pool"]
+    verdict: Verdict
+    node: str
     reason: str
+    disproved: bool
+    shared_answers: Keeping
     cost_curve: list[Sample]
 
 
@@ -106,12 +115,42 @@ def describe(model: Model) -> ModelDescription:
         inputs=list(model.inputs),
         outputs=list(model.outputs),
         sessions=model.pool.statistics().num_sessions,
-        batching=Batching(
-            enabled=model.batching_reason is None,
-            mode="inline" if model.batcher.is_short(1) else "pool",
-            reason=model.batching_reason or "rows run together equal rows run apart",
-            cost_curve=model.curve.samples,
-        ),
+        batching=_batching(model),
         cacheable=model.cacheable,
         load_seconds=round(model.load_seconds, 6),
     )
+
+
+def _batching(model: Model) -> Batching:
+    graph = model.graph.batching
+    return Batching(
+        enabled=model.batching_reason is None,
+        mode="inline" if model.batcher.is_short(1) else "pool",
+        verdict=graph.verdict,
+        node=graph.node,
+        reason=_reason(model),
+        disproved=bool(model.disproof),
+        shared_answers=_keeping(model),
+        cost_curve=model.curve.samples,
+    )
+
+
+def _keeping(model: Model) -> Keeping:
+    if model.batching_reason is not None:
+        return "nowhere"
+    return "everywhere" if model.proof is None else model.proof.keeping
+
+
+def _reason(model: Model) -> str:
+    """Say in a clause why rows of several requests are run together, or are not."""
+    graph, proof = model.graph.batching, model.proof
+    if model.batching_reason is not None:
+        return model.batching_reason
+    if proof is None:
+        return f"its graph shows that rows stay apart: {graph.reason}"
+    if proof.accepted:
+        return f"its metadata accepts that rows may depend on each other: {graph.reason}"
+    passed = f"{proof.num_passed} of the first {FIRST_ROWS} rows have been run again"
+    if proof.trusted:
+        passed = f"{proof.num_passed} rows have been run again"
+    return f"trial rows run together equal rows run apart, so far: {passed}; {graph.reason}"

@@ -69,8 +69,12 @@ def test_info_tells_why_rows_are_batched(client: httpx.Client) -> None:
     """`batching` says whether, why, and what a run costs by its rows."""
     batching = client.get("/models/info").json()["batching"]
 
-    assert batching.keys() == {"enabled", "mode", "reason", "cost_curve"}
+    assert batching.keys() == {
+        *("enabled", "mode", "verdict", "node", "reason", "disproved", "shared_answers"),
+        "cost_curve",
+    }
     assert batching["enabled"] is True
+    assert batching["disproved"] is False
     assert batching["cost_curve"][0]["num_rows"] == 1
     assert batching["cost_curve"][0]["seconds"] > 0
 

@@ -1,0 +1,61 @@
+"""Are rows of several requests run together? What the owner, the graph and a trial say of it."""
+
+from app.engine.equality import RELATIVE_TOLERANCE, ROUNDING_TOLERANCE
+from app.engine.graph.report import GraphReport
+from app.engine.metadata import ModelMetadata
+from app.engine.session_pool import SessionPool
+from app.engine.tensor import Tensors
+from app.engine.trial import try_batching
+from app.engine.trial_rows import Domains, trial_rows
+
+
+def why_alone(
+    pool: SessionPool,
+    sample: Tensors,
+    metadata: ModelMetadata,
+    graph: GraphReport,
+    max_batch_size: int,
+) -> str | None:
+    """Give the reason why each request is run alone, a clause for people; None if none is.
+
+    Args:
+        pool: The model's sessions.
+        sample: Rows that it takes, `[k, …]` each.
+        metadata: What its owner says.
+        graph: What its graph says.
+        max_batch_size: Most rows that would be run together.
+    """
+    inputs, shown = pool.sessions[0].inputs, graph.batching
+    if not metadata.batching:
+        return "its metadata says so"
+    if max_batch_size == 1:
+        return "MAX_BATCH_SIZE is 1"
+    if not inputs:
+        return "it has no inputs"
+    if not all(spec.batched for spec in inputs):
+        return "an input has no free first dimension"
+    if shown.verdict == "coupled" and metadata.batching != "accept":
+        return f"{shown.node} {shown.reason}"
+    independent = shown.verdict == "independent"
+    # Where the rows' values decide what work there is, extreme ones could take for ever.
+    wild = not (independent or graph.unbounded)
+    found = try_batching(
+        pool,
+        trial_rows(inputs, sample, domains_of(graph), wild=wild),
+        max_batch_size,
+        ROUNDING_TOLERANCE if independent else RELATIVE_TOLERANCE,
+    )
+    if found.outcome == "equal" or (independent and found.outcome in ("failed", "unproven")):
+        return None
+    if metadata.batching == "accept" and found.outcome in ("differs", "unproven"):
+        return None
+    return (
+        f"its graph keeps rows apart, but a trial does not: {found.reason}"
+        if independent
+        else found.reason
+    )
+
+
+def domains_of(graph: GraphReport) -> Domains:
+    """Give what a graph tells of its inputs' values, by their names."""
+    return {each.name: each for each in graph.domains}
