@@ -64,7 +64,7 @@ def _try(
             pool,
             trial_rows(inputs, each, domains, wild=wild),
             max_batch_size,
-            ROUNDING_TOLERANCE if independent else RELATIVE_TOLERANCE,
+            tolerance=ROUNDING_TOLERANCE if independent else RELATIVE_TOLERANCE,
         )
         for each in samples
     ]

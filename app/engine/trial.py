@@ -21,7 +21,7 @@ from app.engine.equality import (
 )
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors
-from app.engine.trial_rows import TrialRows
+from app.engine.trial_rows import MOST_BYTES, TrialRows
 from app.errors import RunRefused
 
 FEW = 6
@@ -29,9 +29,6 @@ FEW = 6
 
 TRIAL_SECONDS = 0.5
 """Time for all other rows: a slow model is ready after a few runs."""
-
-MOST_BYTES = 64 * 1024 * 1024
-"""Of the inputs of one run."""
 
 Outcome = Literal["equal", "differs", "unfit", "unproven", "failed"]
 """Together equals apart; it does not; what comes back are no rows that could be handed out; it says
@@ -46,7 +43,12 @@ class Evidence(NamedTuple):
 
 
 def try_batching(
-    pool: SessionPool, rows: TrialRows, max_batch_size: int, tolerance: float = RELATIVE_TOLERANCE
+    pool: SessionPool,
+    rows: TrialRows,
+    max_batch_size: int,
+    *,
+    tolerance: float = RELATIVE_TOLERANCE,
+    seconds: float = TRIAL_SECONDS,
 ) -> Evidence:
     """Run rows together and apart, on the calling thread, with the pool's first session.
 
@@ -55,11 +57,12 @@ def try_batching(
         rows: What to try it with.
         max_batch_size: Most rows that will be run together.
         tolerance: Largest relative difference that is none.
+        seconds: Time for more than the first few rows.
     """
     trial = _Trial(pool, rows, tolerance)
     found = trial.run_apart(FEW) or trial.run_together(0, 2) or trial.run_together(0, FEW)
-    finish = perf_counter() + TRIAL_SECONDS
-    found = found or trial.run_apart(len(rows.scales), finish - TRIAL_SECONDS / 2)
+    finish = perf_counter() + seconds
+    found = found or trial.run_apart(len(rows.scales), finish - seconds / 2)
     if found:
         return found
     largest = trial.affordable(max_batch_size, finish - perf_counter())
