@@ -133,7 +133,6 @@ class _Trial:
             together = self._run(self._inputs([self._taken[place] for place in places]))
         except RunRefused as error:
             return Evidence("unfit", f"rows that can be run apart fail together: {error.detail}")
-        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         for index, output in enumerate(together):
             name, expected = self._outputs[index].name, self._expected[index][places]
             if output.shape[:1] != (size,):
@@ -149,6 +148,7 @@ class _Trial:
                 if not self._is_rounding(index, int(places[row]), output[row : row + 1]):
                     reason = f"output {name}: rows run together differ from rows run apart"
                     return Evidence("differs", reason)
+        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         return None
 
     def _is_rounding(self, index: int, place: int, found: Array) -> bool:
@@ -163,7 +163,7 @@ class _Trial:
         return not unequal(again, answer, 0.0).any() and as_unsteady(found, answer, others)
 
     def affordable(self, max_rows: int, seconds: float) -> int:
-        """Count the rows that can be run together in a time, by the quickest run."""
+        """Count the rows that can be run and compared in a time, by the quickest so far."""
         row_bytes = sum(array[:1].nbytes for array in self._rows.inputs.values())
         return int(min(max_rows, MOST_BYTES / max(row_bytes, 1), seconds / self._row_seconds))
 
