@@ -143,8 +143,8 @@ def _is_disproved(model: Model) -> bool:
 
 
 def _in_words(model: Model) -> str:
-    node = model.graph.batching.node
-    doubt = f" ({node} is not understood)" if node else ""
+    graph = model.graph.batching
+    doubt = f" ({graph.node} {graph.reason})" if graph.node else ""
     return f"{model.name}/{model.version}: {model.disproof}{doubt}"
 
 

@@ -1,6 +1,5 @@
 """Are rows of several requests run together? What the owner, the graph and a trial say of it."""
 
-from app.engine.equality import RELATIVE_TOLERANCE, ROUNDING_TOLERANCE
 from app.engine.graph.report import GraphReport
 from app.engine.metadata import ModelMetadata
 from app.engine.sample import sample_inputs
@@ -60,12 +59,7 @@ def _try(
         # Real rows of one step, say: what has as many rows as steps would pass for them.
         samples.append(sample_inputs(pool, inputs, None, domains))
     found = [
-        try_batching(
-            pool,
-            trial_rows(inputs, each, domains, wild=wild),
-            max_batch_size,
-            tolerance=ROUNDING_TOLERANCE if independent else RELATIVE_TOLERANCE,
-        )
+        try_batching(pool, trial_rows(inputs, each, domains, wild=wild), max_batch_size)
         for each in samples
     ]
     contrary = [each for each in found if each.outcome in ("differs", "unfit")]
