@@ -39,7 +39,12 @@ class Batching(Struct):
 
 
 class ModelDescription(Struct):
-    """One loaded model."""
+    """One loaded model.
+
+    `class_labels` are the classes as the model gives them, in the order of the probabilities;
+    `class_names` what they are called. `scores_by_class` says whether the columns of `scores` are
+    those classes, too.
+    """
 
     model_name: str
     model_version: str
@@ -49,6 +54,8 @@ class ModelDescription(Struct):
     output_classes: int | None
     features: list[str] | None
     class_names: list[str] | None
+    class_labels: list[int | str] | None
+    scores_by_class: bool
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     sessions: int
@@ -99,8 +106,8 @@ def model_routes(
 
 def describe(model: Model) -> ModelDescription:
     """Tell what is known of a model."""
-    metadata = model.metadata
-    kind = "classifier" if model.reader.is_classifier else "regressor"
+    metadata, roles = model.metadata, model.reader.roles
+    kind = "classifier" if roles.is_classifier else "regressor"
     return ModelDescription(
         model_name=model.name,
         model_version=model.version,
@@ -110,6 +117,8 @@ def describe(model: Model) -> ModelDescription:
         output_classes=metadata.num_classes,
         features=metadata.features,
         class_names=metadata.class_names,
+        class_labels=roles.classes,
+        scores_by_class=roles.scores_by_class,
         inputs=list(model.inputs),
         outputs=list(model.outputs),
         sessions=model.pool.statistics().num_sessions,
