@@ -14,11 +14,13 @@ from app.engine.graph.batch_axis.rules.contracting import (
     matmul,
     max_pool,
     resize,
+    rotary,
 )
 from app.engine.graph.batch_axis.rules.elementwise import (
     alternate,
     dropout,
     elementwise,
+    like_first,
     of_first,
     quantised,
 )
@@ -87,9 +89,10 @@ ONNX: dict[str, Rule] = {
         "GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log "
         "Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal RegexFullMatch Relu Round Selu "
         "Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt StringConcat Sub Sum Swish Tan Tanh "
-        "ThresholdedRelu Where Xor",
+        "ThresholdedRelu Where Xor SwiGLU",
     ),
-    **_each(of_first(), "CastLike Clip"),
+    "CastLike": like_first,
+    "Clip": of_first(),
     **_each(quantised, "QuantizeLinear DequantizeLinear"),
     **_each(reshape, "Reshape Flatten Squeeze Unsqueeze"),
     **_each(
@@ -113,6 +116,9 @@ ONNX: dict[str, Rule] = {
     **_each(recurrent, "LSTM GRU RNN"),
     **_each(words, "StringSplit"),
     "Attention": attention,
+    "CausalConvWithState": by_image(0, 3),
+    "LinearAttention": by_image(0, 1, 2, 3, 4, 5),
+    "RotaryEmbedding": rotary,
     "BatchNormalization": batch_norm,
     "CenterCropPad": crop,
     "Compress": compress,
@@ -140,7 +146,9 @@ ONNX: dict[str, Rule] = {
     "ScatterND": scatter_nd,
     "Slice": slice_,
     "Split": split,
+    "STFT": by_image(0),
     "StringNormalizer": string_normalizer,
+    "TensorScatter": by_image(0, 1, 2),
     "TfIdfVectorizer": ngrams,
     "Tile": tile,
     "TopK": top_k,
@@ -177,20 +185,26 @@ MICROSOFT: dict[str, Rule] = {
     **_each(by_image(0, 3), "FusedConv"),
     **_each(by_image(0, 1, 7, 8), "EmbedLayerNormalization"),
     **_each(by_image(0, 1, 2, 4, 5, 6, 7), "MultiHeadAttention"),
-    "Attention": by_image(0, 3),
+    "Attention": by_image(0, 3, 5),
+    "CausalConvWithState": by_image(0, 3),
+    "LinearAttention": by_image(0, 1, 2, 3, 4, 5),
     "QAttention": by_image(0, 5),
     "RotaryEmbedding": by_image(0, 1),
+    **_each(quantised, "QuantizeLinear DequantizeLinear"),
     **_each(from_axis(1), "SkipLayerNormalization SkipSimplifiedLayerNormalization"),
     **_each(mixes("takes one scale of all rows"), "DynamicQuantizeMatMul DynamicQuantizeLSTM"),
     "CDist": distances,
     "FusedGemm": gemm,
     "FusedMatMul": matmul(0, 1),
     "MatMulIntegerToFloat": matmul(0, 1),
-    "MatMulNBits": from_axis(),
+    **_each(from_axis(), "MatMulBnb4 MatMulNBits"),
+    "GatherBlockQuantized": gather,
+    "GatherND": gather_nd,
     "QGemm": gemm_quantised,
     "QLinearConcat": concatenate_quantised,
     "QLinearSoftmax": softmax,
     "Tokenizer": words,
+    "Trilu": triangle,
 }
 
 RULES = {"": ONNX, "ai.onnx.ml": ML, "com.microsoft": MICROSOFT}

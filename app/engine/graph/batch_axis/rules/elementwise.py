@@ -24,6 +24,11 @@ def of_first(*others: int) -> Rule:
     return rule
 
 
+def like_first(step: Step) -> Sequence[Rows | None]:
+    """Like the first operand; of the others only the kind of their elements matters."""
+    return [step.x.rows]
+
+
 def dropout(step: Step) -> Sequence[Rows | None]:
     """Nothing, unless it trains; then it draws."""
     training = step.constant(2, "training_mode") if step.may_be_at(2) is not None else None
