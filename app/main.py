@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from app.api_keys import ApiKeys, KeysError
 from app.cache.base import ResponseCache
 from app.cache.memory import MemoryCache
 from app.cache.tiered import TieredCache
+from app.disproofs import LEAST_KEPT_SECONDS, RENEW_SECONDS, Disproofs
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.graph.process import GraphReader
@@ -28,9 +30,9 @@ from app.errors import ModelLoadError
 from app.http.message import Respond
 from app.lifecycle import Lifecycle
 from app.log import get_logger
-from app.metrics.collector import Metrics, RedisCounts
+from app.metrics.collector import Metrics, ModelSample, RedisCounts
 from app.pipeline import Predictor
-from app.reload import Reloader
+from app.reload import RELOAD_KEPT_SECONDS, Reloader
 from app.request_batch import BatchPredictor
 from app.settings import Settings, SettingsError, load_settings
 from app.web.access import Access
@@ -85,9 +87,10 @@ class Application:
         )
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
+        self._disproofs = Disproofs(self.repository, replica)
         self._tracing = _open_tracing(replica) if settings.otel_exporter_otlp_endpoint else None
         self._redis: RedisCache | None = None
-        self._broadcast: Broadcast | None = None
+        self._broadcasts: list[Broadcast] = []
         near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
         self._cache = self._build_cache(settings, near)
         self._metrics = Metrics(
@@ -122,9 +125,18 @@ class Application:
                 operation, seconds
             ),
         )
-        self._broadcast = self._reloader.publisher = Broadcast(
-            pool, settings.redis_url, redis.wait_connected, self._reloader, _log_listening
+        join = partial(Broadcast, pool, settings.redis_url, redis.wait_connected)
+        self._reloader.publisher = join(
+            "reload", self._reloader, _log_listening, kept_seconds=RELOAD_KEPT_SECONDS
         )
+        self._disproofs.board = join(
+            "disproof",
+            self._disproofs,
+            _log_listening,
+            kept_seconds=max(LEAST_KEPT_SECONDS, settings.cache_ttl_max_seconds),
+            renew_seconds=RENEW_SECONDS,
+        )
+        self._broadcasts = [self._reloader.publisher, self._disproofs.board]
         return TieredCache(near, redis) if settings.cache_max_mb else redis
 
     def _build_web(self, settings: Settings) -> Respond:
@@ -177,8 +189,8 @@ class Application:
         """
         connecting = [] if self._redis is None else [self._redis.start()]
         await asyncio.gather(self._reloader.reload_here(), *connecting)
-        if self._broadcast is not None:
-            self._broadcast.start()
+        for broadcast in self._broadcasts:
+            broadcast.start()
         watching = None if self._keys is None else asyncio.create_task(self._keys.watch())
         gc.collect()
         gc.freeze()
@@ -187,14 +199,15 @@ class Application:
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()
-        if self._broadcast is not None:
-            await self._broadcast.aclose()
+        for broadcast in self._broadcasts:
+            await broadcast.aclose()
         seconds = self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
         try:
             async with asyncio.timeout(seconds):
                 await self.repository.aclose()
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
+        await self._disproofs.aclose()
         await self._cache.aclose()
         if watching is not None:
             watching.cancel()
@@ -206,14 +219,15 @@ class Application:
     def _on_batch(self, model: str, version: str, record: BatchRecord) -> None:
         self._metrics.observe_batch(model, version, record.num_rows, record.run_seconds)
 
-    def _scrape_models(self) -> list[tuple[str, str, str, float, int]]:
+    def _scrape_models(self) -> list[ModelSample]:
         return [
-            (
+            ModelSample(
                 model.name,
                 model.version,
                 model.digest,
                 model.load_seconds,
                 model.batcher.statistics().num_rows_waiting,
+                bool(model.disproof),
             )
             for model in self.repository.models
         ]
@@ -229,9 +243,11 @@ class Application:
             reason = self._redis.reason
             state: Severity = "degraded" if reason else "healthy"
             found.append(Dependency("redis", state, reason or "connected"))
-        deaf = self._broadcast.reason if self._broadcast is not None else ""
+        deaf = next((each.reason for each in self._broadcasts if each.reason), "")
         if reason := self._reloader.behind or deaf:
             found.append(Dependency("reload", "degraded", reason))
+        if reason := self._disproofs.reason:
+            found.append(Dependency("batching", "degraded", reason))
         if self._keys is not None and self._keys.fault:
             found.append(Dependency("api_keys", "degraded", self._keys.fault))
         return found

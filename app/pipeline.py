@@ -7,6 +7,8 @@ through, knows its protocol, and collects where its time went.
 
 from time import monotonic, perf_counter
 
+import msgspec
+
 from app.cache.base import ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
 from app.call.base import Call
@@ -115,13 +117,23 @@ class Predictor:
                 call.cache_state = hit.tier
                 return hit.value
         answer = await self._compute(model, request, call)
-        self.store(request, call, key, answer, terms)
+        self.store(model, request, call, key, answer, terms)
         return answer
 
     def store(
-        self, request: DecodedRequest, call: Call, key: bytes, answer: bytes, terms: Terms
+        self,
+        model: Model,
+        request: DecodedRequest,
+        call: Call,
+        key: bytes,
+        answer: bytes,
+        terms: Terms,
     ) -> None:
-        """Keep a fresh answer for whoever asks the same."""
+        """Keep a fresh answer for whoever asks the same, as far as neighbours had no part in it."""
+        if model.proof is not None and call.batch_rows > request.num_rows:
+            if (keeping := model.proof.keeping) == "nowhere":
+                return
+            terms = msgspec.structs.replace(terms, shareable=keeping == "everywhere")
         ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
         self.cache.put(key, call.for_cache(answer), ttl_seconds, terms)
 

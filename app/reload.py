@@ -17,6 +17,9 @@ from app.engine.repository import Repository
 from app.errors import InferenceError
 from app.log import get_logger
 
+RELOAD_KEPT_SECONDS = 3600
+"""Of an announcement, for who was cut off: longer, and it is somebody's to look at."""
+
 
 class Reloaded(msgspec.Struct, tag="reloaded"):
     """A replica was told to reload, and did.

@@ -94,7 +94,7 @@ def load(options: EngineOptions, graphs: GraphReader) -> Iterator[Load]:
     def load(path: Path, options: EngineOptions = options) -> Model:
         metadata_path = path.with_suffix(".json")
         file = ModelFile(path.stem, "1", path, metadata_path if metadata_path.is_file() else None)
-        models.append(load_model(file, options, lambda *_: None, graphs))
+        models.append(load_model(file, options, lambda *_: None, lambda *_: None, graphs))
         return models[-1]
 
     yield load

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cache.base import Terms
 from app.engine.session_pool import PoolStatistics
-from app.engine.tensor import Array, Tensors
+from app.engine.tensor import Array, Tensors, TensorSpec
 from app.errors import RunFailed
 from app.metrics.collector import Metrics, RedisCounts
 
@@ -58,10 +58,16 @@ class FakeSession:
     def __init__(self, function: RowFunction) -> None:
         self.function = function
         self.runs: list[Tensors] = []
+        self.outputs: list[TensorSpec] = []  # of the last run
 
     def run(self, inputs: Tensors, options: object = None) -> list[Array]:
         self.runs.append(inputs)
-        return self.function(inputs)
+        outputs = self.function(inputs)
+        self.outputs = [
+            TensorSpec(f"y{index}", str(output.dtype), output.shape)
+            for index, output in enumerate(outputs)
+        ]
+        return outputs
 
 
 class FakePool:
@@ -86,7 +92,7 @@ class FakePool:
     def runs(self) -> list[list[float]]:
         """First column of each run's rows."""
         tables = [inputs["x"] for inputs in self.session.runs]
-        return [table.reshape(len(table), -1)[:, 0].tolist() for table in tables]
+        return [[row.ravel()[0].item() for row in table] for table in tables]
 
     def run(self, inputs: Tensors, options: object = None) -> list[Array]:
         return self.session.run(inputs)

@@ -321,6 +321,12 @@ def lookup_model(first: int = 100, num_entries: int = 3) -> bytes:
 # What must be run alone, or not served at all.
 
 
+def constant_model() -> bytes:
+    """Always [1, 2, 3], float32: it takes nothing."""
+    value = numpy_helper.from_array(np.array([1, 2, 3], np.float32))
+    return graph([node("Constant", [], ["y"], value=value)], [], [tensor("y", "float32", [3])])
+
+
 def mean_model() -> bytes:
     """`y = x - mean over the rows`: rows of one run change each other."""
     return graph(
@@ -341,6 +347,30 @@ def column_sum_model() -> bytes:
         [tensor("x", "float32", [None, 3])],
         [tensor("totals", "float32", [3])],
         axis=np.array([0], np.int64),
+    )
+
+
+HUGE = 1e30
+"""What no trial draws, and no check expects."""
+
+
+def minding_model(threshold: float = HUGE) -> bytes:
+    """`y = 2 x`, float32 `[B, 3]`; `3 x` in a run whose largest value exceeds the threshold.
+
+    Rows depend on their neighbours, and no trial finds it.
+    """
+    return graph(
+        [
+            node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            node("Greater", ["largest", "threshold"], ["minds"]),
+            node("Where", ["minds", "three", "two"], ["factor"]),
+            node("Mul", ["x", "factor"], ["y"]),
+        ],
+        [tensor("x", "float32", [None, 3])],
+        [tensor("y", "float32", [None, 3])],
+        threshold=np.array(threshold, np.float32),
+        two=np.array(2, np.float32),
+        three=np.array(3, np.float32),
     )
 
 

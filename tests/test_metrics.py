@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
 from app.call.base import Call
-from app.metrics.collector import Metrics, RedisCounts
+from app.metrics.collector import Metrics, ModelSample, RedisCounts
 from app.metrics.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
 from app.metrics.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
 
@@ -24,7 +24,10 @@ def metrics() -> Metrics:
     return Metrics(
         "replica-1",
         ("/predict", "/predict/batch"),
-        scrape_models=lambda: [("wine", "1", "a" * 64, 0.25, 3), ("price", "2", "b" * 64, 0.5, 0)],
+        scrape_models=lambda: [
+            ModelSample("wine", "1", "a" * 64, 0.25, 3),
+            ModelSample("price", "2", "b" * 64, 0.5, 0, disproved=True),
+        ],
         scrape_cache=lambda: (7, 7000, 2),
         scrape_redis=lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
         scrape_behind=lambda: True,
@@ -226,6 +229,8 @@ def test_models_and_cache_are_asked_at_the_scrape(metrics: Metrics) -> None:
     assert value(metrics, "ml_api_queue_depth_rows", model="wine", version="1") == 3
     info = {"model": "price", "version": "2", "digest": "b" * 12}
     assert value(metrics, "ml_api_model_info", **info) == 1
+    assert value(metrics, "ml_api_batching_disproved_total", model="wine", version="1") == 0
+    assert value(metrics, "ml_api_batching_disproved_total", model="price", version="2") == 1
     assert value(metrics, "ml_api_cache_entries") == 7
     assert value(metrics, "ml_api_cache_bytes") == 7000
     assert value(metrics, "ml_api_cache_evictions_total") == 2

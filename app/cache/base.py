@@ -35,12 +35,14 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         group: Look-ups whose hit rate is counted together: one model's.
         compute_seconds: What a miss costs: a slower tier may be left out.
         patience_seconds: A longer wait is of no use.
+        shareable: Whether a tier that other processes read may store the value.
     """
 
     content_type: bytes
     group: str
     compute_seconds: float
     patience_seconds: float
+    shareable: bool = True
 
 
 class CacheStatistics(NamedTuple):

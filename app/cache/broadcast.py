@@ -1,23 +1,25 @@
 """Messages to all replicas over Redis pub/sub, with the last ones kept for who missed them.
 
 Pub/sub forgets: a replica that was cut off while a message went out would never know. So a message
-is also kept under each topic it is about, for `KEPT_SECONDS`, and a new subscription begins with
-those. The channel has the database's number in it, because pub/sub has none.
+is also kept under each topic it is about, and a new subscription begins with those; topics that
+come later are looked up within `KEEPALIVE_SECONDS`. The channel has the database's number in it,
+because pub/sub has none.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import Any, Protocol
 
 from redis.asyncio.client import PubSub, Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from app.cache.redis_link import CONNECT_SECONDS, RedisLink, pack, scrub
+from app.cache.redis_link import CONNECT_SECONDS, RedisFailure, RedisLink, pack, scrub
 
-NAME = "ml_pipeline:reload"
-KEPT_SECONDS = 3600
+PREFIX = "ml_pipeline"
 
 KEEPALIVE_SECONDS = 5.0
 """Silence after which the subscription is pinged; as much again and it is made anew. A connection
@@ -46,12 +48,18 @@ class Listener(Protocol):
 class Broadcast:
     """Publishes, and listens in the background. Event loop only.
 
+    Mutable state: the topics whose kept messages the subscription has looked up.
+
     Args:
         pool: Connections.
         url: Where they lead, for its password not to be told.
         wait_connected: Waits until Redis can be asked.
+        name: Of the channel, and of what is kept.
         listener: Told of messages.
         on_change: Told, once each, why nothing is heard; empty when it is again.
+        kept_seconds: How long a message is kept.
+        renew_seconds: After which a subscription is made anew: for messages that must be found for
+            longer than a full Redis keeps what nobody asks for.
 
     Attributes:
         reason: Why nothing is heard just now; empty when it is.
@@ -62,17 +70,25 @@ class Broadcast:
         pool: ConnectionPool,
         url: str,
         wait_connected: Callable[[], Awaitable[None]],
+        name: str,
         listener: Listener,
         on_change: Callable[[str], None],
+        *,
+        kept_seconds: int,
+        renew_seconds: float = inf,
     ) -> None:
         self._pool = pool
         self._client: Redis = Redis(connection_pool=pool)
         self._url = url
-        self._channel = f"{NAME}:{pool.connection_kwargs.get('db') or 0}"
+        self._name = f"{PREFIX}:{name}"
+        self._kept_seconds = kept_seconds
+        self._renew_seconds = renew_seconds
+        self._channel = f"{self._name}:{pool.connection_kwargs.get('db') or 0}"
         self._wait_connected = wait_connected
         self._listener = listener
         self._on_change = on_change
         self.reason = ""
+        self._asked: set[str] = set()
         self._listening: asyncio.Task[None] | None = None
 
     async def publish(self, message: bytes, topics: Sequence[str]) -> None:
@@ -81,16 +97,40 @@ class Broadcast:
         Raises:
             RedisFailure: It was not sent.
         """
+        await self._exchange(
+            *(
+                pack(b"SET", self._key(topic), message, b"EX", self._kept_seconds)
+                for topic in topics
+            ),
+            pack(b"PUBLISH", self._channel.encode(), message),
+        )
+
+    async def kept(self, topics: Sequence[str]) -> list[bytes]:
+        """Give the messages that are kept under some topics, in any order.
+
+        Raises:
+            RedisFailure: They could not be asked for.
+        """
+        if not topics:
+            return []
+        (values,) = await self._exchange(pack(b"MGET", *map(self._key, topics)))
+        return list({value for value in values if isinstance(value, bytes)})
+
+    async def _exchange(self, *commands: bytes) -> list[Any]:
+        """Speak on a connection of its own."""
         link = RedisLink(self._pool, self._url)
-        kept = [pack(b"SET", _key(topic), message, b"EX", KEPT_SECONDS) for topic in topics]
-        commands = [*kept, pack(b"PUBLISH", self._channel.encode(), message)]
         try:
             await link.connect()
-            for reply in await link.exchange(commands, len(commands), CONNECT_SECONDS):
+            replies = await link.exchange(commands, len(commands), CONNECT_SECONDS)
+            for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise link.failure(reply)
+            return replies
         finally:
             await link.drop()
+
+    def _key(self, topic: str) -> bytes:
+        return f"{self._name}:last:{topic}".encode()
 
     def start(self) -> None:
         """Begin to listen."""
@@ -108,6 +148,9 @@ class Broadcast:
                 await self._hear(subscription)
             except ResponseError as error:
                 self._tell(scrub(str(error), self._url))
+            except RedisFailure as failure:
+                if failure.kind == "refused":
+                    self._tell(str(failure))
             except (RedisError, OSError, RuntimeError):  # lost: the breaker's to tell
                 pass
             except Exception as error:  # a stranger's message, or a fault of ours: never silent
@@ -121,17 +164,22 @@ class Broadcast:
         async with asyncio.timeout(CONNECT_SECONDS):
             await subscription.subscribe(self._channel)
             await subscription.get_message(timeout=CONNECT_SECONDS)  # its confirmation
-            kept = []
-            if names := [_key(topic) for topic in self._listener.topics()]:
-                kept = await self._client.mget(names)
-        for message in {value for value in kept if isinstance(value, bytes)}:
-            await self._listener.on_message(message, True)
+        self._asked.clear()
+        await self._look_up()
         await self._listener.on_listening()
 
+    async def _look_up(self) -> None:
+        """Pass on what is kept under topics that were not looked up yet."""
+        topics = [topic for topic in self._listener.topics() if topic not in self._asked]
+        for message in await self.kept(topics):
+            await self._listener.on_message(message, True)
+        self._asked.update(topics)
+
     async def _hear(self, subscription: PubSub) -> None:
-        """Pass on messages until the connection is dead."""
+        """Pass on messages until the connection is dead, or it is time for a new one."""
         pinged = False
-        while True:
+        renewal = monotonic() + self._renew_seconds
+        while monotonic() < renewal:
             async with asyncio.timeout(2 * KEEPALIVE_SECONDS):  # redis-py reconnects by itself
                 heard: dict[str, Any] | None = await subscription.get_message(
                     timeout=KEEPALIVE_SECONDS
@@ -143,6 +191,7 @@ class Broadcast:
             pinged = heard is None
             if heard is not None and heard["type"] == "message":
                 await self._listener.on_message(heard["data"], False)
+            await self._look_up()
 
     def _tell(self, reason: str) -> None:
         if reason != self.reason:
@@ -154,10 +203,6 @@ class Broadcast:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-
-
-def _key(topic: str) -> bytes:
-    return f"{NAME}:last:{topic}".encode()
 
 
 async def _close(subscription: PubSub) -> None:

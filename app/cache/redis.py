@@ -152,8 +152,11 @@ class RedisCache:
         return Hit(value, "redis", monotonic() + left_seconds)
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
-        """Store behind the answer, where it would be looked for; expiry is early by up to 10 %."""
-        if not self._payoff.asks(key, terms):
+        """Store behind the answer, where it would be looked for; expiry is early by up to 10 %.
+
+        What is not shareable is not stored.
+        """
+        if not (terms.shareable and self._payoff.asks(key, terms)):
             return
         ttl_seconds = max(1.0, ttl_seconds * (1.0 - TTL_JITTER * random.random()))
         expires = int(time() + ttl_seconds)

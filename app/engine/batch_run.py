@@ -13,7 +13,7 @@ import onnxruntime as ort
 from app.engine.batch_queue import RunOutputs, RunResult, WorkItem
 from app.engine.session_pool import Session
 from app.engine.tensor import Array, Tensors
-from app.errors import InferenceError, RunFailed
+from app.errors import DeadlineExceeded, InferenceError, RunFailed
 
 
 class BatchRecord(NamedTuple):
@@ -26,28 +26,35 @@ class BatchRecord(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Outputs `[B, …]` in the order of the signature, or the error; and the run's seconds."""
+    """What became of a run.
+
+    Attributes:
+        outputs: In the order of the signature, or the error. Of a shared run `[B, …]` each.
+        num_rows: B.
+        seconds: Of the run.
+        miscounted: What is wrong with the outputs' rows, where it could not be told whose they are;
+            empty if nothing is.
+    """
 
     outputs: list[Array] | InferenceError
     num_rows: int
     seconds: float
+    miscounted: str = ""
 
 
 def run_batch(
     parts: list[Tensors],
     num_rows: int,
-    counted: bool,
     session: Session,
     options: ort.RunOptions | None = None,
 ) -> Outcome:
-    """Join the rows, run, and (if `counted`) check that each row came back; any thread.
+    """Join the rows and run; of a shared run check that each row came back; any thread.
 
-    One copy of the rows, none for a lone request.
+    One copy of the rows, none for a lone request, whose outputs may be as they like.
 
     Args:
         parts: Inputs of each request, `[b, …]` each.
         num_rows: B.
-        counted: Whether outputs must have B rows.
         session: Where to run.
         options: By which another thread may end the run.
     """
@@ -58,12 +65,13 @@ def run_batch(
             inputs = {name: np.concatenate([part[name] for part in parts]) for name in inputs}
             started = perf_counter()
         outputs = session.run(inputs, options)
-        if counted:
-            _check_rows(outputs, num_rows)
+        fault = miscounted(outputs, num_rows, session) if len(parts) > 1 else ""
     except InferenceError as error:
         return Outcome(error, num_rows, 0.0)
     except Exception as error:  # memory ran out, say: whatever it is, somebody waits for an answer
         return Outcome(RunFailed(f"run: {type(error).__name__}"), num_rows, 0.0)
+    if fault:
+        return Outcome(RunFailed(fault), num_rows, 0.0, fault)
     # To 0.1 us, once for all who are told of it: a rounded number is written quicker, too.
     return Outcome(outputs, num_rows, round(perf_counter() - started, 7))
 
@@ -82,10 +90,28 @@ def hand_out(
         start = stop
 
 
-def _check_rows(outputs: list[Array], num_rows: int) -> None:
-    for output in outputs:
+def refuse_late(late: list[WorkItem], now: float) -> None:
+    """Tell those whose deadline has passed while they waited; event loop only."""
+    for item in late:
+        if not item.future.done():
+            text = f"deadline: passed after {now - item.arrived:.3f} s in the queue"
+            item.future.set_exception(DeadlineExceeded(text))
+
+
+def miscounted(outputs: list[Array], num_rows: int, session: Session) -> str:
+    """Tell which output has not as many rows as went in; empty if all have."""
+    for spec, output in zip(session.outputs, outputs, strict=True):
         if output.shape[:1] != (num_rows,):
-            raise RunFailed(f"outputs: expected {num_rows} rows, found shape {output.shape}")
+            return f"output {spec.name}: expected {num_rows} rows, found shape {output.shape}"
+    return ""
+
+
+def miscounted_part(results: list[RunResult], session: Session) -> str:
+    """Do the same for the parts of a split request; those of shared runs have been looked at."""
+    for shared in (result.shared for result in results if result.rows is None):
+        if fault := miscounted(shared.arrays, shared.num_rows, session):
+            return fault
+    return ""
 
 
 def split(inputs: Tensors, num_rows: int, limit: int) -> list[tuple[Tensors, int]]:

@@ -20,7 +20,6 @@ run in a lane: then the deadline is the end of the wait, and of a run that nobod
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
-from math import inf
 from time import monotonic
 from typing import NamedTuple
 
@@ -33,15 +32,23 @@ from app.engine.batch_queue import (
     RunResult,
     WorkItem,
 )
-from app.engine.batch_run import BatchRecord, Outcome, hand_out, join, run_batch, split
+from app.engine.batch_run import (
+    BatchRecord,
+    Outcome,
+    hand_out,
+    join,
+    miscounted_part,
+    run_batch,
+    split,
+)
 from app.engine.cost_curve import CostCurve
+from app.engine.deadlines import Deadlines
+from app.engine.proof import Proof
+from app.engine.recheck import Recheck
 from app.engine.running import Running
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
-from app.errors import DeadlineExceeded, InferenceError, NotReady
-
-SWEEP_SECONDS = 0.05
-"""Least time between two looks through a full queue: one costs 3 ms at 10,000 rows."""
+from app.errors import InferenceError, NotReady
 
 CROWD = 3
 """Requests in a turn from which on they wait for the next one's: the loop is busy, so it comes at
@@ -60,8 +67,8 @@ class BatcherStatistics(NamedTuple):
 class Batcher:
     """Runs requests of one model, together where it can. Event loop only.
 
-    Mutable state: the queue, `_scheduled` (a dispatch is due at the end of this turn, of the next,
-    or of the delay), `_expiry` (the timer of the earliest deadline), `_running` in lanes,
+    Mutable state: `_batching` until rows turn out not to stay apart, the queue, `_scheduled` (a
+    dispatch is due at the end of this turn, of the next, or of the delay), `_running` in lanes,
     `_waiting_for_lane` (rows are due and every lane is busy), `_lone` (the last turn brought one
     request, so the next is run at once), `_crowded` (this turn brought more after all) and
     `_drained`, which `aclose` waits for.
@@ -73,7 +80,10 @@ class Batcher:
         batching: False for models whose rows must not be run together.
         steady: False for models whose cost the number of rows does not tell: they are never run on
             the event loop's thread, where a run that takes long would keep everybody waiting.
+        proof: Of a model whose graph does not show that rows stay apart, so that requests are not
+            split, and some are run again alone; None where it does.
         on_batch: Called with a record of each finished run.
+        on_disproved: Called with the reason when batching ends, as rows do not stay apart.
     """
 
     def __init__(
@@ -84,12 +94,16 @@ class Batcher:
         *,
         batching: bool,
         steady: bool = True,
+        proof: Proof | None = None,
         on_batch: Callable[[BatchRecord], None],
+        on_disproved: Callable[[str], None],
     ) -> None:
         self._pool = pool
         self._curve = curve
         self._options = options
         self._batching = batching and options.max_batch_size > 1
+        self._splits = self._batching and proof is None
+        self._recheck = Recheck(pool, proof) if self._batching and proof is not None else None
         self._steady = steady
         self._lane_rows = 0
         if self._batching and curve.batching_pays(options.max_batch_size):
@@ -101,16 +115,16 @@ class Batcher:
             max_queue_size=options.max_queue_size,
         )
         self._on_batch = on_batch
+        self._on_disproved = on_disproved
         self._queue = BatchQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled: asyncio.Handle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
         self._running: set[Running] = set()
+        self._deadlines = Deadlines(self._queue, self._running)
         self._rows_running = 0
         self._waiting_for_lane = False
         self._delay = options.max_queue_delay_seconds
         self._lone = self._crowded = False
-        self._swept = 0.0
         self._closed = False
         self._drained: asyncio.Event | None = None
 
@@ -124,7 +138,9 @@ class Batcher:
         priority: int = DEFAULT_PRIORITY,
         whole: bool = False,
     ) -> RunResult:
-        """Run the rows of one request. Rows beyond `max_batch_size` are split and joined.
+        """Run the rows of one request.
+
+        Rows beyond `max_batch_size` are split and joined where the graph shows that they may be.
 
         Args:
             inputs: Checked arrays, `[b, …]` each.
@@ -162,20 +178,32 @@ class Batcher:
         by way of the future.
         """
         now = monotonic()
-        self._admit(num_rows, deadline, now)
+        if self._closed:
+            raise NotReady("model: this version is being replaced", retry_after_seconds=1)
+        if self._queue:  # if nobody waits for a lane, it is empty again after the next turn
+            rows_running = self._rows_running if self._waiting_for_lane else None
+            self._admission.admit(self._queue, num_rows, rows_running, deadline, now)
         limit = self._options.max_batch_size
         future = self._running_loop().create_future
         if priority != DEFAULT_PRIORITY:
             group = (priority, group)
-        if num_rows <= limit or whole or not self._batching:
-            return self._enqueue(
-                WorkItem(inputs, num_rows, group, deadline, now, future(), priority)
-            )
+        alone = not num_rows  # nobody has tried what no rows do beside others
+        request = WorkItem(inputs, num_rows, group, deadline, now, future(), priority, alone)
+        if num_rows <= limit or whole or not self._splits:
+            return self._enqueue(request)
         parts = [
             self._enqueue(WorkItem(part, rows, group, deadline, now, future(), priority))
             for part, rows in split(inputs, num_rows, limit)
         ]
-        return asyncio.ensure_future(_joined(parts, num_rows))
+        return asyncio.ensure_future(self._joined(parts, request))
+
+    async def _joined(self, parts: list[asyncio.Future[RunResult]], request: WorkItem) -> RunResult:
+        """Join the parts of a request; where their outputs turn out to be no rows, run it whole."""
+        results = await asyncio.gather(*parts)
+        if fault := miscounted_part(results, self._pool.sessions[0]):
+            self.disprove(fault)
+            return await self._enqueue(request)
+        return join(results, request.num_rows)
 
     def _may_run_at_once(self, num_rows: int, deadline: float) -> bool:
         return (
@@ -189,7 +217,7 @@ class Batcher:
         """Run a lone request's rows without waiting for the end of the turn."""
         self._lone = False
         self._running_loop().call_soon(self._end_lone_turn)
-        outcome = run_batch([inputs], num_rows, self._batching, self._pool.sessions[0])
+        outcome = run_batch([inputs], num_rows, self._pool.sessions[0])
         if isinstance(outcome.outputs, InferenceError):
             raise outcome.outputs
         self._curve.update(num_rows, outcome.seconds)
@@ -200,26 +228,6 @@ class Batcher:
         """Stay at once while nobody came in the same turn; else the next ones wait for its end."""
         self._lone = not self._queue
         self._crowded = bool(self._queue)
-
-    def _admit(self, num_rows: int, deadline: float, now: float) -> None:
-        if self._closed:
-            raise NotReady("model: this version is being replaced", retry_after_seconds=1)
-        if not self._queue:
-            return
-        full = self._admission.is_full(self._queue.num_rows, num_rows)
-        if not (full or self._waiting_for_lane):
-            return  # if nobody waits for a lane, the queue is empty again after the next turn
-        wait_seconds, seconds_left = self.predicted_wait_seconds(num_rows), deadline - now
-        if not (full or self._admission.is_late(seconds_left, wait_seconds)):
-            return
-        if now - self._swept > SWEEP_SECONDS:  # rows whose callers have left make room
-            self._swept = now
-            self._refuse_late(self._queue.sweep(now))
-            self._admit(num_rows, deadline, now)
-        elif full:
-            raise self._admission.full(self._queue.num_rows, num_rows, now, wait_seconds)
-        else:
-            raise self._admission.late(seconds_left, num_rows, now, wait_seconds)
 
     def predicted_wait_seconds(self, num_more: int = 0) -> float:
         """Seconds until the rows that wait or run now, and so many more, will all have been run."""
@@ -254,17 +262,19 @@ class Batcher:
             self._scheduled = loop.call_later(delay, self._dispatch)
         elif full:
             self._schedule_soon(loop)
-        self._watch_deadlines()
+        self._deadlines.watch(loop)
 
     def _dispatch(self) -> None:
         """Start every run that can start now."""
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        self._refuse_late(self._queue.expire(monotonic()))
+        self._deadlines.refuse(monotonic())
         while self._queue:
             inline = self.is_short(self._queue.num_rows)
             if not (inline or self._pool.idle):
+                if self._recheck is not None:
+                    self._recheck.give_way()
                 break
             max_rows = self._options.max_batch_size if inline else self._lane_rows
             batch = self._queue.take(max_rows if self._batching else 0)
@@ -273,15 +283,15 @@ class Batcher:
             if inline:
                 started = monotonic()
                 parts, num_rows = [item.inputs for item in batch], sum(i.num_rows for i in batch)
-                outcome = run_batch(parts, num_rows, self._batching, self._pool.sessions[0])
+                outcome = run_batch(parts, num_rows, self._pool.sessions[0])
                 self._finish(batch, started, True, outcome)
                 self._lone = len(batch) == 1 and not (self._queue or self._crowded or self._delay)
                 self._crowded = False
             else:
                 self._start_in_lane(batch)
         self._waiting_for_lane = bool(self._queue)
-        self._watch_deadlines()
-        if self._drained is not None and not (self._queue or self._running):
+        self._deadlines.watch(self._running_loop())
+        if self._drained is not None and not self._busy:
             self._drained.set()
 
     def _start_in_lane(self, batch: list[WorkItem]) -> None:
@@ -290,12 +300,12 @@ class Batcher:
         self._running.add(running)
         self._rows_running += num_rows
         parts = [item.inputs for item in batch]
-        work = partial(run_batch, parts, num_rows, self._batching, options=running.options)
+        work = partial(run_batch, parts, num_rows, options=running.options)
         self._pool.start(work, partial(self._finish_in_lane, running))
 
     def is_short(self, num_rows: int) -> bool:
         """Whether a run of so many rows takes no longer than a hop to another thread is worth."""
-        size = min(num_rows, self._options.max_batch_size)
+        size = min(num_rows, self._options.max_batch_size) if self._splits else num_rows
         return self._steady and self._curve.predict(size) <= self._options.inline_budget_seconds
 
     def _finish_in_lane(self, running: Running, outcome: Outcome) -> None:
@@ -311,17 +321,42 @@ class Batcher:
     def _finish(
         self, batch: list[WorkItem], started: float, inline: bool, outcome: Outcome
     ) -> None:
-        """Hand out the outputs, or the error; neighbours of a guilty request run again, alone."""
-        if isinstance(outcome.outputs, InferenceError):
-            if len(batch) > 1:
-                self._queue.push_front(batch)
-                self._schedule_soon(batch[0].future.get_loop())
-            elif not batch[0].future.done():
-                batch[0].future.set_exception(outcome.outputs)
-            return
-        self._curve.update(outcome.num_rows, outcome.seconds)
-        hand_out(batch, outcome.outputs, outcome.num_rows, started, outcome.seconds)
-        self._on_batch(BatchRecord(len(batch), outcome.num_rows, outcome.seconds, inline))
+        """Hand out the outputs, or the error; neighbours of a guilty request run again, alone.
+
+        So do all whose shared run ends after rows were found not to stay apart.
+        """
+        outputs, num_rows, shared = outcome.outputs, outcome.num_rows, len(batch) > 1
+        if outcome.miscounted:
+            self.disprove(outcome.miscounted)
+        if shared and (isinstance(outputs, InferenceError) or not self._batching):
+            self._queue.push_front(batch)
+            self._schedule_soon(batch[0].future.get_loop())
+        elif isinstance(outputs, InferenceError):
+            if not batch[0].future.done():
+                batch[0].future.set_exception(outputs)
+        else:
+            self._curve.update(num_rows, outcome.seconds)
+            hand_out(batch, outputs, num_rows, started, outcome.seconds)
+            self._on_batch(BatchRecord(len(batch), num_rows, outcome.seconds, inline))
+            if shared and self._recheck is not None and not (self._queue or self._closed):
+                self._recheck.observe(batch, outputs, num_rows, self._end_check)
+
+    def _end_check(self, difference: str) -> None:
+        if difference:
+            self.disprove(difference)
+        if self._waiting_for_lane or self._closed:
+            self._dispatch()
+
+    def disprove(self, reason: str) -> None:
+        """Run each request alone from now on, and say why."""
+        self.stop_batching()
+        self._on_disproved(reason)
+
+    def stop_batching(self) -> None:
+        """Run each request alone from now on, those that wait as well; idempotent."""
+        self._batching = self._splits = False
+        self._lane_rows = 0
+        self._admission.expect_lone_runs()
 
     def _schedule_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._scheduled is not None:
@@ -334,42 +369,19 @@ class Batcher:
             self._loop = asyncio.get_running_loop()
         return self._loop
 
-    @staticmethod
-    def _refuse_late(late: list[WorkItem]) -> None:
-        for item in late:
-            if not item.future.done():
-                waited = monotonic() - item.arrived
-                item.future.set_exception(
-                    DeadlineExceeded(f"deadline: passed after {waited:.3f} s in the queue")
-                )
-
-    def _watch_deadlines(self) -> None:
-        """Keep one timer: for the earliest deadline, or run in a lane that is overdue."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        if self._queue or self._running:
-            due = min((each.due for each in self._running), default=inf)
-            deadline = min(due, self._queue.next_deadline) if self._queue else due
-            if deadline < inf:
-                delay = max(deadline - monotonic(), 0.0)
-                self._expiry = self._running_loop().call_later(delay, self._expire)
-
-    def _expire(self) -> None:
-        self._expiry = None
-        now = monotonic()
-        self._refuse_late(self._queue.expire(now))
-        for running in self._running:
-            if running.due <= now:
-                running.expire(now)
-        self._watch_deadlines()
-
     async def aclose(self) -> None:
         """Refuse new rows, wait for those that are here; idempotent."""
         self._closed = True
-        if self._queue or self._running:
+        if self._recheck is not None:
+            self._recheck.give_way()
+        if self._busy:
             self._drained = self._drained or asyncio.Event()
             await self._drained.wait()
+
+    @property
+    def _busy(self) -> bool:
+        checking = self._recheck is not None and self._recheck.running
+        return checking or bool(self._queue or self._running)
 
     def statistics(self) -> BatcherStatistics:
         """Count what waits and what runs."""
@@ -378,7 +390,3 @@ class Batcher:
     def __repr__(self) -> str:
         requests, rows, running = self.statistics()
         return f"<Batcher [{requests} requests, {rows} rows waiting | {running} running]>"
-
-
-async def _joined(parts: list[asyncio.Future[RunResult]], num_rows: int) -> RunResult:
-    return join(await asyncio.gather(*parts), num_rows)

@@ -5,7 +5,7 @@ served model never contradicts its own description.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -41,8 +41,10 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         features: Name of each feature.
         class_names: Name of each class.
         outputs: Which output is what.
-        sample: Real rows, for `GET /sample`, warm-up and the batching proof.
-        batching: False runs each request alone.
+        sample: Real rows, for `GET /sample`, warm-up and the batching trial: of a lone input, or
+            by the name of the input.
+        batching: False runs each request alone; "accept" runs them together though an answer may
+            then depend on its neighbours, and caches none that does.
         max_batch_size: Rows in a run at most, in place of MAX_BATCH_SIZE.
         sessions: ONNX Runtime sessions, in place of SESSIONS.
         cache: False never caches; true lets the Open Inference Protocol's requests, too, be
@@ -58,8 +60,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     features: list[str] | None = None
     class_names: list[str] | None = None
     outputs: OutputNames = OutputNames()
-    sample: list[Any] | None = None
-    batching: bool = True
+    sample: list[Any] | dict[str, list[Any]] | None = None
+    batching: bool | Literal["accept"] = True
     max_batch_size: Annotated[int, Meta(ge=1, le=65536)] | None = None
     sessions: Annotated[int, Meta(ge=1, le=256)] | None = None
     cache: bool | None = None
@@ -118,7 +120,10 @@ def refine(spec: TensorSpec, metadata: ModelMetadata) -> TensorSpec:
 
 def _refine_by_shape(spec: TensorSpec, input_shape: list[int | None]) -> TensorSpec:
     said = [-1 if size is None else size for size in input_shape]
-    _agree("input_shape: number of dimensions", len(spec.shape), len(said))
+    if spec.ranked:
+        _agree("input_shape: number of dimensions", len(spec.shape), len(said))
+    else:
+        spec = TensorSpec(spec.name, spec.dtype, (-1,) * len(said))
     for axis, (size, other) in enumerate(zip(spec.shape, said, strict=True)):
         if other < 1 and other != -1:
             raise ModelLoadError(

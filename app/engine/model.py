@@ -1,7 +1,7 @@
 """One loaded model: its file, specs, sessions and batcher.
 
-`load_model` is the whole story: read, open, check, sample, prove, measure. The trial runs are
-`warm_up.py`; where files lie and which model answers is `repository.py`.
+`load_model` is the whole story: read, open, check, sample, try, measure. Whether requests share a
+run is decided in `batching.py`; where files lie and which model answers is `repository.py`.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from app.engine.answer import AnswerReader
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
+from app.engine.batching import domains_of, why_alone
 from app.engine.bfloat import widened
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
@@ -27,14 +28,19 @@ from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
+from app.engine.proof import Proof
 from app.engine.roles import find_roles
+from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
-from app.engine.tensor import Tensors
-from app.engine.warm_up import measure, prove_batching, sample_inputs
+from app.engine.tensor import Tensors, TensorSpec
+from app.engine.warm_up import measure
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
+
+OnDisproved = Callable[[bytes, str], None]
+"""Told the first identity of a model whose rows turn out not to stay apart, and the reason."""
 
 
 class EngineOptions(msgspec.Struct, frozen=True):
@@ -59,7 +65,8 @@ class EngineOptions(msgspec.Struct, frozen=True):
 class Model:
     """A model that answers. Made by `load_model`, used inside `with model:`.
 
-    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last.
+    Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last;
+    and what `disprove` changes.
 
     Attributes:
         file: Where it comes from.
@@ -68,6 +75,8 @@ class Model:
         metadata: What its metadata file says.
         graph: What its graph says.
         digest: SHA-256 of the ONNX file and the metadata, hex.
+        identity: What goes into the keys of its answers; another one once batching is disproved.
+        first_identity: The same until then.
         inputs: Specs, refined by the metadata.
         optional_inputs: Specs of those that need not be given.
         outputs: Specs.
@@ -79,6 +88,8 @@ class Model:
         steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
             nor with operators whose work depends on values.
         batching_reason: Why rows of several requests are not run together; None if they are.
+        proof: Whether they may be, as far as service has shown; None where the graph shows it.
+        disproof: Why they may not, found in service; empty if nothing was.
         load_seconds: From opening the file to ready.
     """
 
@@ -95,25 +106,26 @@ class Model:
         self.version = metadata.model_version or file.version
         self.digest = digest_of(file)
         self.cacheable = metadata.cache is not False and not graph.random
-        specs = pool.sessions[0].inputs
+        specs = tuple(_as_told(spec, graph) for spec in pool.sessions[0].inputs)
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
-        self.identity = identity(
+        self.identity = self.first_identity = identity(
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
-        self.sample = sample_inputs(self.inputs, metadata.sample)
+        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains_of(graph))
         self.reader = _reader(pool, self.sample, self)
-        if not metadata.batching:
-            self.batching_reason: str | None = "its metadata says so"
-        elif options.batch.max_batch_size == 1:
-            self.batching_reason = "MAX_BATCH_SIZE is 1"
-        else:
-            self.batching_reason = prove_batching(pool, self.sample)
+        self.batching_reason = why_alone(
+            pool, self.sample, metadata, graph, options.batch.max_batch_size
+        )
+        self.disproof = ""
+        self.proof: Proof | None = None
+        if graph.batching.verdict != "independent":
+            self.proof = Proof(accepted=metadata.batching == "accept")
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
         self._codec = None
-        if len(specs) == 1 and specs[0].dtype != "bfloat16":
+        if len(specs) == 1 and specs[0].dtype != "bfloat16" and self.inputs[0].ranked:
             self._codec = RequestCodec(self.inputs[0], options.max_rows)
         self.optional_inputs = pool.sessions[0].optional_inputs
         self.infer_reader = InferReader(self.inputs, self.outputs, self.optional_inputs)
@@ -124,7 +136,7 @@ class Model:
         rows_tell = self._one_group and not has_strings
         self.steady = rows_tell and not graph.unbounded
 
-    def open(self, options: BatchOptions, on_batch: OnBatch) -> None:
+    def open(self, options: BatchOptions, on_batch: OnBatch, on_disproved: OnDisproved) -> None:
         """Measure the cost curve, warm every session, and start taking rows."""
         batching = self.batching_reason is None
         most = options.max_batch_size if batching else 1
@@ -135,40 +147,66 @@ class Model:
             options,
             batching=batching,
             steady=self.steady,
-            on_batch=partial(
-                on_batch, self.name, self.version
-            ),  # no lambda: it would hold the model in a cycle
+            proof=self.proof,
+            # No lambdas: they would hold the model in a cycle.
+            on_batch=partial(on_batch, self.name, self.version),
+            on_disproved=partial(on_disproved, self.first_identity),
         )
+
+    def disprove(self, reason: str) -> None:
+        """Run each request alone from now on, and find nothing that caches hold so far.
+
+        Args:
+            reason: What was found in service.
+        """
+        self.disproof = reason
+        self.batching_reason = f"found in service: {reason}"
+        self.identity = identity(self.first_identity.hex(), "each request alone")
+        self.proof = self.proof or Proof()
+        self.proof.refuted = True
+        self.batcher.stop_batching()
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether `POST /predict` can fill it."""
+        return self._codec is not None
 
     @property
     def codec(self) -> RequestCodec:
         """Decoder of `POST /predict` bodies. Raises InvalidInput if there are several inputs."""
         if self._codec is None:
             route = f"use /v2/models/{self.name}/infer"
+            if len(self.inputs) == 1 and not self.inputs[0].ranked:
+                raise InvalidInput(f"data: expected a model that tells its input's shape; {route}")
             if len(self.inputs) == 1:
                 raise InvalidInput(f"data: expected no bfloat16 to be asked for in JSON; {route}")
-            names = ", ".join(spec.name for spec in self.inputs)
+            names = ": " + ", ".join(spec.name for spec in self.inputs) if self.inputs else ""
             raise InvalidInput(
                 f"data: expected a model with one input, found {len(self.inputs)} in "
-                f"{self.name}: {names}; {route}"
+                f"{self.name}{names}; {route}"
             )
         return self._codec
 
     @property
-    def sample_rows(self) -> list[Any]:
-        """Rows to try the model with, as a client would write them. Needs a lone input."""
-        rows: list[Any] = self.metadata.sample or self.sample[self.inputs[0].name].tolist()
-        return rows
+    def sample_rows(self) -> Any:
+        """Rows to try the model with, as a client would write them; needs `takes_rows`."""
+        name, rows = self.inputs[0].name, self.metadata.sample
+        if isinstance(rows, dict):
+            rows = rows[name]
+        return rows or self.sample[name].tolist()
 
     def group(self, inputs: Tensors) -> Hashable:
         """What requests must have in common to share a run: the sizes the signature leaves open.
 
-        Who gives an optional input shares none: its value is for all rows of a run.
+        Who gives an optional input shares none: its value is for all rows of a run. Nor does who
+        gives an input without values: that rows stay apart was not tried with it.
         """
         if len(inputs) > len(self.inputs):
             return object()
         if self._one_group:
             return ()
+        if not all(array.size for array in inputs.values()):
+            return object()
         return tuple(array.shape[1:] for array in inputs.values())
 
     def count_rows(self, inputs: Tensors) -> int:
@@ -214,6 +252,11 @@ class Model:
         return f"<Model {self.name}/{self.version} [{self.num_users} users] {self.batcher!r}>"
 
 
+def _as_told(spec: TensorSpec, graph: GraphReport) -> TensorSpec:
+    """Tell apart a scalar from what has any shape, which ONNX Runtime does not."""
+    return msgspec.structs.replace(spec, ranked=spec.name not in graph.shapeless)
+
+
 def served_name(file: ModelFile) -> str:
     """Tell what a model is called on the wire.
 
@@ -224,7 +267,11 @@ def served_name(file: ModelFile) -> str:
 
 
 def load_model(
-    file: ModelFile, options: EngineOptions, on_batch: OnBatch, graphs: GraphReader
+    file: ModelFile,
+    options: EngineOptions,
+    on_batch: OnBatch,
+    on_disproved: OnDisproved,
+    graphs: GraphReader,
 ) -> Model:
     """Open, check, prove and warm a model; blocks for the time that takes, any thread.
 
@@ -247,7 +294,7 @@ def load_model(
     model = Model(file, metadata, pool, graphs.answer(), options)
     if model.digest != digest:  # else the new file's key would lead to the old one's answers
         raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
-    model.open(options.batch, on_batch)
+    model.open(options.batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started
     return model
 

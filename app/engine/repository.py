@@ -4,7 +4,7 @@ Where they lie is `model_files.py`, what one is `model.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -32,8 +32,8 @@ class IndexEntry(NamedTuple):
 class Repository:
     """Event loop only, but for loading, which has a thread.
 
-    Mutable state: the models, replaced as a whole by a reload; the names that were taken out; and
-    the tasks that drain replaced models.
+    Mutable state: the models, replaced as a whole by a reload; the names that were taken out; those
+    whose rows were found not to stay apart; and the tasks that drain replaced models.
 
     Args:
         path: File or folder.
@@ -44,6 +44,8 @@ class Repository:
 
     Attributes:
         unloaded: Names of models that were taken out, until they are loaded again.
+        on_disproved: Told of a model whose rows were found not to stay apart in service here.
+        recall: Awaited with models before they answer, to `disprove` those that others have.
     """
 
     def __init__(
@@ -64,6 +66,9 @@ class Repository:
         self._only: Versions | None = None  # of the model whose name need not be told
         self.unloaded: frozenset[str] = frozenset()
         self._loader = ThreadPoolExecutor(1, "loader", give_way, (LOADER_NICENESS,))
+        self._disproofs: dict[bytes, str] = {}
+        self.on_disproved: Callable[[Model], None] | None = None
+        self.recall: Callable[[list[Model]], Awaitable[None]] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -112,7 +117,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._in_background(self._load_all, frozenset(unloaded))
+            loaded = await self._open(self._load_all, frozenset(unloaded))
             self.unloaded = frozenset(unloaded)
             self._swap(_by_name(loaded))
             return loaded
@@ -126,7 +131,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._in_background(self._load_one, name)
+            loaded = await self._open(self._load_one, name)
             self.unloaded -= {name}
             others = [model for model in self.models if model.name != name]
             self._swap(_by_name([*others, *loaded]))
@@ -155,6 +160,41 @@ class Repository:
                     reason = "unloaded"
                 entries.append(IndexEntry(name, file.version, False, reason))
         return sorted(entries)
+
+    def disprove(self, identity: bytes, reason: str) -> list[Model]:
+        """Take note that the rows of a model do not stay apart, for as long as this process runs.
+
+        Args:
+            identity: Its first.
+            reason: In words.
+
+        Returns:
+            Served models that are of this identity, and were not known to be so.
+        """
+        self._disproofs.setdefault(identity, reason)
+        return self._apply_disproofs(self.models)
+
+    def _apply_disproofs(self, models: list[Model]) -> list[Model]:
+        found = []
+        for model in models:
+            reason = self._disproofs.get(model.first_identity)
+            if reason is not None and not model.disproof:
+                model.disprove(reason)
+                found.append(model)
+        return found
+
+    def _find_disproved(self, identity: bytes, reason: str) -> None:
+        for model in self.disprove(identity, reason):
+            if self.on_disproved is not None:
+                self.on_disproved(model)
+
+    async def _open(self, load: Callable[..., list[Model]], *arguments: Any) -> list[Model]:
+        """Load, and learn of disproofs before anything is answered."""
+        loaded = await self._in_background(load, *arguments)
+        if self.recall is not None:
+            await self.recall(loaded)
+        self._apply_disproofs(loaded)
+        return loaded
 
     async def _in_background(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Call what blocks, on a thread of its own that gives way to those who answer."""
@@ -193,7 +233,11 @@ class Repository:
             if not file.chosen:
                 continue
             try:
-                models.append(load_model(file, self._options, self._on_batch, self._graphs))
+                models.append(
+                    load_model(
+                        file, self._options, self._on_batch, self._find_disproved, self._graphs
+                    )
+                )
             except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
                 raise ModelLoadError(f"{file.path.name}: {error}") from None
         _by_name(models)

@@ -45,6 +45,26 @@ class RedisCounts(NamedTuple):
     num_dropped: int
 
 
+class ModelSample(NamedTuple):
+    """What is asked of a loaded model at a scrape.
+
+    Attributes:
+        name: On the wire.
+        version: Likewise.
+        digest: Of its files.
+        load_seconds: From opening the file to ready.
+        num_waiting: Rows that wait for a run.
+        disproved: Whether its rows were found not to stay apart in service.
+    """
+
+    name: str
+    version: str
+    digest: str
+    load_seconds: float
+    num_waiting: int
+    disproved: bool = False
+
+
 class Metrics(Collector):
     """All counters of the process. Event loop only.
 
@@ -54,8 +74,7 @@ class Metrics(Collector):
     Args:
         replica: A name that no other replica has, for who asks one of them through a balancer.
         endpoints: Routes that are answered by POST.
-        scrape_models: Asked at each scrape: name, version, digest, load seconds and waiting rows
-            of each loaded model.
+        scrape_models: Asked at each scrape.
         scrape_cache: Asked at each scrape: entries, bytes and evictions of the L1 cache.
         scrape_redis: Asked at each scrape; None where there is none.
         scrape_behind: Asked at each scrape: whether other models were announced than are served.
@@ -66,7 +85,7 @@ class Metrics(Collector):
         replica: str,
         endpoints: Iterable[str],
         *,
-        scrape_models: Callable[[], Iterable[tuple[str, str, str, float, int]]],
+        scrape_models: Callable[[], Iterable[ModelSample]],
         scrape_cache: Callable[[], tuple[int, int, int]],
         scrape_redis: Callable[[], RedisCounts | None],
         scrape_behind: Callable[[], bool],
@@ -130,9 +149,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give every family; called by the registry at a scrape."""
         models = list(self._scrape_models())
-        self.models.forget((name, version) for name, version, *_ in models)
-        for name, version, *_ in models:  # looked up, so that they are there: zero at first
-            self.models.of(name, version)
+        self.models.forget((each.name, each.version) for each in models)
+        for each in models:  # looked up, so that they are there: zero at first
+            self.models.of(each.name, each.version)
         info = GaugeMetricFamily("ml_api_info", "Always 1.", labels=["replica", "version"])
         info.add_metric([self._replica, __version__], 1)
         yield info
@@ -148,7 +167,7 @@ class Metrics(Collector):
         )
         yield _counter("ml_api_refused", "Requests refused by reason.", "reason", self._refused)
         yield from self._model_families()
-        yield from _model_gauges(models)
+        yield from _families_of_loaded(models)
         yield from self._cache_gauges()
         yield GaugeMetricFamily(
             "ml_api_reload_behind",
@@ -217,18 +236,25 @@ class Metrics(Collector):
         )
 
 
-def _model_gauges(models: Iterable[tuple[str, str, str, float, int]]) -> Iterator[Metric]:
+def _families_of_loaded(models: Iterable[ModelSample]) -> Iterator[Metric]:
     labels = ["model", "version"]
     info = GaugeMetricFamily("ml_api_model_info", "Always 1.", labels=[*labels, "digest"])
     load = GaugeMetricFamily(
         "ml_api_model_load_seconds", "Opening the file to ready.", labels=labels
     )
     depth = GaugeMetricFamily("ml_api_queue_depth_rows", "Rows that wait for a run.", labels=labels)
-    for name, version, digest, load_seconds, waiting in models:
-        info.add_metric([name, version, digest[:12]], 1)
-        load.add_metric([name, version], load_seconds)
-        depth.add_metric([name, version], waiting)
-    yield from (info, load, depth)
+    disproved = CounterMetricFamily(
+        "ml_api_batching_disproved",
+        "Whether rows of the loaded model were found not to stay apart: 0 or 1.",
+        labels=labels,
+    )
+    for model in models:
+        which = [model.name, model.version]
+        info.add_metric([*which, model.digest[:12]], 1)
+        load.add_metric(which, model.load_seconds)
+        depth.add_metric(which, model.num_waiting)
+        disproved.add_metric(which, model.disproved)
+    yield from (info, load, depth, disproved)
 
 
 def _counter(name: str, help_text: str, label: str, counts: Mapping[str, int]) -> Metric:

@@ -8,7 +8,9 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from app.engine.cost_curve import Sample
+from app.engine.graph.report import Verdict
 from app.engine.model import Model
+from app.engine.proof import FIRST_ROWS, Keeping
 from app.engine.repository import Repository
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput
@@ -20,12 +22,19 @@ class Batching(Struct):
     """How a model's rows are run together.
 
     `mode` is where a run of one row happens: `inline` is the event loop's own thread, `pool` one of
-    the sessions' threads.
+    the sessions' threads. `verdict` is what the graph says of the rows, `node` the one that decides
+    it; `disproved` is whether service has shown since that they do not stay apart. `shared_answers`
+    is who may be answered from a cache what a shared run has answered: everybody, clients of this
+    replica, or nobody.
     """
 
     enabled: bool
     mode: Literal["inline", "pool"]
+    verdict: Verdict
+    node: str
     reason: str
+    disproved: bool
+    shared_answers: Keeping
     cost_curve: list[Sample]
 
 
@@ -64,7 +73,7 @@ class Models(Struct):
 class SampleBody(Struct):
     """A body that `POST /predict` takes as it is."""
 
-    data: list[Any]
+    data: Any
 
 
 def model_routes(
@@ -89,6 +98,8 @@ def model_routes(
         found = repository.get(model)
         if len(found.inputs) != 1:
             raise InvalidInput(f"model: expected one input, found {len(found.inputs)}")
+        if not found.takes_rows:
+            raise InvalidInput("model: expected one that takes rows, found one under /v2 alone")
         return SampleBody(found.sample_rows)
 
     handlers: list[Any] = [models, info, reload, sample]
@@ -107,7 +118,7 @@ def describe(model: Model) -> ModelDescription:
         model_version=model.version,
         model_type=metadata.model_type or kind,
         digest=model.digest,
-        input_shape=list(model.inputs[0].shape),
+        input_shape=list(model.inputs[0].shape) if model.inputs else [],
         output_classes=num_classes,
         features=metadata.features,
         class_names=metadata.class_names,
@@ -116,12 +127,43 @@ def describe(model: Model) -> ModelDescription:
         inputs=list(model.inputs),
         outputs=list(model.outputs),
         sessions=model.pool.statistics().num_sessions,
-        batching=Batching(
-            enabled=model.batching_reason is None,
-            mode="inline" if model.batcher.is_short(1) else "pool",
-            reason=model.batching_reason or "rows run together equal rows run apart",
-            cost_curve=model.curve.samples,
-        ),
+        batching=_batching(model),
         cacheable=model.cacheable,
         load_seconds=round(model.load_seconds, 6),
     )
+
+
+def _batching(model: Model) -> Batching:
+    graph = model.graph.batching
+    return Batching(
+        enabled=model.batching_reason is None,
+        mode="inline" if model.batcher.is_short(1) else "pool",
+        verdict=graph.verdict,
+        node=graph.node,
+        reason=_reason(model),
+        disproved=bool(model.disproof),
+        shared_answers=_keeping(model),
+        cost_curve=model.curve.samples,
+    )
+
+
+def _keeping(model: Model) -> Keeping:
+    if model.batching_reason is not None:
+        return "nowhere"
+    return "everywhere" if model.proof is None else model.proof.keeping
+
+
+def _reason(model: Model) -> str:
+    """Say in a clause why rows of several requests are run together, or are not."""
+    proof = model.proof
+    if model.batching_reason is not None:
+        return model.batching_reason
+    graph = f"{model.graph.batching.node} {model.graph.batching.reason}".strip()
+    if proof is None:
+        return f"its graph shows that rows stay apart: {graph}"
+    if proof.accepted:
+        return f"its metadata accepts that answers may depend on neighbours: {graph}"
+    passed = f"{proof.num_passed} of the first {FIRST_ROWS} rows have been run again"
+    if proof.trusted:
+        passed = f"{proof.num_passed} rows have been run again"
+    return f"trial rows run together equal rows run apart, and so far {passed}: {graph}"

@@ -21,7 +21,7 @@ from app.cache.envelope import seal, unseal
 from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
-from app.metrics.collector import Metrics
+from app.metrics.collector import Metrics, ModelSample
 from app.metrics.histogram import SECONDS, Histogram
 from bench import redis_costs
 
@@ -69,7 +69,7 @@ def _scrape_microseconds() -> float:
     metrics = Metrics(
         "replica",
         ("/predict", "/predict/batch"),
-        scrape_models=lambda: [("wine", "1", "0" * 64, 0.1, 0)],
+        scrape_models=lambda: [ModelSample("wine", "1", "0" * 64, 0.1, 0)],
         scrape_cache=lambda: (1, 1, 1),
         scrape_redis=lambda: None,
         scrape_behind=lambda: False,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bench.soak import (
+    backend,
     bad_input,
     clock,
     deadlines,
     descriptors,
     disk,
     fair,
+    graphs,
     kills,
     million,
     models,
@@ -115,5 +117,18 @@ SCENARIOS = (
         "A broken request under `/v2` is refused with 4xx within 10 s, and memory grows by 20 MB "
         "at most",
         bad_input.tensors,
+    ),
+    Scenario(
+        "graphs",
+        "A model that is said to keep the rows of a batch apart does: each row is answered as "
+        "alone",
+        graphs.run,
+    ),
+    Scenario(
+        "backend",
+        "Every model of ONNX's own backend suite that ONNX Runtime runs is served and answers as "
+        "it does alone, in a crowd of 8 too; no graph is called independent whose rows change "
+        "each other",
+        backend.run,
     ),
 )

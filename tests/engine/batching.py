@@ -16,6 +16,7 @@ from app.engine.batch_queue import BatchOptions, RunResult
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher, BatcherStatistics
 from app.engine.cost_curve import CostCurve, Sample
+from app.engine.proof import Proof
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
 from tests.fakes import FakePool, settled, turns
@@ -41,7 +42,9 @@ def make_batcher(
     max_queue_size: int = 1000,
     max_queue_delay_seconds: float = 0.0,
     inline_budget_seconds: float | None = None,
+    proof: Proof | None = None,
     on_batch: Callable[[BatchRecord], None] = lambda record: None,
+    on_disproved: Callable[[str], None] = lambda reason: None,
 ) -> Batcher:
     if inline_budget_seconds is None:
         inline_budget_seconds = float("inf") if inline else 0.0
@@ -52,7 +55,9 @@ def make_batcher(
             max_batch_size, max_queue_size, max_queue_delay_seconds, inline_budget_seconds
         ),
         batching=batching,
+        proof=proof,
         on_batch=on_batch,
+        on_disproved=on_disproved,
     )
 
 

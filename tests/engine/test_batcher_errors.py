@@ -109,24 +109,47 @@ async def test_guilty_part_fails_an_oversize_request_alone(inline: bool) -> None
 
 
 @either_mode
-@pytest.mark.parametrize("num_requests", [1, 3])
-async def test_wrong_number_of_rows_is_an_error(inline: bool, num_requests: int) -> None:
-    """Outputs that do not count as many rows as the batch reach nobody."""
+async def test_a_lone_run_is_answered_as_it_comes(inline: bool) -> None:
+    """Outputs that do not count as many rows as the request are its answer all the same."""
     batcher = make_batcher(FakePool(losing_a_row), inline=inline)
 
-    ends = await settled(*(ask(batcher, 1, 2) for _ in range(num_requests)))
-
-    assert [type(end) for end in ends] == [RunFailed] * num_requests
-    assert ends[0].detail == "outputs: expected 2 rows, found shape (1, 1)"
+    assert await answers(ask(batcher, 1, 2)) == [[4]]
+    assert await answers(ask(batcher, 3)) == [[]]
 
 
 @either_mode
-async def test_wrong_number_of_rows_in_a_second_output_is_an_error(inline: bool) -> None:
-    """Every output is counted, not only the first."""
-    pool = FakePool(lambda inputs: [inputs["x"], inputs["x"][:1]])
-    batcher = make_batcher(pool, inline=inline)
+async def test_a_shared_run_that_loses_rows_ends_batching(inline: bool) -> None:
+    """Nobody can tell whose rows they are: each request is run alone, then and from then on."""
+    reasons: list[str] = []
+    pool = FakePool(losing_a_row)
+    batcher = make_batcher(pool, inline=inline, on_disproved=reasons.append)
 
-    assert await answers(ask(batcher, 1, 2)) == [RunFailed]
+    assert await answers(*(ask(batcher, value, value) for value in (1, 2))) == [[2], [4]]
+    assert await answers(*(ask(batcher, value, value) for value in (3, 4))) == [[6], [8]]
+    assert pool.runs == [[1, 1, 2, 2], [1, 1], [2, 2], [3, 3], [4, 4]]
+    assert reasons == ["output y0: expected 4 rows, found shape (3, 1)"]
+
+
+@either_mode
+async def test_a_second_output_that_loses_rows_ends_batching(inline: bool) -> None:
+    """Every output is counted, not only the first."""
+    reasons: list[str] = []
+    pool = FakePool(lambda inputs: [inputs["x"], inputs["x"][:1]])
+    batcher = make_batcher(pool, inline=inline, on_disproved=reasons.append)
+
+    assert await answers(ask(batcher, 1), ask(batcher, 2)) == [[1], [2]]
+    assert reasons == ["output y1: expected 2 rows, found shape (1, 1)"]
+
+
+@either_mode
+async def test_a_split_request_whose_parts_lose_rows_is_run_whole(inline: bool) -> None:
+    """What cannot be joined is not: the request is answered by a run of its own."""
+    reasons: list[str] = []
+    pool = FakePool(losing_a_row)
+    batcher = make_batcher(pool, inline=inline, max_batch_size=2, on_disproved=reasons.append)
+
+    assert await answers(ask(batcher, 1, 2, 3, 4)) == [[4, 6, 8]]
+    assert reasons == ["output y0: expected 2 rows, found shape (1, 1)"]
 
 
 @either_mode

@@ -14,6 +14,7 @@ import pytest
 
 from tests import models
 from tests.server import Server, new_client
+from tests.verdicts import NODE, REASON, START
 from tests.web.problem import assert_problem
 from tests.web.samples import METADATA, ROW, WINE, WINE_ROWS, wine_answers, write_wine
 
@@ -72,10 +73,45 @@ def test_info_tells_why_rows_are_batched(client: httpx.Client) -> None:
     """`batching` says whether, why, and what a run costs by its rows."""
     batching = client.get("/models/info").json()["batching"]
 
-    assert batching.keys() == {"enabled", "mode", "reason", "cost_curve"}
+    assert batching.keys() == {
+        *("enabled", "mode", "verdict", "node", "reason", "disproved", "shared_answers"),
+        "cost_curve",
+    }
     assert batching["enabled"] is True
+    assert batching["disproved"] is False
     assert batching["cost_curve"][0]["num_rows"] == 1
     assert batching["cost_curve"][0]["seconds"] > 0
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Models whose rows depend on each other, as their graphs tell; of one this is accepted."""
+    folder = tmp_path_factory.mktemp("judged")
+    for name in ("accepted", "refused"):
+        (folder / f"{name}.onnx").write_bytes(models.mean_model())
+    (folder / "accepted.json").write_text('{"batching": "accept"}')
+    with Server(folder, command=("-c", START, "coupled")) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("model", "enabled", "says"),
+    [
+        ("accepted", True, f"accepts that answers may depend on neighbours: {NODE} {REASON}"),
+        ("refused", False, f"{NODE} {REASON}"),
+    ],
+)
+def test_info_tells_the_verdict_and_its_node(
+    judged: Server, model: str, enabled: bool, says: str
+) -> None:
+    """And whether that is accepted; what such runs answer is then kept nowhere."""
+    batching = judged.client.get(f"/models/info?model={model}").json()["batching"]
+
+    assert (batching["verdict"], batching["node"]) == ("coupled", NODE)
+    assert batching["enabled"] is enabled
+    assert says in batching["reason"]
+    assert batching["shared_answers"] == "nowhere"
+    assert batching["disproved"] is False
 
 
 def test_info_tells_where_a_row_runs(client: httpx.Client, slow: Server) -> None:

@@ -125,7 +125,20 @@ function retryAfter(headers) {
   return /^\d+$/.test(text) ? Number(text) : null;
 }
 
-/** @typedef {{name: string, dtype: string, shape: number[]}} TensorSpec */
+/** `ranked` is false where any shape will do. @typedef {{name: string, dtype: string, shape: number[], ranked?: boolean}} TensorSpec */
+
+/**
+ * @typedef {object} Batching
+ * @property {boolean} enabled
+ * @property {string} mode
+ * @property {string} verdict
+ * @property {string} node
+ * @property {string} reason
+ * @property {boolean} disproved
+ * @property {string} shared_answers
+ * @property {{num_rows: number, seconds: number}[]} cost_curve
+ */
+
 /**
  * @typedef {object} Model
  * @property {string} model_name
@@ -141,7 +154,7 @@ function retryAfter(headers) {
  * @property {TensorSpec[]} inputs
  * @property {TensorSpec[]} outputs
  * @property {number} sessions
- * @property {{enabled: boolean, mode: string, reason: string, cost_curve: {num_rows: number, seconds: number}[]}} batching
+ * @property {Batching} batching
  * @property {boolean} cacheable
  * @property {number} load_seconds
  */

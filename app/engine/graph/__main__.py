@@ -13,11 +13,13 @@ from app.engine.graph.read import read_graph
 def main(idle_seconds: float) -> None:
     """Answer until nobody asks for a while, or the server is gone."""
     _be_the_first_to_go()
-    asked, told = sys.stdin.buffer, sys.stdout.buffer
-    while select.select([asked], [], [], idle_seconds)[0] and (line := asked.readline()):
-        number, path = msgspec.json.decode(line, type=Question)
-        told.write(msgspec.json.encode((number, read_graph(Path(path)))) + b"\n")
-        told.flush()
+    # Unbuffered: a question that is read ahead would not be seen by select.
+    told = sys.stdout.buffer
+    with open(0, "rb", buffering=0, closefd=False) as asked:
+        while select.select([asked], [], [], idle_seconds)[0] and (line := asked.readline()):
+            number, path = msgspec.json.decode(line, type=Question)
+            told.write(msgspec.json.encode((number, read_graph(Path(path)))) + b"\n")
+            told.flush()
 
 
 def _be_the_first_to_go() -> None:

@@ -62,7 +62,7 @@ class GraphReader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(_app_folder)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())},
         )
 
     def ask(self, path: Path) -> None:
@@ -71,12 +71,13 @@ class GraphReader:
         try:
             self._send()
         except OSError:  # `answer` tries once more, and tells
-            self.close()
+            self.close()  # it may still be ending, and would be asked again
 
     def answer(self) -> GraphReport:
         """Wait for what was asked last."""
         answer = self._receive()
         if answer is None:  # it had just ended, having had nothing to do: once more, with a new one
+            self.close()  # it may still be ending, and would be asked again
             try:
                 self._send()
             except OSError as error:
@@ -108,7 +109,7 @@ class GraphReader:
                 if number == self._question[0]:
                     return report
         except msgspec.DecodeError:  # it was killed in the middle of a line
-            self.close()
+            self.close()  # it may still be ending, and would be asked again
         finally:
             timer.cancel()
         return None
@@ -125,6 +126,11 @@ class GraphReader:
                 except OSError:  # what could not be sent is lost with the child
                     pass
             self._child = None
+
+
+def _search_path() -> list[str]:
+    """Where the child finds this package, and whatever this process was told to look for."""
+    return [str(_app_folder), *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def _unread(reason: str) -> GraphReport:

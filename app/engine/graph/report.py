@@ -61,14 +61,19 @@ class Domain(Struct, frozen=True):
         name: Of the input.
         low: Least whole number that makes sense; None if nothing tells.
         high: Largest, likewise.
+        length: Whether it says how many steps of a sequence count, so that the sequence's own
+            length is the largest that makes sense.
         words: Strings that the graph knows, such as the keys of its encoders; some of many.
+        numbers: Whole numbers that it knows, likewise.
         missing: Whether NaN is a value that the graph was made for.
     """
 
     name: str
     low: int | None = None
     high: int | None = None
+    length: bool = False
     words: list[str] = []
+    numbers: list[int] = []
     missing: bool = False
 
 
@@ -82,6 +87,8 @@ class GraphReport(Struct, frozen=True):
         meanings: One an output, in their order.
         domains: One an input that must be given, in their order.
         external: Files that hold weights, relative to the model's folder.
+        shapeless: Inputs whose number of dimensions is not told: ONNX Runtime gives them the shape
+            of a scalar.
     """
 
     batching: Batching = Batching()
@@ -90,3 +97,4 @@ class GraphReport(Struct, frozen=True):
     meanings: list[Meaning] = []
     domains: list[Domain] = []
     external: list[str] = []
+    shapeless: list[str] = []

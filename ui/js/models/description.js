@@ -12,6 +12,18 @@ const MODES = /** @type {Record<string, string>} */ ({
   pool: "Each run goes to a session’s own thread.",
 });
 
+const VERDICTS = /** @type {Record<string, string>} */ ({
+  independent: "Its graph shows that no row changes another’s answer.",
+  coupled: "Its graph shows that rows of one run change each other’s answers.",
+  unknown: "Its graph does not tell whether rows of one run change each other’s answers.",
+});
+
+const KEEPING = /** @type {Record<string, string>} */ ({
+  everywhere: "their answers are cached like any other",
+  here: "their answers are cached by this replica alone, until more rows have been checked",
+  nowhere: "their answers are never cached",
+});
+
 /** @param {Model} model */
 export function describe(model) {
   const { batching } = model;
@@ -37,7 +49,10 @@ function facts(model) {
     ["Kind", model.model_type],
     ["Classes", (model.class_names ?? model.class_labels)?.join(", ") ?? model.output_classes ?? "not told"],
     ["Features", model.features?.join(", ") ?? "no names"],
+    ["Rows", `${batching.verdict}. ${VERDICTS[batching.verdict] ?? ""}`],
+    ["Decided by", batching.node ? h("span", { class: "mono" }, batching.node) : "all of its nodes"],
     ["Batching", `${batching.enabled ? "on" : "off"}: ${batching.reason}`],
+    ["Shared runs", batching.enabled ? (KEEPING[batching.shared_answers] ?? batching.shared_answers) : "none"],
     ["Mode", `${batching.mode}. ${MODES[batching.mode] ?? ""}`],
     ["Sessions", model.sessions],
     ["Cache", model.cacheable ? "answers may be cached" : "never cached: its graph draws random numbers"],
@@ -48,8 +63,9 @@ function facts(model) {
 
 /** @param {string} title @param {TensorSpec[]} specs */
 function tensors(title, specs) {
-  const rows = specs.map(({ name, dtype, shape }) => {
-    const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ") || "scalar";
+  const rows = specs.map(({ name, dtype, shape, ranked }) => {
+    const none = ranked === false ? "any shape" : "scalar";
+    const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ") || none;
     return h("tr", {}, h("th", { scope: "row", class: "mono" }, name), h("td", {}, dtype), h("td", {}, sizes));
   });
   const names = [title, "dtype", "shape"].map((name) => h("th", { scope: "col" }, name));

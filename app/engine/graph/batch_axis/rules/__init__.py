@@ -1,0 +1,1 @@
+"""Rules of the operators, by family: where the rows are behind a node."""

@@ -1,0 +1,75 @@
+"""What service has shown of a model whose graph does not tell whether its rows stay apart.
+
+Plain data: no event loop, no session. Of shared runs the first `FIRST_ROWS` rows, and then one in
+`EVERY_ROWS`, are run again alone: which ones is decided here, `recheck.py` does it.
+"""
+
+from typing import Literal
+
+FIRST_ROWS = 64
+"""Rows that must have passed before others are told what shared runs answer. A neighbour that
+matters shows at once in nearly all models that have one: 64 rows, each beside others, are cheap."""
+
+EVERY_ROWS = 1000
+"""Of the rows after those, one is run again: a row alone costs some times what it costs beside
+others, and all of it is to stay below 1 % of the throughput."""
+
+Keeping = Literal["everywhere", "here", "nowhere"]
+"""Which caches may keep what shared runs answer: all, that of this process, none."""
+
+
+class Proof:
+    """Event loop only.
+
+    Mutable state: the rows that passed, those until the next check, whose turn in its run it is
+    then, and whether one has failed.
+
+    Args:
+        accepted: Whether the model's owner takes answers that depend on neighbours. Then nothing is
+            checked, and nothing kept.
+
+    Attributes:
+        num_passed: Rows that were answered alone as they were beside others.
+        refuted: Whether some were not.
+    """
+
+    def __init__(self, *, accepted: bool = False) -> None:
+        self.accepted = accepted
+        self.num_passed = 0
+        self.refuted = False
+        self._num_until_next = 1
+        self._turn = 0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the first rows have passed."""
+        return self.num_passed >= FIRST_ROWS and not self.refuted
+
+    @property
+    def keeping(self) -> Keeping:
+        """Which caches may keep an answer of a shared run."""
+        if self.accepted or self.refuted:
+            return "nowhere"
+        return "everywhere" if self.trusted else "here"
+
+    def choose(self, num_requests: int, num_rows: int) -> int | None:
+        """Count a shared run; give the position of the request to be checked, or None.
+
+        A check that is then not made is due again with the next run. Positions take turns: a model
+        may spoil the last rows of a run only.
+        """
+        self._num_until_next -= num_rows
+        if self._num_until_next > 0 or self.accepted or self.refuted:
+            return None
+        self._turn += 1
+        return self._turn % num_requests
+
+    def passed(self, num_rows: int, num_run: int) -> None:
+        """Take note of a request that is answered alone as beside others.
+
+        Args:
+            num_rows: Its rows.
+            num_run: Rows that were run to find out.
+        """
+        self.num_passed += num_rows
+        self._num_until_next = EVERY_ROWS * num_run if self.trusted else 1

@@ -1,0 +1,64 @@
+"""Every operator of the table: its examples judged, and run with rows together and apart."""
+
+import pytest
+
+from app.engine.graph.batch_axis import judge
+from app.engine.graph.batch_axis.operators import RULES
+from app.engine.graph.nodes import domain_of, walk
+from tests.engine.graph.examples import EXAMPLES, NEVER_APART, WITHOUT_KERNEL
+from tests.engine.graph.examples.example import Example
+from tests.engine.graph.together import difference, session
+
+COUNTS = (2, 7, 64)
+"""Numbers of rows that are run together."""
+
+
+def names(example: Example) -> str:
+    """Name an example by its text."""
+    return f"{example.text} {example.version}"
+
+
+def of_verdict(verdict: str) -> pytest.MarkDecorator:
+    """Run a test with each example that has a verdict."""
+    chosen = [example for example in EXAMPLES if example.verdict == verdict]
+    return pytest.mark.parametrize("example", chosen, ids=names)
+
+
+@of_verdict("independent")
+def test_rows_that_are_said_to_stay_apart_do(example: Example) -> None:
+    """Each is answered as alone, however many run together."""
+    assert judge(example.model).verdict == "independent", judge(example.model)
+    run = session(example.model)
+    assert [difference(run, example.rows(count)) for count in COUNTS] == ["", "", ""]
+
+
+@of_verdict("coupled")
+def test_rows_that_are_said_to_mix_do(example: Example) -> None:
+    """A node is named, and a run shows that it is no false alarm."""
+    found = judge(example.model)
+    assert found.verdict == "coupled", found
+    run = session(example.model)
+    assert any(difference(run, example.rows(count)) for count in COUNTS) == example.shown
+
+
+@of_verdict("unknown")
+def test_what_is_not_understood_is_said_to_be(example: Example) -> None:
+    """By the node where the rows are lost."""
+    found = judge(example.model)
+
+    assert (found.verdict, bool(found.node)) == ("unknown", True)
+
+
+def operators_of(verdict: str) -> set[tuple[str, str]]:
+    """Give domain and name of each operator in the examples of a verdict."""
+    chosen = [example for example in EXAMPLES if example.verdict == verdict]
+    return {(domain_of(n), n.op_type) for example in chosen for n in walk(example.model.graph)}
+
+
+def test_every_operator_of_the_table_has_an_example() -> None:
+    """Whose rows stay apart; or mix, where they always do."""
+    rules = {(domain, operator) for domain, rules in RULES.items() for operator in rules}
+
+    assert sorted(rules - operators_of("independent") - NEVER_APART - set(WITHOUT_KERNEL)) == []
+    assert sorted(NEVER_APART - operators_of("coupled")) == []
+    assert sorted(NEVER_APART & operators_of("independent")) == []
