@@ -76,6 +76,7 @@ class AnswerReader:
         self._bfloats = [index for index, spec in enumerate(outputs) if spec.dtype == "bfloat16"]
         place = roles.predictions
         self._places = place, roles.probabilities, roles.scores
+        self._by_label = roles.by_label
         self._across = place is not None and outputs[place].shape == ACROSS
         self._chosen = roles.probabilities if roles.probabilities is not None else roles.scores
         self._values = None if roles.values is None else _as_array(roles.values)
@@ -95,6 +96,8 @@ class AnswerReader:
         if predictions.ndim == 2:
             predictions = _flat(predictions, across=self._across)
         likely = None if likely_place is None else outputs[likely_place]
+        if self._by_label and likely is not None:
+            likely = likely[:, :, 1].T
         scores = None if scores_place is None else _flat(outputs[scores_place])
         return Answers(predictions, likely, scores, self._label(predictions))
 

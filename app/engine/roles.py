@@ -35,6 +35,7 @@ class Roles(Struct, frozen=True):
     Attributes:
         predictions: None where the largest of the probabilities or scores predicts.
         probabilities: `[b, C]`; None if there are none.
+        by_label: Whether they come as `[L, b, 2]` instead: of each of several labels, no and yes.
         scores: Numbers by which a class is chosen and which are no probabilities; likewise.
         scores_by_class: Whether each column of the scores is one class's.
         classes: The label of each class, in the order of the columns; None if nothing tells.
@@ -45,6 +46,7 @@ class Roles(Struct, frozen=True):
 
     predictions: int | None = 0
     probabilities: int | None = None
+    by_label: bool = False
     scores: int | None = None
     scores_by_class: bool = False
     classes: Classes | None = None
@@ -82,6 +84,10 @@ class Candidate(Struct, frozen=True):
         """Whether it is `[b, C]` of floats, C > 1."""
         is_float = self.spec.dtype == "bfloat16" or self.spec.numpy_dtype.kind == "f"
         return is_float and self.rank == 2 and self.columns != 1
+
+    def lies_by_label(self, num_labels: int) -> bool:
+        """Whether it is `[L, b, 2]`, as scikit-learn's forests of several labels are converted."""
+        return self.rank == 3 and self.spec.shape == (num_labels, -1, 2)
 
 
 def find_roles(
@@ -153,17 +159,21 @@ def _beside_a_label(
 ) -> Roles:
     """Find what a label was made of; what else an output that is no label has beside it is open."""
     if candidates[label].kind != "label":
-        return Roles(label, probabilities, scores)
+        return Roles(label, probabilities, scores=scores)
     name = candidates[label].spec.name
     others = [each for each in candidates if each.meaning.decides == name]
     others += [each for each in candidates if not each.meaning.decides and each.place != label]
+    num_labels = candidates[label].columns
     if probabilities is None:
-        fractions = (each for each in others if each.kind == "probability" and each.is_table)
-        probabilities = next((each.place for each in fractions), None)
+        fractions = [each for each in others if each.kind == "probability"]
+        for each in fractions:
+            if each.lies_by_label(num_labels):
+                return Roles(label, each.place, by_label=True, is_classifier=True)
+        probabilities = next((each.place for each in fractions if each.is_table), None)
     if scores is None and probabilities is None:
         numbers = (each for each in others if each.kind in ("score", "distance"))
         scores = next((each.place for each in numbers if 1 <= each.rank <= 2), None)
-    return Roles(label, probabilities, scores, is_classifier=True)
+    return Roles(label, probabilities, scores=scores, is_classifier=True)
 
 
 def _without_a_label(
@@ -183,8 +193,8 @@ def _without_a_label(
             probabilities = place
         if competes:
             scores = place if probabilities is None else scores
-            return Roles(None, probabilities, scores, is_classifier=True)
-    return Roles(0, probabilities, scores, is_classifier=probabilities is not None)
+            return Roles(None, probabilities, scores=scores, is_classifier=True)
+    return Roles(0, probabilities, scores=scores, is_classifier=probabilities is not None)
 
 
 def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMetadata) -> Roles:
