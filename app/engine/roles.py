@@ -24,7 +24,6 @@ from app.engine.tensor import Array, TensorSpec
 TOLERANCE = 0.02
 """By which probabilities may miss 0, 1 and their sum: those of int8 are in steps of 1/256."""
 
-
 ACROSS = (1, -1)
 """Shape of labels that lie along the second axis, as some converters write them."""
 
@@ -201,23 +200,38 @@ def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMeta
     """Find the classes, hold them against the metadata, and tell whether predictions have names."""
     place = roles.probabilities if roles.probabilities is not None else roles.scores
     columns = None if place is None else candidates[place]
-    of_columns = None if columns is None else columns.meaning.classes
-    of_label, has_names = None, True
+    known = None if columns is None else columns.meaning.classes
+    values, has_names = known, True
     if roles.predictions is not None:
         predictions = candidates[roles.predictions]
-        of_label = predictions.meaning.classes
-        has_names = _is_one_a_row(predictions) and (of_label != [] or bool(metadata.class_labels))
-    known = of_columns or of_label or None
-    listed = known or metadata.class_labels
+        values = _values(predictions, known, metadata.class_labels)
+        known = known or predictions.meaning.classes or None
+        has_names = _is_one_a_row(predictions) and values != []
+    classes = known or metadata.class_labels
     width = columns.columns if columns is not None and roles.is_classifier else 0
-    check_classes(metadata, len(known) if known else width if width > 1 else None, known)
+    counts = (len(known or ()), width if width > 1 else 0, len(classes or ()))
+    check_classes(metadata, next(filter(None, counts), None), known)
     return replace(
         roles,
         scores_by_class=roles.scores is not None and candidates[roles.scores].meaning.by_class,
-        classes=listed,
-        values=known if roles.predictions is None else listed,
+        classes=classes,
+        values=values,
         has_names=has_names,
     )
+
+
+def _values(
+    predictions: Candidate, of_columns: Classes | None, listed: Classes | None
+) -> Classes | None:
+    """List what predictions are, in the order of the columns; none if nobody knows."""
+    classes = predictions.meaning.classes
+    if predictions.kind != "label":
+        return listed
+    if classes == []:
+        return listed or []
+    if classes is not None and of_columns is not None and set(classes) == set(of_columns):
+        return of_columns
+    return classes
 
 
 def _is_one_a_row(predictions: Candidate) -> bool:
