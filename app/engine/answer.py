@@ -75,6 +75,8 @@ class AnswerReader:
         self.roles = roles
         self._bfloats = [index for index, spec in enumerate(outputs) if spec.dtype == "bfloat16"]
         place = roles.predictions
+        self._places = place, roles.probabilities, roles.scores
+        self._by_label = roles.by_label
         self._across = place is not None and outputs[place].shape == ACROSS
         self._chosen = roles.probabilities if roles.probabilities is not None else roles.scores
         self._values = None if roles.values is None else _as_array(roles.values)
@@ -87,12 +89,16 @@ class AnswerReader:
         """Pick the answers out of the outputs of a run, `[B, …]` each. Views, no copy."""
         if self._bfloats:
             outputs = [widened(o) if i in self._bfloats else o for i, o in enumerate(outputs)]
-        roles = self.roles
-        if roles.predictions is None:
+        place, likely_place, scores_place = self._places
+        if place is None:
             return self._by_largest(outputs)
-        predictions = _flat(outputs[roles.predictions], across=self._across)
-        likely = None if roles.probabilities is None else outputs[roles.probabilities]
-        scores = None if roles.scores is None else _flat(outputs[roles.scores])
+        predictions = outputs[place]
+        if predictions.ndim == 2:
+            predictions = _flat(predictions, across=self._across)
+        likely = None if likely_place is None else outputs[likely_place]
+        if self._by_label and likely is not None:
+            likely = likely[:, :, 1].T
+        scores = None if scores_place is None else _flat(outputs[scores_place])
         return Answers(predictions, likely, scores, self._label(predictions))
 
     def _by_largest(self, outputs: list[Array]) -> Answers:
@@ -104,7 +110,7 @@ class AnswerReader:
         predictions: Array = np.argmax(columns, axis=1)
         if self._values is not None:
             predictions = self._values[predictions]
-        likely, scores = self.roles.probabilities, self.roles.scores
+        _, likely, scores = self._places
         return Answers(
             predictions,
             None if likely is None else outputs[likely],

@@ -24,7 +24,6 @@ from app.engine.tensor import Array, TensorSpec
 TOLERANCE = 0.02
 """By which probabilities may miss 0, 1 and their sum: those of int8 are in steps of 1/256."""
 
-
 ACROSS = (1, -1)
 """Shape of labels that lie along the second axis, as some converters write them."""
 
@@ -35,6 +34,7 @@ class Roles(Struct, frozen=True):
     Attributes:
         predictions: None where the largest of the probabilities or scores predicts.
         probabilities: `[b, C]`; None if there are none.
+        by_label: Whether they come as `[L, b, 2]` instead: of each of several labels, no and yes.
         scores: Numbers by which a class is chosen and which are no probabilities; likewise.
         scores_by_class: Whether each column of the scores is one class's.
         classes: The label of each class, in the order of the columns; None if nothing tells.
@@ -45,6 +45,7 @@ class Roles(Struct, frozen=True):
 
     predictions: int | None = 0
     probabilities: int | None = None
+    by_label: bool = False
     scores: int | None = None
     scores_by_class: bool = False
     classes: Classes | None = None
@@ -82,6 +83,10 @@ class Candidate(Struct, frozen=True):
         """Whether it is `[b, C]` of floats, C > 1."""
         is_float = self.spec.dtype == "bfloat16" or self.spec.numpy_dtype.kind == "f"
         return is_float and self.rank == 2 and self.columns != 1
+
+    def lies_by_label(self, num_labels: int) -> bool:
+        """Whether it is `[L, b, 2]`, as scikit-learn's forests of several labels are converted."""
+        return self.rank == 3 and self.spec.shape == (num_labels, -1, 2)
 
 
 def find_roles(
@@ -153,17 +158,21 @@ def _beside_a_label(
 ) -> Roles:
     """Find what a label was made of; what else an output that is no label has beside it is open."""
     if candidates[label].kind != "label":
-        return Roles(label, probabilities, scores)
+        return Roles(label, probabilities, scores=scores)
     name = candidates[label].spec.name
     others = [each for each in candidates if each.meaning.decides == name]
     others += [each for each in candidates if not each.meaning.decides and each.place != label]
+    num_labels = candidates[label].columns
     if probabilities is None:
-        fractions = (each for each in others if each.kind == "probability" and each.is_table)
-        probabilities = next((each.place for each in fractions), None)
+        fractions = [each for each in others if each.kind == "probability"]
+        for each in fractions:
+            if each.lies_by_label(num_labels):
+                return Roles(label, each.place, by_label=True, is_classifier=True)
+        probabilities = next((each.place for each in fractions if each.is_table), None)
     if scores is None and probabilities is None:
         numbers = (each for each in others if each.kind in ("score", "distance"))
         scores = next((each.place for each in numbers if 1 <= each.rank <= 2), None)
-    return Roles(label, probabilities, scores, is_classifier=True)
+    return Roles(label, probabilities, scores=scores, is_classifier=True)
 
 
 def _without_a_label(
@@ -183,31 +192,46 @@ def _without_a_label(
             probabilities = place
         if competes:
             scores = place if probabilities is None else scores
-            return Roles(None, probabilities, scores, is_classifier=True)
-    return Roles(0, probabilities, scores, is_classifier=probabilities is not None)
+            return Roles(None, probabilities, scores=scores, is_classifier=True)
+    return Roles(0, probabilities, scores=scores, is_classifier=probabilities is not None)
 
 
 def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMetadata) -> Roles:
     """Find the classes, hold them against the metadata, and tell whether predictions have names."""
     place = roles.probabilities if roles.probabilities is not None else roles.scores
     columns = None if place is None else candidates[place]
-    of_columns = None if columns is None else columns.meaning.classes
-    of_label, has_names = None, True
+    known = None if columns is None else columns.meaning.classes
+    values, has_names = known, True
     if roles.predictions is not None:
         predictions = candidates[roles.predictions]
-        of_label = predictions.meaning.classes
-        has_names = _is_one_a_row(predictions) and (of_label != [] or bool(metadata.class_labels))
-    known = of_columns or of_label or None
-    listed = known or metadata.class_labels
+        values = _values(predictions, known, metadata.class_labels)
+        known = known or predictions.meaning.classes or None
+        has_names = _is_one_a_row(predictions) and values != []
+    classes = known or metadata.class_labels
     width = columns.columns if columns is not None and roles.is_classifier else 0
-    check_classes(metadata, len(known) if known else width if width > 1 else None, known)
+    counts = (len(known or ()), width if width > 1 else 0, len(classes or ()))
+    check_classes(metadata, next(filter(None, counts), None), known)
     return replace(
         roles,
         scores_by_class=roles.scores is not None and candidates[roles.scores].meaning.by_class,
-        classes=listed,
-        values=known if roles.predictions is None else listed,
+        classes=classes,
+        values=values,
         has_names=has_names,
     )
+
+
+def _values(
+    predictions: Candidate, of_columns: Classes | None, listed: Classes | None
+) -> Classes | None:
+    """List what predictions are, in the order of the columns; none if nobody knows."""
+    classes = predictions.meaning.classes
+    if predictions.kind != "label":
+        return listed
+    if classes == []:
+        return listed or []
+    if classes is not None and of_columns is not None and set(classes) == set(of_columns):
+        return of_columns
+    return classes
 
 
 def _is_one_a_row(predictions: Candidate) -> bool:

@@ -53,7 +53,7 @@ def test_predictions_are_the_models_own() -> None:
 
 def test_scores_are_no_probabilities() -> None:
     """They have a field of their own."""
-    roles = Roles(0, None, 1, is_classifier=True, has_names=True)
+    roles = Roles(0, None, scores=1, is_classifier=True, has_names=True)
 
     answer = reader(LABELS, LIKELY, roles=roles).read([np.array([1, 0]), SOME * 9])
 
@@ -64,7 +64,7 @@ def test_scores_are_no_probabilities() -> None:
 
 def test_a_lone_column_of_scores_is_flattened() -> None:
     """As scikit-learn's decision functions of two classes are."""
-    roles = Roles(0, None, 1, is_classifier=True, has_names=True)
+    roles = Roles(0, None, scores=1, is_classifier=True, has_names=True)
     margins = np.array([[-1.5], [2.5]], np.float32)
 
     answer = reader(LABELS, COLUMN, roles=roles).read([np.array([0, 1]), margins])
@@ -93,7 +93,7 @@ def test_lone_probabilities_predict_the_class_of_the_column() -> None:
 
 def test_lone_scores_are_read_by_their_maximum() -> None:
     """As those of a LogSoftmax are."""
-    answer = reader(LIKELY, roles=Roles(None, None, 0, is_classifier=True)).read([SOME])
+    answer = reader(LIKELY, roles=Roles(None, None, scores=0, is_classifier=True)).read([SOME])
 
     assert answer.predictions.tolist() == [1, 0]
     assert answer.probabilities is None
@@ -163,6 +163,20 @@ def test_labels_of_several_classes_a_row_are_kept() -> None:
 
     assert answer.predictions.tolist() == [[0, 1, 0]]
     assert answer.labels is None
+
+
+def test_probabilities_of_each_label_are_given_by_row() -> None:
+    """Of `[L, b, 2]`, no and yes of each label, the second: `[b, L]`."""
+    several = TensorSpec("label", "int64", (-1, 2))
+    apart = TensorSpec("probabilities", "float32", (2, -1, 2))
+    likely = np.array([[[0.75, 0.25]] * 3, [[0.5, 0.5]] * 3], np.float32)
+
+    answer = reader(several, apart, roles=Roles(0, 1, by_label=True, is_classifier=True)).read(
+        [np.zeros((3, 2), np.int64), likely]
+    )
+
+    assert answer.probabilities is not None
+    assert answer.probabilities.tolist() == [[0.25, 0.5]] * 3
 
 
 def test_class_names_name_the_predictions() -> None:
@@ -245,7 +259,7 @@ def test_a_label_that_is_no_class_names_itself() -> None:
 
 def test_a_batch_is_cut_into_its_requests() -> None:
     """Each takes its rows of every field."""
-    roles = Roles(0, 1, 2, is_classifier=True, has_names=True)
+    roles = Roles(0, 1, scores=2, is_classifier=True, has_names=True)
     named = reader(LABELS, LIKELY, LIKELY, roles=roles, class_names=THREE_NAMES)
     answer = named.read([np.array([2, 0]), SOME, SOME * 2])
 
@@ -258,7 +272,7 @@ def test_a_batch_is_cut_into_its_requests() -> None:
 def test_reading_copies_nothing() -> None:
     """Predictions, probabilities and scores are views of the outputs."""
     labels, likely, scores = np.array([1, 0]), SOME.copy(), SOME[:, :1].copy()
-    roles = Roles(0, 1, 2, is_classifier=True)
+    roles = Roles(0, 1, scores=2, is_classifier=True)
 
     answer = reader(LABELS, LIKELY, COLUMN, roles=roles).read([labels, likely, scores])
 

@@ -203,6 +203,33 @@ def test_labels_of_which_nobody_lists_the_values_have_no_names() -> None:
     assert listed.values == [9, 3]
 
 
+def test_labels_that_count_from_0_need_no_list() -> None:
+    """The graph says so; what the metadata lists are the classes, not what predictions are."""
+    counting = Meaning("label", "label")
+    metadata = ModelMetadata(output_classes=["x", "y", "z"], class_names=["a", "b", "c"])
+
+    found = roles(counting, metadata=metadata)
+
+    assert (found.values, found.classes) == (None, ["x", "y", "z"])
+    assert found.has_names
+
+
+def test_labels_are_listed_in_the_order_of_the_columns() -> None:
+    """A ZipMap sorts them; names are in its order."""
+    words, shares = Meaning("label", "label", ["b", "a"]), Meaning("likely", "probability",
+                                                                   ["a", "b"])  # fmt: skip
+
+    assert roles(words, shares).values == ["a", "b"]
+
+
+def test_lists_of_classes_and_names_agree() -> None:
+    """Also where nothing else is known."""
+    metadata = ModelMetadata(output_classes=[9, 3], class_names=["a", "b", "c"])
+
+    with pytest.raises(ModelLoadError, match="class_names: number of names: expected 2"):
+        roles(Meaning("label", "label", []), metadata=metadata)
+
+
 def test_without_a_run_the_signature_tells_the_ranks() -> None:
     """A trial that fails leaves what the graph and the file say."""
     specs = (TensorSpec("label", "int64", (-1,)), TensorSpec("likely", "float32", (-1, 3)))

@@ -21,7 +21,7 @@ import pytest
 from tests.server import ROOT, Server
 
 FAMILIES = """
-forest-numbers forest-words forest-many forest-boosted
+forest-numbers forest-words forest-many forest-multi forest-boosted
 linear-logistic linear-words linear-named linear-raw linear-ridge linear-ridge-named
 linear-perceptron linear-sgd
 svc-two svc-two-likely svc-four svc-four-likely svc-four-pairs

@@ -135,6 +135,11 @@ def probabilities(model: Any, rows: Array) -> Expected:
     return {"probabilities": model.predict_proba(rows)}
 
 
+def of_each(model: Any, rows: Array) -> Expected:
+    """Of several labels: how likely each is to be there."""
+    return {"probabilities": np.stack([each[:, 1] for each in model.predict_proba(rows)], axis=1)}
+
+
 def margins(model: Any, rows: Array) -> Expected:
     """What the others have."""
     return {"scores": model.decision_function(rows)}
@@ -154,6 +159,7 @@ def write_sklearn(writer: Writer) -> None:
     add("forest-numbers", ensemble.RandomForestClassifier(**small), *three)
     add("forest-words", ensemble.RandomForestClassifier(**small), *two)
     add("forest-many", ensemble.ExtraTreesClassifier(**small), *four)
+    add("forest-multi", ensemble.RandomForestClassifier(**small), MANY, MANY_Y, numbers=of_each)
     add("forest-boosted", ensemble.GradientBoostingClassifier(**small), *three)
     logistic = linear_model.LogisticRegression
     add("linear-logistic", logistic(), *three, partial(from_sklearn, zipmap=True))

@@ -7,7 +7,7 @@ Reading order:
    60 ms and 11 MB that a server needs for a moment only.
 3. `__main__.py`: the child. `read.py` makes one report, of these parts:
    `batch_axis.py` (do rows stay apart? by the rules in `operators.py`), `randomness.py`,
-   `cost.py`, `meanings.py` (of outputs), `domains.py` (values that inputs take).
+   `cost.py`, `meanings.py` (of outputs, by `rules.py`), `domains.py` (values that inputs take).
 
 Only `report.py` and `process.py` are imported by the server.
 """

@@ -123,7 +123,7 @@ def _sums(whole: str, part: str, tensors: Tensors) -> bool:
             axes = attribute(node, "axes") or (
                 tensors.table(node.input[1]) if node.input[1:] else []
             )
-            return axes in ([1], [-1])
+            return axes in ([1], [2], [-1])  # 2: of several labels, each with classes
     return False
 
 

@@ -26,8 +26,8 @@ PASSING = set(
 """Operators whose output is what their first input is, in another shape at most."""
 
 COLUMN_BY_COLUMN = PASSING | set(
-    "Abs Add Cast Div Exp Log LogSoftmax LpNormalization Max Mean Min Mul Neg Normalizer Pow "
-    "QLinearSigmoid QLinearSoftmax Reciprocal Sigmoid Softmax Sqrt Sub Sum Where ZipMap".split()
+    "Abs Add Cast Div Exp Expand Log LogSoftmax LpNormalization Max Mean Min Mul Neg Normalizer "
+    "Pow QLinearSigmoid QLinearSoftmax Reciprocal Sigmoid Softmax Sqrt Sub Sum Where ZipMap".split()
 )
 """Operators whose columns are those of their inputs, each made another number."""
 
