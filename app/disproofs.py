@@ -23,6 +23,11 @@ RENEW_SECONDS = 600.0
 """After which the message is put back, as a full Redis may have thrown it out."""
 
 
+RECALL_SECONDS = 0.5
+"""Longest wait for what is kept while models are loaded: no start waits for a dead Redis. What was
+not told by then is looked up when messages are heard."""
+
+
 class Disproved(msgspec.Struct, frozen=True):
     """What is told.
 
@@ -127,8 +132,9 @@ class Disproofs:
         if self.board is None:
             return
         try:
-            kept = await self.board.kept([model.first_identity.hex() for model in models])
-        except Exception:  # it is looked up again when messages are heard
+            async with asyncio.timeout(RECALL_SECONDS):
+                kept = await self.board.kept([model.first_identity.hex() for model in models])
+        except Exception:  # Redis is away: it is looked up again when messages are heard
             return
         for message in kept:
             await self.on_message(message, True)
@@ -143,8 +149,8 @@ def _is_disproved(model: Model) -> bool:
 
 
 def _in_words(model: Model) -> str:
-    node = model.graph.batching.node
-    doubt = f" ({node} is not understood)" if node else ""
+    graph = model.graph.batching
+    doubt = f" ({graph.node} {graph.reason})" if graph.node else ""
     return f"{model.name}/{model.version}: {model.disproof}{doubt}"
 
 

@@ -15,7 +15,7 @@ from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest, decode_batch, encode
 from app.engine.model import Model
 from app.engine.schema import BatchResponse, FailedMember, to_problem
-from app.errors import InferenceError, InvalidInput
+from app.errors import InferenceError, InvalidInput, RunFailed
 from app.pipeline import Predictor
 
 NO_REQUEST = DecodedRequest({}, 0, use_cache=False, cache_ttl=None)
@@ -169,11 +169,17 @@ class BatchPredictor:
         """Encode what a run gave, store it, and tell those who wait for the same."""
         request, call = member.request, member.call
         try:
-            answer = self._predictor.encode(model, request, call, await run)
+            result = await run
         except InferenceError as error:
             call.queue_seconds = monotonic() - queued
             member.error = error
             self._land(member, error)
+            return
+        try:
+            answer = self._predictor.encode(model, request, call, result)
+        except Exception as error:  # odd outputs: whatever is wrong, it is this member's alone
+            member.error = RunFailed(f"outputs: {type(error).__name__}")
+            self._land(member, member.error)
             return
         member.answer = answer
         if member.key is not None:

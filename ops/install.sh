@@ -170,6 +170,7 @@ install_tests() {
   install_apart mlserver tests/oip/mlserver/requirements.lock
   install_apart schemathesis tests/web/schemathesis/requirements.lock
   install_apart models tests/oip/models/requirements.lock --no-deps
+  install_apart families tests/families/requirements.lock --no-deps
 }
 
 # ui_digest: of what decides which files ops/vendor makes.

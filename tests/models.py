@@ -159,6 +159,76 @@ def labelled_model(labels: Sequence[int] = (0, 1, 2), *, num_features: int = 4) 
     )
 
 
+def nearest_model(centres: Sequence[Sequence[float]] = ((0, 0), (900, 0), (0, 9))) -> bytes:
+    """Place of the nearest of some points, int64 `[B]`, and the distances of all, float32 `[B, C]`.
+
+    As KMeans is converted: the least of the squares is the label, their roots are given.
+    """
+    return graph(
+        [
+            node("Unsqueeze", ["x", "one"], ["apart"]),
+            node("Sub", ["apart", "centres"], ["differences"]),
+            node("ReduceSumSquare", ["differences", "two"], ["squares"], keepdims=0),
+            node("ArgMin", ["squares"], ["label"], axis=1, keepdims=0),
+            node("Sqrt", ["squares"], ["distances"]),
+        ],
+        [tensor("x", "float32", [None, len(centres[0])])],
+        [tensor("label", "int64", [None]), tensor("distances", "float32", [None, len(centres)])],
+        centres=np.array(centres, np.float32),
+        one=np.array([1], np.int64),
+        two=np.array([2], np.int64),
+    )
+
+
+def pairs_model(num_classes: int = 4, *, num_features: int = 4) -> bytes:
+    """A support vector machine: label int64 `[B]`, a score for each pair of classes `[B, 6]`.
+
+    The file says that there are as many scores as classes, as converters write it.
+    """
+    vectors = _weights(num_classes, num_features)
+    machine = helper.make_node(
+        "SVMClassifier",
+        ["x"],
+        ["label", "probabilities"],
+        domain="ai.onnx.ml",
+        classlabels_ints=list(range(num_classes)),
+        coefficients=[1.0] * (num_classes * (num_classes - 1)),
+        kernel_params=[1.0, 0.0, 3.0],
+        kernel_type="LINEAR",
+        rho=[0.0] * (num_classes * (num_classes - 1) // 2),
+        support_vectors=vectors.ravel().tolist(),
+        vectors_per_class=[1] * num_classes,
+    )
+    return graph(
+        [machine],
+        [tensor("x", "float32", [None, num_features])],
+        [
+            tensor("label", "int64", [None]),
+            tensor("probabilities", "float32", [None, num_classes]),
+        ],
+    )
+
+
+def found_model() -> bytes:
+    """Boxes `[n, 4]` and labels `[n]`, n as many as pixels of `[1, 4]` are above a half."""
+    return graph(
+        [
+            node("Greater", ["image", "half"], ["bright"]),
+            node("NonZero", ["bright"], ["where"]),
+            node("Gather", ["where", "last"], ["labels"], axis=0),
+            node("Cast", ["labels"], ["places"], to=TensorProto.FLOAT),
+            node("Unsqueeze", ["places", "one"], ["column"]),
+            node("Mul", ["column", "corners"], ["boxes"]),
+        ],
+        [tensor("image", "float32", [1, 4])],
+        [tensor("boxes", "float32", ["n", 4]), tensor("labels", "int64", ["n"])],
+        half=np.array(0.5, np.float32),
+        last=np.array(1, np.int64),
+        one=np.array([1], np.int64),
+        corners=np.array([1, 2, 300, 400], np.float32),
+    )
+
+
 def network_model(width: int = 256, depth: int = 2, *, num_features: int = 16) -> bytes:
     """A multilayer perceptron, float32 `[B, F]` → `[B, 4]`: a run costs by the row."""
     names = ["x", *(f"hidden{layer}" for layer in range(depth)), "y"]

@@ -90,8 +90,8 @@ def centred_model(*, over_rows: bool = False) -> bytes:
         nodes,
         [tensor("x", "float32", shape)],
         [tensor("y", "float32", shape)],
-        rows=_ints(0),
         time=_ints(1),
+        **({"rows": _ints(0)} if over_rows else {}),
     )
 
 
@@ -262,13 +262,15 @@ def split_model(*, mean: bool = False) -> bytes:
         ),
     ]
     outputs = [tensor("codes", "int64", [None, None])]
+    constants = {}
     if mean:
+        constants["axis"] = _ints(1)
         nodes += [
             node("Cast", ["codes"], ["numbers"], to=TensorProto.FLOAT),
             node("ReduceMean", ["numbers", "axis"], ["y"], keepdims=0),
         ]
         outputs = [tensor("y", "float32", [None])]
-    return graph(nodes, [tensor("x", "str", [None])], outputs, axis=_ints(1))
+    return graph(nodes, [tensor("x", "str", [None])], outputs, **constants)
 
 
 def flattened_model() -> bytes:

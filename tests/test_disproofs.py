@@ -16,6 +16,7 @@ from app.engine.repository import Repository
 from tests.fakes import turns
 from tests.models import scale_model
 from tests.verdicts import NODE, Judge
+from tests.verdicts import REASON as NODE_REASON
 
 REASON = "output y: rows run together differ from rows run apart"
 
@@ -119,7 +120,7 @@ async def test_health_names_the_output_and_the_node(start: Start) -> None:
 
     await one.disprove()
 
-    said = f"model/1: {REASON} ({NODE} is not understood)"
+    said = f"model/1: {REASON} ({NODE} {NODE_REASON})"
     assert (one.disproofs.reason, two.disproofs.reason) == (said, said)
 
 

@@ -229,6 +229,8 @@ def test_models_and_cache_are_asked_at_the_scrape(metrics: Metrics) -> None:
     assert value(metrics, "ml_api_queue_depth_rows", model="wine", version="1") == 3
     info = {"model": "price", "version": "2", "digest": "b" * 12}
     assert value(metrics, "ml_api_model_info", **info) == 1
+    assert value(metrics, "ml_api_batching_disproved_total", model="wine", version="1") == 0
+    assert value(metrics, "ml_api_batching_disproved_total", model="price", version="2") == 1
     assert value(metrics, "ml_api_cache_entries") == 7
     assert value(metrics, "ml_api_cache_bytes") == 7000
     assert value(metrics, "ml_api_cache_evictions_total") == 2

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from app.cache.memory import MemoryCache
 from app.cache.tiered import TieredCache
@@ -261,6 +262,39 @@ async def test_words_of_no_rows_are_answered(start: Start) -> None:
 
     assert (await served.ask([["b", "a"]])).answer["predictions"] == []
     assert (await served.ask([["a", "a"]])).answer["predictions"] == ["a"]
+
+
+def uneven_model() -> bytes:
+    """Labels of the positive rows, `[0 … B]`, beside scores of all of them, `[B, 3]`."""
+    return graph(
+        [
+            node("Gather", ["x", "zero"], ["first"], axis=1),
+            node("Greater", ["first", "limit"], ["found"]),
+            node("Cast", ["first"], ["whole"], to=TensorProto.INT64),
+            node("Compress", ["whole", "found"], ["label"], axis=0),
+            node("Identity", ["x"], ["scores"]),
+        ],
+        [tensor("x", "float32", [None, 3])],
+        [tensor("label", "int64", [None]), tensor("scores", "float32", [None, 3])],
+        zero=np.array(0, np.int64),
+        limit=np.array(0, np.float32),
+    )
+
+
+async def test_outputs_that_make_no_answer_harm_no_other_member(start: Start) -> None:
+    """Whatever becomes of the member that they belong to."""
+    served = await start(
+        uneven_model(),
+        sample=[[1.0, 2.0, 3.0]],
+        class_names=["a", "b", "c"],
+        output_classes=[1, 2, 3],
+    )
+
+    results, _ = await served.ask_batch(
+        [{"data": [[9.0, 1.0, 1.0], [-9.0, 1.0, 1.0]]}, {"data": [[1.0, 2.0, 3.0]]}]
+    )
+
+    assert results[1]["predictions"] == [1]
 
 
 async def test_a_shared_run_that_loses_rows_harms_nobody(start: Start) -> None:

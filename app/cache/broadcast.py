@@ -51,8 +51,6 @@ class Broadcast:
     Mutable state: the topics whose kept messages the subscription has looked up.
 
     Args:
-        renew_seconds: After which a subscription is made anew: for messages that must be found for
-            longer than they are kept, or than a full Redis keeps what nobody asks for.
         pool: Connections.
         url: Where they lead, for its password not to be told.
         wait_connected: Waits until Redis can be asked.
@@ -60,6 +58,8 @@ class Broadcast:
         listener: Told of messages.
         on_change: Told, once each, why nothing is heard; empty when it is again.
         kept_seconds: How long a message is kept.
+        renew_seconds: After which a subscription is made anew: for messages that must be found for
+            longer than a full Redis keeps what nobody asks for.
 
     Attributes:
         reason: Why nothing is heard just now; empty when it is.
@@ -77,12 +77,12 @@ class Broadcast:
         kept_seconds: int,
         renew_seconds: float = inf,
     ) -> None:
-        self._renew_seconds = renew_seconds
-        self._name = f"{PREFIX}:{name}"
-        self._kept_seconds = kept_seconds
         self._pool = pool
         self._client: Redis = Redis(connection_pool=pool)
         self._url = url
+        self._name = f"{PREFIX}:{name}"
+        self._kept_seconds = kept_seconds
+        self._renew_seconds = renew_seconds
         self._channel = f"{self._name}:{pool.connection_kwargs.get('db') or 0}"
         self._wait_connected = wait_connected
         self._listener = listener

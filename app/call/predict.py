@@ -37,22 +37,25 @@ class PredictCall(Call, gc=False, kw_only=True):
         return model.codec.decode(self.body, self.body_format)
 
     def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
-        """Predictions, probabilities and labels."""
+        """Predictions, probabilities, scores and labels."""
         if (answers := result.shared.answers) is None:
             answers = result.shared.answers = model.reader.read(result.shared.arrays)
         wire_format = self.answer_format
         predictions: Any
-        probabilities: Any
+        likely: Any
+        scores: Any
         if wire_format is WireFormat.JSON:
-            predictions, probabilities, labels = answers.as_lists(result.rows)
+            predictions, likely, scores, labels = answers.as_lists(result.rows)
         else:
-            predictions, probabilities, labels = answers.as_arrays(result.rows)
+            predictions, likely, scores, labels = answers.as_arrays(result.rows)
             predictions = rows_for_wire(predictions, wire_format)
-            if probabilities is not None:
-                probabilities = rows_for_wire(probabilities, wire_format)
+            if likely is not None:
+                likely = rows_for_wire(likely, wire_format)
+            if scores is not None:
+                scores = rows_for_wire(scores, wire_format)
         shape = list(next(iter(request.inputs.values())).shape)
         info = ModelInfo(model.name, model.version, result.run_seconds, shape, False)
-        return encode(PredictResponse(predictions, probabilities, labels, info), wire_format)
+        return encode(PredictResponse(predictions, likely, scores, labels, info), wire_format)
 
     def for_cache(self, answer: bytes) -> bytes:
         """Say that it was cached."""

@@ -1,11 +1,11 @@
 """Are rows of several requests run together? What the owner, the graph and a trial say of it."""
 
-from app.engine.equality import RELATIVE_TOLERANCE, ROUNDING_TOLERANCE
 from app.engine.graph.report import GraphReport
 from app.engine.metadata import ModelMetadata
+from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
-from app.engine.trial import try_batching
+from app.engine.trial import Evidence, try_batching
 from app.engine.trial_rows import Domains, trial_rows
 
 
@@ -35,25 +35,37 @@ def why_alone(
     if not all(spec.batched for spec in inputs):
         return "an input has no free first dimension"
     if shown.verdict == "coupled" and metadata.batching != "accept":
-        return f"{shown.node} {shown.reason}"
-    independent = shown.verdict == "independent"
+        return f"{shown.node} {shown.reason}".lstrip()
+    found = _try(pool, sample, metadata, graph, max_batch_size)
+    if shown.verdict == "independent":
+        contradicted = found.outcome in ("differs", "unfit")
+        reason = f"its graph keeps rows apart, but a trial does not: {found.reason}"
+        return reason if contradicted else None
+    accepted = metadata.batching == "accept" and found.outcome in ("differs", "unproven")
+    return None if accepted or found.outcome == "equal" else found.reason
+
+
+def _try(
+    pool: SessionPool,
+    sample: Tensors,
+    metadata: ModelMetadata,
+    graph: GraphReport,
+    max_batch_size: int,
+) -> Evidence:
+    inputs, domains = pool.sessions[0].inputs, domains_of(graph)
+    independent = graph.batching.verdict == "independent"
     # Where the rows' values decide what work there is, extreme ones could take for ever.
     wild = not (independent or graph.unbounded)
-    found = try_batching(
-        pool,
-        trial_rows(inputs, sample, domains_of(graph), wild=wild),
-        max_batch_size,
-        ROUNDING_TOLERANCE if independent else RELATIVE_TOLERANCE,
-    )
-    if found.outcome == "equal" or (independent and found.outcome in ("failed", "unproven")):
-        return None
-    if metadata.batching == "accept" and found.outcome in ("differs", "unproven"):
-        return None
-    return (
-        f"its graph keeps rows apart, but a trial does not: {found.reason}"
-        if independent
-        else found.reason
-    )
+    samples = [sample]
+    if metadata.sample is not None and not all(spec.settled for spec in inputs):
+        # Real rows of one step, say: what has as many rows as steps would pass for them.
+        samples.append(sample_inputs(pool, inputs, None, domains))
+    found = [
+        try_batching(pool, trial_rows(inputs, each, domains, wild=wild), max_batch_size)
+        for each in samples
+    ]
+    contrary = [each for each in found if each.outcome in ("differs", "unfit")]
+    return (contrary or found)[0]
 
 
 def domains_of(graph: GraphReport) -> Domains:

@@ -14,18 +14,33 @@ from app.engine.tensor import TensorSpec
 from app.errors import ModelLoadError
 
 
+class OutputNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which output is what, where the graph does not tell, or tells something else.
+
+    Attributes:
+        predictions: Name of the output that answers.
+        probabilities: Of that with the probability of each class.
+        scores: Of that with numbers by which a class is chosen and which are no probabilities.
+    """
+
+    predictions: str | None = None
+    probabilities: str | None = None
+    scores: str | None = None
+
+
 class ModelMetadata(msgspec.Struct, frozen=True):
     """Contents of `model_metadata.json` (or `metadata.json`); other keys are ignored.
 
     Attributes:
         model_name: Name on the wire; the file's or folder's name if left out.
         model_version: Likewise; the version folder's name, or "1".
-        model_type: Such as "classifier" or "regressor"; information, but "classifier" makes a
-            lone `[B, C]` output probabilities.
+        model_type: Such as "classifier" or "regressor"; information, but of a classifier a lone
+            `[B, C]` output predicts the largest column.
         input_shape: Sizes of the input, the batch first as null or -1.
         output_classes: Number of classes, or their labels in the order of the probabilities.
         features: Name of each feature.
         class_names: Name of each class.
+        outputs: Which output is what.
         sample: Real rows, for `GET /sample`, warm-up and the batching trial: of a lone input, or
             by the name of the input.
         batching: False runs each request alone; "accept" runs them together though an answer may
@@ -44,6 +59,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     output_classes: int | list[int | str] | None = None
     features: list[str] | None = None
     class_names: list[str] | None = None
+    outputs: OutputNames = OutputNames()
     sample: list[Any] | dict[str, list[Any]] | None = None
     batching: bool | Literal["accept"] = True
     max_batch_size: Annotated[int, Meta(ge=1, le=65536)] | None = None
@@ -58,6 +74,11 @@ class ModelMetadata(msgspec.Struct, frozen=True):
             return self.output_classes
         named = self.class_names if self.output_classes is None else self.output_classes
         return None if named is None else len(named)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it speaks of classes."""
+        return self.class_names is not None or (self.model_type or "").startswith("classif")
 
     @property
     def class_labels(self) -> list[int | str] | None:
@@ -115,19 +136,36 @@ def _refine_by_shape(spec: TensorSpec, input_shape: list[int | None]) -> TensorS
     return TensorSpec(spec.name, spec.dtype, (*spec.shape[:1], *sizes))
 
 
+def find_output(outputs: tuple[TensorSpec, ...], role: str, name: str | None) -> int | None:
+    """Find the output that the metadata names for a role; None if it names none.
+
+    Raises:
+        ModelLoadError: There is no such output; names the field, expected and found.
+    """
+    if name is None:
+        return None
+    names = [spec.name for spec in outputs]
+    if name not in names:
+        expected = ", ".join(names)
+        raise ModelLoadError(f"metadata: outputs.{role}: expected one of {expected}; found {name}")
+    return names.index(name)
+
+
 def check_classes(
-    metadata: ModelMetadata, num_classes: int, labels: list[int | str] | None = None
+    metadata: ModelMetadata, num_classes: int | None, labels: list[int | str] | None = None
 ) -> None:
     """Hold the classes of the metadata against those of the model.
 
     Args:
         metadata: What is said.
-        num_classes: Columns of the probabilities.
-        labels: Their labels, where the file tells (a ZipMap does).
+        num_classes: As the graph or its columns have it; None if neither tells.
+        labels: Their labels, where the graph tells.
 
     Raises:
         ModelLoadError: They differ; names the field, expected and found.
     """
+    if num_classes is None:
+        return
     if metadata.output_classes is not None:
         _agree("output_classes", num_classes, metadata.num_classes)
     if labels is not None and metadata.class_labels is not None:

@@ -14,24 +14,25 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from app.engine.answer import AnswerReader, labels_are_positions
+from app.engine.answer import AnswerReader
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.batching import domains_of, why_alone
+from app.engine.bfloat import widened
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.graph.process import GraphReader
 from app.engine.graph.report import GraphReport
 from app.engine.infer_request import InferReader
-from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
+from app.engine.metadata import ModelMetadata, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
 from app.engine.proof import Proof
-from app.engine.sample import sample_inputs, with_drawn_rows
+from app.engine.roles import find_roles
+from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors, TensorSpec
-from app.engine.trial_rows import Domains
 from app.engine.warm_up import measure
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
@@ -111,9 +112,8 @@ class Model:
         self.identity = self.first_identity = identity(
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
-        domains = domains_of(graph)
-        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains)
-        self.reader = _reader(pool, self.sample, metadata, domains)
+        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains_of(graph))
+        self.reader = _reader(pool, self.sample, self)
         self.batching_reason = why_alone(
             pool, self.sample, metadata, graph, options.batch.max_batch_size
         )
@@ -299,35 +299,15 @@ def load_model(
     return model
 
 
-def _reader(
-    pool: SessionPool, sample: Tensors, metadata: ModelMetadata, domains: Domains
-) -> AnswerReader:
-    """Learn from one run what the signature does not say: number and labels of the classes."""
-    make_reader = partial(
-        AnswerReader,
-        pool.sessions[0].outputs,
-        class_names=metadata.class_names,
-        classifier=(metadata.model_type or "").startswith("classif"),
-    )
-    roles = make_reader(class_names=None, class_labels=None)
-    if metadata.class_names is not None and roles.scores_at is not None:
-        roles.is_classifier = True
+def _reader(pool: SessionPool, sample: Tensors, model: "Model") -> AnswerReader:
+    """Tell the roles of the outputs from the graph, the metadata and one run."""
+    outputs = pool.sessions[0].outputs
     try:
-        # Many rows where labels have to be told from positions, so that most classes are seen.
-        many = metadata.class_names is not None and roles.labels_at is not None
-        trial = with_drawn_rows(pool, sample, 32, domains) if many else sample
-        outputs = pool.sessions[0].run_raw(trial)
-    except RunRefused:  # the trial will say so
-        outputs = []
-    if not outputs or not roles.is_classifier or roles.scores_at is None:
-        return make_reader(class_labels=metadata.class_labels)
-    scores = outputs[roles.scores_at]
-    keys = list(scores[0]) if isinstance(scores, list) else None
-    check_classes(metadata, len(keys) if keys is not None else scores.shape[1], keys)
-    labels = keys or metadata.class_labels
-    by_position = (
-        labels is None
-        and roles.labels_at is not None
-        and not labels_are_positions(outputs[roles.labels_at], scores)
-    )
-    return make_reader(class_labels=labels, names_by_position=by_position)
+        arrays = pool.run(sample)
+    except RunRefused:  # the batching proof will say so
+        arrays = []
+    trial = [
+        widened(a) if s.dtype == "bfloat16" else a for a, s in zip(arrays, outputs, strict=False)
+    ]
+    roles = find_roles(outputs, model.graph.meanings, model.metadata, trial)
+    return AnswerReader(outputs, roles, model.metadata.class_names)

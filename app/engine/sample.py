@@ -11,7 +11,7 @@ import numpy as np
 from app.engine.codec import wire_type
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
-from app.engine.trial_rows import FREE_SIZES, Domains, draw, like
+from app.engine.trial_rows import FREE_SIZES, Domains, draw
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
 NUM_DRAWN = 3
@@ -101,19 +101,3 @@ def _check_depth(rows: list[Any], spec: TensorSpec, field: str) -> None:
         raise ModelLoadError(
             f"metadata: {field}: expected {len(spec.shape)} dimensions, found {depth}"
         )
-
-
-def with_drawn_rows(pool: SessionPool, inputs: Tensors, num_rows: int, domains: Domains) -> Tensors:
-    """Add drawn rows, where the model takes them, so that more of what it can answer is seen."""
-    specs = pool.sessions[0].inputs
-    if any(array.dtype.hasobject for array in inputs.values()):
-        return inputs
-    if not all(spec.batched for spec in specs):
-        return inputs
-    drawn = draw(like(specs, inputs), num_rows, domains)
-    wider = {name: np.concatenate([array, drawn[name]]) for name, array in inputs.items()}
-    try:
-        pool.run(wider)
-    except RunRefused:
-        return inputs
-    return wider

@@ -81,12 +81,18 @@ class PredictResponse(Struct, gc=False):
 
     Attributes:
         predictions: Class or value of each row, as the model gives it.
-        probabilities: `[b, C]` in the order of the classes; None for regressors.
+        probabilities: `[b, C]` in the order of the classes; None where the model gives none.
+        scores: Numbers by which a class was chosen and which are no probabilities: margins,
+            logarithms, distances; `[b, …]`, or None.
         labels: Class names, where the metadata or the model has them.
     """
 
     predictions: Annotated[Any, Meta(description="Class or value of each row.")]
     probabilities: Annotated[Any, Meta(description="Probability of each class, by row, or null.")]
+    scores: Annotated[
+        Any,
+        Meta(description="Margins, logarithms or distances by which a class was chosen, or null."),
+    ]
     labels: Annotated[list[str] | None, Meta(description="Class name of each row, or null.")]
     model_info: ModelInfo
 

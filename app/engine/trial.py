@@ -13,15 +13,14 @@ import numpy as np
 from app.engine.bfloat import widened
 from app.engine.equality import (
     RELATIVE_TOLERANCE,
+    ROUNDING_TOLERANCE,
     allowed,
-    as_unsteady,
-    nudged,
     unequal,
     varies,
 )
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors
-from app.engine.trial_rows import TrialRows
+from app.engine.trial_rows import MOST_BYTES, TrialRows
 from app.errors import RunRefused
 
 FEW = 6
@@ -30,8 +29,8 @@ FEW = 6
 TRIAL_SECONDS = 0.5
 """Time for all other rows: a slow model is ready after a few runs."""
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of the inputs of one run."""
+NUM_COPIED = 3
+"""Rows of a run of which it is found out whether their neighbours make the difference."""
 
 Outcome = Literal["equal", "differs", "unfit", "unproven", "failed"]
 """Together equals apart; it does not; what comes back are no rows that could be handed out; it says
@@ -46,7 +45,7 @@ class Evidence(NamedTuple):
 
 
 def try_batching(
-    pool: SessionPool, rows: TrialRows, max_batch_size: int, tolerance: float = RELATIVE_TOLERANCE
+    pool: SessionPool, rows: TrialRows, max_batch_size: int, *, seconds: float = TRIAL_SECONDS
 ) -> Evidence:
     """Run rows together and apart, on the calling thread, with the pool's first session.
 
@@ -54,12 +53,12 @@ def try_batching(
         pool: The model's sessions.
         rows: What to try it with.
         max_batch_size: Most rows that will be run together.
-        tolerance: Largest relative difference that is none.
+        seconds: Time for more than the first few rows.
     """
-    trial = _Trial(pool, rows, tolerance)
+    trial = _Trial(pool, rows)
     found = trial.run_apart(FEW) or trial.run_together(0, 2) or trial.run_together(0, FEW)
-    finish = perf_counter() + TRIAL_SECONDS
-    found = found or trial.run_apart(len(rows.scales), finish - TRIAL_SECONDS / 2)
+    finish = perf_counter() + seconds
+    found = found or trial.run_apart(len(rows.scales), finish - seconds / 2)
     if found:
         return found
     largest = trial.affordable(max_batch_size, finish - perf_counter())
@@ -76,19 +75,20 @@ def try_batching(
 class _Trial:
     """Mutable state: `_taken`, the numbers of the rows that the model takes, and their answers.
 
-    `_expected` and `_allowed` are those answers, and how far others may be from them, by output:
-    `[k, …]` each.
+    `_expected` are those answers by output, `[k, …]` each; `_allowed` is how far others may be from
+    them, `_rounding` how far if only the number of rows makes them differ.
     """
 
-    def __init__(self, pool: SessionPool, rows: TrialRows, tolerance: float) -> None:
-        self._pool, self._rows, self._tolerance = pool, rows, tolerance
+    def __init__(self, pool: SessionPool, rows: TrialRows) -> None:
+        self._pool, self._rows = pool, rows
         self._outputs = pool.sessions[0].outputs
         self._next = 0
-        self._row_seconds = 0.0
+        self._row_seconds = inf
         self._taken: list[int] = []
         self._apart: list[list[Array]] = []
         self._expected: list[Array] = []
         self._allowed: list[Array] = []
+        self._rounding: list[Array] = []
 
     @property
     def num_taken(self) -> int:
@@ -110,7 +110,7 @@ class _Trial:
         if not self._taken:
             return Evidence("failed", f"trial rows failed: {refusal}")
         scales = self._rows.scales[self._taken]
-        self._expected, self._allowed = [], []
+        self._expected, self._allowed, self._rounding = [], [], []
         for spec, answers in zip(self._outputs, zip(*self._apart, strict=True), strict=True):
             if any(each.shape[:1] != (1,) for each in answers):
                 return Evidence("unfit", _no_rows(spec.name))
@@ -119,7 +119,8 @@ class _Trial:
                 return Evidence("unfit", reason)
             expected = np.concatenate(answers)
             self._expected.append(expected)
-            self._allowed.append(allowed(expected, scales, self._tolerance))
+            self._allowed.append(allowed(expected, scales, RELATIVE_TOLERANCE))
+            self._rounding.append(allowed(expected, scales, ROUNDING_TOLERANCE))
         return None
 
     def run_together(self, start: int, size: int) -> Evidence | None:
@@ -130,7 +131,6 @@ class _Trial:
             together = self._run(self._inputs([self._taken[place] for place in places]))
         except RunRefused as error:
             return Evidence("unfit", f"rows that can be run apart fail together: {error.detail}")
-        self._row_seconds = (perf_counter() - started) / size
         for index, output in enumerate(together):
             name, expected = self._outputs[index].name, self._expected[index][places]
             if output.shape[:1] != (size,):
@@ -138,29 +138,35 @@ class _Trial:
             if output.shape != expected.shape:
                 reason = f"output {name}: rows run together have other sizes than rows run apart"
                 return Evidence("unfit", reason)
-            different = unequal(output, expected, self._allowed[index][places])
-            rows = (
-                np.flatnonzero(different.reshape(size, -1).any(axis=1)) if different.any() else ()
-            )
-            for row in rows[: self.num_taken]:
-                if not self._is_rounding(index, int(places[row]), output[row : row + 1]):
-                    reason = f"output {name}: rows run together differ from rows run apart"
-                    return Evidence("differs", reason)
+            if self._differs(index, output, places):
+                reason = f"output {name}: rows run together differ from rows run apart"
+                return Evidence("differs", reason)
+        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         return None
 
-    def _is_rounding(self, index: int, place: int, found: Array) -> bool:
-        """Tell whether a nudge of the row's own floats moves its answer about as far.
+    def _differs(self, index: int, output: Array, places: Array) -> bool:
+        """Tell whether rows of an output are not what they are alone, but for rounding."""
+        expected = self._expected[index][places]
+        for allowed_here, asked in ((self._rounding, False), (self._allowed, True)):
+            different = unequal(output, expected, allowed_here[index][places])
+            rows = np.flatnonzero(different.reshape(len(places), -1).any(axis=1))
+            if len(rows) and not (asked and self._alike_beside_copies(index, output, places, rows)):
+                return True
+        return False
 
-        Not if it moves by itself: then the model draws at random.
-        """
-        answer, inputs = self._apart[place][index], self._inputs([self._taken[place]])
-        again, *others = (self._run(each)[index] for each in (inputs, *nudged(inputs)))
-        if any(each.shape != answer.shape for each in (again, *others)):
-            return False
-        return not unequal(again, answer, 0.0).any() and as_unsteady(found, answer, others)
+    def _alike_beside_copies(self, index: int, output: Array, places: Array, rows: Array) -> bool:
+        """Tell whether some of these rows are answered so among as many copies of themselves."""
+        for row in rows[:NUM_COPIED]:
+            copies = self._run(self._inputs([self._taken[places[row]]] * len(places)))[index]
+            near = self._allowed[index][places[row] : places[row] + 1]
+            if copies.shape != output.shape:
+                return False
+            if unequal(output[row : row + 1], copies[row : row + 1], near).any():
+                return False
+        return True
 
     def affordable(self, max_rows: int, seconds: float) -> int:
-        """Count the rows that can be run together in a time, by the last run."""
+        """Count the rows that can be run and compared in a time, by the quickest so far."""
         row_bytes = sum(array[:1].nbytes for array in self._rows.inputs.values())
         return int(min(max_rows, MOST_BYTES / max(row_bytes, 1), seconds / self._row_seconds))
 

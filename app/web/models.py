@@ -39,7 +39,12 @@ class Batching(Struct):
 
 
 class ModelDescription(Struct):
-    """One loaded model."""
+    """One loaded model.
+
+    `class_labels` are the classes as the model gives them, in the order of the probabilities;
+    `class_names` what they are called. `scores_by_class` says whether the columns of `scores` are
+    those classes, too.
+    """
 
     model_name: str
     model_version: str
@@ -49,6 +54,8 @@ class ModelDescription(Struct):
     output_classes: int | None
     features: list[str] | None
     class_names: list[str] | None
+    class_labels: list[int | str] | None
+    scores_by_class: bool
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     sessions: int
@@ -101,17 +108,22 @@ def model_routes(
 
 def describe(model: Model) -> ModelDescription:
     """Tell what is known of a model."""
-    metadata = model.metadata
-    kind = "classifier" if model.reader.is_classifier else "regressor"
+    metadata, roles = model.metadata, model.reader.roles
+    num_classes = metadata.num_classes
+    if num_classes is None and roles.classes is not None:
+        num_classes = len(roles.classes)
+    kind = "classifier" if roles.is_classifier else "regressor"
     return ModelDescription(
         model_name=model.name,
         model_version=model.version,
         model_type=metadata.model_type or kind,
         digest=model.digest,
         input_shape=list(model.inputs[0].shape) if model.inputs else [],
-        output_classes=metadata.num_classes,
+        output_classes=num_classes,
         features=metadata.features,
         class_names=metadata.class_names,
+        class_labels=roles.classes,
+        scores_by_class=roles.scores_by_class,
         inputs=list(model.inputs),
         outputs=list(model.outputs),
         sessions=model.pool.statistics().num_sessions,
@@ -143,14 +155,15 @@ def _keeping(model: Model) -> Keeping:
 
 def _reason(model: Model) -> str:
     """Say in a clause why rows of several requests are run together, or are not."""
-    graph, proof = model.graph.batching, model.proof
+    proof = model.proof
     if model.batching_reason is not None:
         return model.batching_reason
+    graph = f"{model.graph.batching.node} {model.graph.batching.reason}".strip()
     if proof is None:
-        return f"its graph shows that rows stay apart: {graph.reason}"
+        return f"its graph shows that rows stay apart: {graph}"
     if proof.accepted:
-        return f"its metadata accepts that rows may depend on each other: {graph.reason}"
+        return f"its metadata accepts that answers may depend on neighbours: {graph}"
     passed = f"{proof.num_passed} of the first {FIRST_ROWS} rows have been run again"
     if proof.trusted:
         passed = f"{proof.num_passed} rows have been run again"
-    return f"trial rows run together equal rows run apart, so far: {passed}; {graph.reason}"
+    return f"trial rows run together equal rows run apart, and so far {passed}: {graph}"

@@ -10,6 +10,7 @@ from bench.soak import (
     descriptors,
     disk,
     fair,
+    graphs,
     kills,
     million,
     models,
@@ -116,6 +117,12 @@ SCENARIOS = (
         "A broken request under `/v2` is refused with 4xx within 10 s, and memory grows by 20 MB "
         "at most",
         bad_input.tensors,
+    ),
+    Scenario(
+        "graphs",
+        "A model that is said to keep the rows of a batch apart does: each row is answered as "
+        "alone",
+        graphs.run,
     ),
     Scenario(
         "backend",

@@ -11,8 +11,10 @@ from tests import models
 from tests.browser.conftest import TOKEN, Visit
 from tests.browser.test_burst import is_drawn
 from tests.browser.visitor import Visitor
+from tests.faults.replica import write_model
 from tests.server import Server
 from tests.stack.native import Stack
+from tests.verdicts import NODE, REASON, START
 from tests.web.samples import METADATA, WINE, write_wine
 
 SCRAPED_MS = 15_000.0
@@ -35,6 +37,7 @@ def test_everything_that_is_known_is_told(visit: Visit, bare: str) -> None:
         assert told in text
     assert ", ".join(METADATA["class_names"]) in text
     assert re.search(rf"Sessions\s+{model['sessions']}\b", text)
+    assert re.search(rf"Rows\s+{model['batching']['verdict']}\b", text)
     assert re.search(r"Mode\s+inline", text)
     assert re.search(r"float_input\s+float32\s+any × 10", text)
     assert re.search(r"probabilities\s+float32\s+any × 3", text)
@@ -57,6 +60,41 @@ def test_a_model_that_is_not_batched_says_why(visit: Visit, zoo: str) -> None:
 
     expect(card).to_contain_text("off: ")
     expect(card).to_contain_text("never cached")
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> Iterator[str]:
+    """A server of a model whose graph does not tell whether its rows stay apart; they don't."""
+    write_model(tmp_path / "models", models.minding_model())
+    with Server(tmp_path / "models", command=("-c", START, "unknown")) as running:
+        yield f"{running.url}/ui/"
+
+
+def test_what_the_graph_does_not_tell_is_said(visit: Visit, doubtful: str) -> None:
+    """The verdict, the node that it is owed to, and who is given what shared runs answer."""
+    card = visit(doubtful).open("models").page.get_by_role("region", name="Model model")
+
+    expect(card).to_contain_text("unknown. Its graph does not tell")
+    expect(card).to_contain_text(NODE)
+    expect(card).to_contain_text(f"0 of the first 64 rows have been run again: {NODE} {REASON}")
+    expect(card).to_contain_text("cached by this replica alone")
+
+
+def test_a_model_that_was_found_out_is_told(visit: Visit, doubtful: str) -> None:
+    """After a check has shown that rows do not stay apart, here and under *Health*."""
+    visitor = visit(doubtful).open("models")
+    members = [{"data": [[value, 1.0, 1.0]]} for value in (2 * models.HUGE, 1.0)]
+    visitor.page.request.post(
+        doubtful.replace("/ui/", "/predict/batch"), data={"requests": members}
+    )
+    found = "output y: rows run together differ from rows run apart"
+
+    visitor.page.reload()
+    expect(visitor.page.get_by_role("region", name="Model model")).to_contain_text(
+        f"off: found in service: {found}"
+    )
+    visitor.page.get_by_role("link", name="Health").click()
+    expect(visitor.view("health")).to_contain_text(f"model/1: {found} ({NODE} {REASON})")
 
 
 @pytest.fixture

@@ -1,141 +1,197 @@
-"""Which output plays which role, and how an answer is read from them."""
+"""How an answer is read from the outputs of a run, once their roles are known."""
 
 from typing import Any
 
 import numpy as np
-import pytest
 
 from app.engine.answer import AnswerReader
+from app.engine.roles import Roles
 from app.engine.tensor import TensorSpec
 
 LABELS = TensorSpec("label", "int64", (-1,))
 WORDS = TensorSpec("label", "str", (-1,))
-SCORES = TensorSpec("probabilities", "float32", (-1, 3))
+LIKELY = TensorSpec("probabilities", "float32", (-1, 3))
 COLUMN = TensorSpec("variable", "float32", (-1, 1))
 THREE_NAMES = ["setosa", "versicolor", "virginica"]
-SOME_SCORES = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]], np.float32)
+SOME = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]], np.float32)
+
+BESIDE = Roles(0, 1, is_classifier=True, has_names=True)
+"""A label, and the probabilities it was made of."""
+
+LARGEST = Roles(None, 0, is_classifier=True, has_names=True)
+"""Probabilities alone."""
 
 
 def reader(
-    *outputs: TensorSpec,
-    class_names: list[str] | None = None,
-    class_labels: list[int | str] | None = None,
-    classifier: bool = False,
+    *outputs: TensorSpec, roles: Roles, class_names: list[str] | None = None
 ) -> AnswerReader:
-    return AnswerReader(
-        outputs, class_names=class_names, class_labels=class_labels, classifier=classifier
-    )
+    return AnswerReader(outputs, roles, class_names)
 
 
 def words(*values: str) -> Any:
     return np.array(values, object)
 
 
-def test_labels_beside_scores_make_a_classifier() -> None:
-    """Rule 1: integers beside `[B, C]` floats are the predictions, the floats probabilities."""
-    answer = reader(LABELS, SCORES).read([np.array([1, 0]), SOME_SCORES])
+def test_probabilities_stand_beside_a_label() -> None:
+    """Each comes from the output that has the role, wherever that stands."""
+    roles = Roles(1, 0, is_classifier=True, has_names=True)
+
+    answer = reader(LIKELY, LABELS, roles=roles).read([SOME, np.array([1, 0])])
 
     assert answer.predictions.tolist() == [1, 0]
     assert answer.probabilities is not None
-    assert answer.probabilities.tolist() == SOME_SCORES.tolist()
-    assert answer.labels is None
-
-
-def test_order_of_the_outputs_does_not_matter() -> None:
-    """Rule 1 goes by dtype and rank, not by position."""
-    answer = reader(SCORES, LABELS).read([SOME_SCORES, np.array([2, 2])])
-
-    assert answer.predictions.tolist() == [2, 2]
+    assert answer.probabilities.tolist() == SOME.tolist()
+    assert (answer.scores, answer.labels) == (None, None)
 
 
 def test_predictions_are_the_models_own() -> None:
     """Where the model gives labels they are not second-guessed from the probabilities."""
-    answer = reader(LABELS, SCORES).read([np.array([0, 2]), SOME_SCORES])
+    answer = reader(LABELS, LIKELY, roles=BESIDE).read([np.array([0, 2]), SOME])
 
     assert answer.predictions.tolist() == [0, 2]
 
 
-def test_lone_scores_of_a_classifier_are_read_by_their_maximum() -> None:
-    """Rule 2: positions of the largest probability are the predictions."""
-    answer = reader(SCORES, classifier=True).read([SOME_SCORES])
+def test_scores_are_no_probabilities() -> None:
+    """They have a field of their own."""
+    roles = Roles(0, None, 1, is_classifier=True, has_names=True)
+
+    answer = reader(LABELS, LIKELY, roles=roles).read([np.array([1, 0]), SOME * 9])
+
+    assert answer.probabilities is None
+    assert answer.scores is not None
+    assert answer.scores.tolist() == (SOME * 9).tolist()
+
+
+def test_a_lone_column_of_scores_is_flattened() -> None:
+    """As scikit-learn's decision functions of two classes are."""
+    roles = Roles(0, None, 1, is_classifier=True, has_names=True)
+    margins = np.array([[-1.5], [2.5]], np.float32)
+
+    answer = reader(LABELS, COLUMN, roles=roles).read([np.array([0, 1]), margins])
+
+    assert answer.scores is not None
+    assert answer.scores.tolist() == [-1.5, 2.5]
+
+
+def test_lone_probabilities_are_read_by_their_maximum() -> None:
+    """Positions of the largest are the predictions, where nothing says what the classes are."""
+    answer = reader(LIKELY, roles=LARGEST, class_names=THREE_NAMES).read([SOME])
 
     assert answer.predictions.tolist() == [1, 0]
     assert answer.probabilities is not None
-
-
-def test_class_names_alone_tell_a_classifier() -> None:
-    """Names of classes in the metadata make lone scores probabilities."""
-    answer = reader(SCORES, class_names=THREE_NAMES).read([SOME_SCORES])
-
-    assert answer.predictions.tolist() == [1, 0]
     assert answer.labels == ["versicolor", "setosa"]
 
 
+def test_lone_probabilities_predict_the_class_of_the_column() -> None:
+    """Where the graph knows it: what the label would have been."""
+    roles = Roles(None, 0, classes=[10, 20, 30], values=[10, 20, 30], is_classifier=True)
+
+    answer = reader(LIKELY, roles=roles).read([SOME])
+
+    assert answer.predictions.tolist() == [20, 10]
+
+
+def test_lone_scores_are_read_by_their_maximum() -> None:
+    """As those of a LogSoftmax are."""
+    answer = reader(LIKELY, roles=Roles(None, None, 0, is_classifier=True)).read([SOME])
+
+    assert answer.predictions.tolist() == [1, 0]
+    assert answer.probabilities is None
+    assert answer.scores is not None
+
+
+def test_columns_that_a_run_did_not_give_are_not_compared() -> None:
+    """One column, or no dimension for them, is answered as it is."""
+    narrow = TensorSpec("probabilities", "float32", (-1, -1))
+
+    answer = reader(narrow, roles=LARGEST).read([np.array([[0.25], [0.5]], np.float32)])
+
+    assert answer.predictions.tolist() == [0.25, 0.5]
+    assert (answer.probabilities, answer.labels) == (None, None)
+
+
 def test_lone_column_is_flattened() -> None:
-    """Rule 3: `[B, 1]` of a regressor is given as `[B]`."""
-    answer = reader(COLUMN).read([np.array([[1.5], [2.5]], np.float32)])
+    """`[B, 1]` of a regressor is given as `[B]`."""
+    answer = reader(COLUMN, roles=Roles()).read([np.array([[1.5], [2.5]], np.float32)])
 
     assert answer.predictions.tolist() == [1.5, 2.5]
     assert (answer.probabilities, answer.labels) == (None, None)
 
 
 def test_several_targets_are_kept() -> None:
-    """Rule 3: `[B, C]` of a regressor stays as it is."""
-    answer = reader(SCORES).read([SOME_SCORES])
+    """`[B, C]` of a regressor stays as it is."""
+    answer = reader(LIKELY, roles=Roles()).read([SOME])
 
-    assert answer.predictions.tolist() == SOME_SCORES.tolist()
-    assert answer.probabilities is None
+    assert answer.predictions.tolist() == SOME.tolist()
 
 
 def test_flat_output_is_kept() -> None:
-    """Rule 3: `[B]` stays `[B]`."""
+    """`[B]` stays `[B]`."""
     spec = TensorSpec("y", "float32", (-1,))
 
-    answer = reader(spec).read([np.array([1.0, 2.0], np.float32)])
+    answer = reader(spec, roles=Roles()).read([np.array([1.0, 2.0], np.float32)])
 
     assert answer.predictions.tolist() == [1.0, 2.0]
 
 
 def test_higher_rank_is_kept() -> None:
-    """Rule 3: an output of rank 3 stays as it is, also of one channel."""
+    """An output of rank 3 stays as it is, also of one channel."""
     spec = TensorSpec("y", "float32", (-1, 1, 2))
 
-    answer = reader(spec).read([np.zeros((2, 1, 2), np.float32)])
+    answer = reader(spec, roles=Roles()).read([np.zeros((2, 1, 2), np.float32)])
 
     assert answer.predictions.shape == (2, 1, 2)
 
 
-def test_first_output_of_several_is_the_prediction() -> None:
-    """Rule 3: with outputs that are no classifier's, the first one answers."""
-    second = TensorSpec("spread", "float32", (-1, 1))
+def test_labels_that_lie_across_are_one_a_row() -> None:
+    """Some converters write them as `[1, B]`."""
+    across = TensorSpec("label", "int64", (1, -1))
 
-    answer = reader(COLUMN, second).read(
-        [np.array([[1.0]], np.float32), np.array([[9.0]], np.float32)]
-    )
-
-    assert answer.predictions.tolist() == [1.0]
-
-
-def test_lone_integers_are_predictions_without_probabilities() -> None:
-    """A model that gives only labels has no probabilities."""
-    answer = reader(LABELS, classifier=True).read([np.array([1, 0])])
+    answer = reader(across, LIKELY, roles=BESIDE).read([np.array([[1, 0]]), SOME])
 
     assert answer.predictions.tolist() == [1, 0]
-    assert answer.probabilities is None
+
+
+def test_labels_of_several_classes_a_row_are_kept() -> None:
+    """Multi-label: they have no one name a row."""
+    several = TensorSpec("label", "int64", (-1, 3))
+    roles = Roles(0, 1, is_classifier=True)
+
+    answer = reader(several, LIKELY, roles=roles, class_names=THREE_NAMES).read(
+        [np.array([[0, 1, 0]]), SOME[:1]]
+    )
+
+    assert answer.predictions.tolist() == [[0, 1, 0]]
+    assert answer.labels is None
 
 
 def test_class_names_name_the_predictions() -> None:
     """Labels 0…C-1 are positions in the class names."""
-    answer = reader(LABELS, SCORES, class_names=THREE_NAMES).read([np.array([2, 0]), SOME_SCORES])
+    answer = reader(LABELS, LIKELY, roles=BESIDE, class_names=THREE_NAMES).read(
+        [np.array([2, 0]), SOME]
+    )
 
     assert answer.labels == ["virginica", "setosa"]
 
 
-def test_listed_class_labels_are_held_against_the_names() -> None:
-    """Where the labels are listed, a prediction is named by its place in that list."""
-    names = reader(LABELS, SCORES, class_names=THREE_NAMES, class_labels=[10, 20, 30])
+def test_booleans_are_the_classes_0_and_1() -> None:
+    """A label of type bool is named as well."""
+    labels = TensorSpec("label", "bool", (-1,))
 
-    answer = names.read([np.array([30, 10]), SOME_SCORES])
+    answer = reader(labels, LIKELY, roles=BESIDE, class_names=["no", "yes"]).read(
+        [np.array([True, False]), SOME]
+    )
+
+    assert answer.predictions.tolist() == [True, False]
+    assert answer.labels == ["yes", "no"]
+
+
+def test_names_are_held_against_the_classes() -> None:
+    """A prediction is named by its place among the classes."""
+    roles = Roles(0, 1, values=[10, 20, 30], is_classifier=True, has_names=True)
+    named = reader(LABELS, LIKELY, roles=roles, class_names=THREE_NAMES)
+
+    answer = named.read([np.array([30, 10]), SOME])
 
     assert answer.predictions.tolist() == [30, 10]
     assert answer.labels == ["virginica", "setosa"]
@@ -143,59 +199,71 @@ def test_listed_class_labels_are_held_against_the_names() -> None:
 
 def test_string_labels_are_looked_up_in_the_names() -> None:
     """Labels may be strings and still have a name each."""
-    names = reader(WORDS, SCORES, class_names=THREE_NAMES, class_labels=["a", "b", "c"])
+    roles = Roles(0, 1, values=["a", "b", "c"], is_classifier=True, has_names=True)
 
-    answer = names.read([words("c", "a"), SOME_SCORES])
+    answer = reader(WORDS, LIKELY, roles=roles, class_names=THREE_NAMES).read(
+        [words("c", "a"), SOME]
+    )
 
     assert answer.labels == ["virginica", "setosa"]
 
 
 def test_string_predictions_are_their_own_labels() -> None:
     """Without class names the words of the model are the labels."""
-    answer = reader(WORDS, SCORES).read([words("b", "a"), SOME_SCORES])
+    answer = reader(WORDS, roles=BESIDE).read([words("b", "a"), SOME])
 
     assert answer.predictions.tolist() == answer.labels == ["b", "a"]
 
 
-def test_strings_without_scores_are_their_own_labels() -> None:
-    """A model that gives nothing but words is labelled by them."""
-    answer = reader(WORDS).read([words("b", "a")])
+def test_several_strings_a_row_are_no_labels() -> None:
+    """`labels` is one word a row, or null."""
+    spec = TensorSpec("y", "str", (-1, 2))
+    values = np.array([["a", "b"], ["c", "d"]], object)
 
-    assert answer.predictions.tolist() == answer.labels == ["b", "a"]
+    answer = reader(spec, roles=Roles()).read([values])
+
+    assert answer.predictions.tolist() == [["a", "b"], ["c", "d"]]
+    assert answer.labels is None
 
 
-def test_label_outside_the_range_is_named_by_its_probability() -> None:
-    """A label that has no name takes that of the largest probability, and changes no other's."""
-    answer = reader(LABELS, SCORES, class_names=THREE_NAMES).read([np.array([2, 3]), SOME_SCORES])
+def test_no_rows_have_no_labels() -> None:
+    """A detector may find nothing: no words, and no error."""
+    answer = reader(WORDS, roles=Roles()).read([words()])
+
+    assert answer.predictions.tolist() == answer.labels == []
+
+
+def test_a_label_that_is_no_class_names_itself() -> None:
+    """It is not given the name of another, and changes no other's."""
+    answer = reader(LABELS, LIKELY, roles=BESIDE, class_names=THREE_NAMES).read(
+        [np.array([2, 3]), SOME]
+    )
 
     assert answer.predictions.tolist() == [2, 3]
-    assert answer.labels == ["virginica", "setosa"]
+    assert answer.labels == ["virginica", "3"]
 
 
-@pytest.mark.parametrize(
-    ("outputs", "classifier", "expected"),
-    [
-        ((LABELS, SCORES), False, True),
-        ((WORDS, SCORES), False, True),
-        ((SCORES,), True, True),
-        ((SCORES,), False, False),
-        ((COLUMN,), False, False),
-        ((LABELS,), False, False),
-    ],
-)
-def test_classifiers_are_recognised(
-    outputs: tuple[TensorSpec, ...], classifier: bool, expected: bool
-) -> None:
-    """A classifier has probabilities, and labels or metadata that say so."""
-    assert reader(*outputs, classifier=classifier).is_classifier is expected
+def test_a_batch_is_cut_into_its_requests() -> None:
+    """Each takes its rows of every field."""
+    roles = Roles(0, 1, 2, is_classifier=True, has_names=True)
+    named = reader(LABELS, LIKELY, LIKELY, roles=roles, class_names=THREE_NAMES)
+    answer = named.read([np.array([2, 0]), SOME, SOME * 2])
+
+    predictions, likely, scores, labels = answer.as_lists(slice(1, 2))
+
+    assert (predictions, labels) == ([0], ["setosa"])
+    assert (likely, scores) == (SOME[1:].tolist(), (SOME[1:] * 2).tolist())
 
 
 def test_reading_copies_nothing() -> None:
-    """Predictions and probabilities are views of the outputs."""
-    labels, scores = np.array([1, 0]), SOME_SCORES.copy()
+    """Predictions, probabilities and scores are views of the outputs."""
+    labels, likely, scores = np.array([1, 0]), SOME.copy(), SOME[:, :1].copy()
+    roles = Roles(0, 1, 2, is_classifier=True)
 
-    answer = reader(LABELS, SCORES).read([labels, scores])
+    answer = reader(LABELS, LIKELY, COLUMN, roles=roles).read([labels, likely, scores])
 
     assert np.shares_memory(answer.predictions, labels)
     assert answer.probabilities is not None
-    assert np.shares_memory(answer.probabilities, scores)
+    assert np.shares_memory(answer.probabilities, likely)
+    assert answer.scores is not None
+    assert np.shares_memory(answer.scores, scores)

@@ -98,6 +98,16 @@ def test_an_owner_may_accept_that_rows_change_each_other(
     assert found == reason if reason is None else (found or "").startswith(reason)
 
 
+def test_real_rows_of_one_step_do_not_hide_that_steps_are_rows(write_model: WriteModel) -> None:
+    """Longer ones are drawn beside them."""
+    one_step = np.ones((2, 1, 4), np.float32)
+    path = write_model(odd_models.flattened_model())
+
+    found = why(path, one_step, "unknown", sample=one_step.tolist())
+
+    assert (found or "").startswith("output y: its first dimension does not follow")
+
+
 @pytest.mark.parametrize("verdict", ["independent", "coupled", "unknown"])
 def test_an_owner_may_forbid_it(verdict: Verdict, write_model: WriteModel) -> None:
     """Whatever a graph shows."""
@@ -180,6 +190,68 @@ async def test_mixing_models_answer_each_request_alone(
         expected = reference(path, {"x": rows})[0]
         np.testing.assert_allclose(reply.predictions, expected, atol=1e-6)
     assert {record.num_requests for record in served.batches} == {1}
+
+
+BRIGHT = np.linspace(0.1, 300, 24, dtype=np.float32).reshape(-1, 1)
+WORDS = np.array(["good film", "bad bad bad bad", "film", "nothing", "bad film good"], object)
+
+neighbours: list[Any] = [
+    pytest.param(odd_models.largest_model(), BRIGHT.repeat(4, 1), id="largest-of-all"),
+    pytest.param(odd_models.lagged_model(), ROWS[:, :2], id="eighth-before"),
+    pytest.param(odd_models.traced_model(), BRIGHT.repeat(4, 1), id="first-eight"),
+    pytest.param(
+        odd_models.quantised_model(),
+        RANDOM.normal(5e4, 1.5e4, (24, 10)).astype(np.float32),
+        id="quantised",
+    ),
+    pytest.param(
+        odd_models.quantised_label_model(),
+        (RANDOM.standard_normal((24, 16)) * BRIGHT).astype(np.float32),
+        id="quantised-label",
+    ),
+    pytest.param(
+        odd_models.quantised_sign_model(),
+        np.array([[0.1, -0.1], [100, 100], [-3, 3]], np.float32),
+        id="quantised-sign",
+    ),
+    pytest.param(odd_models.masked_model(), ROWS[:, :2], id="beside-a-mask"),
+    pytest.param(odd_models.split_model(), WORDS, id="words"),
+    pytest.param(odd_models.split_model(mean=True), WORDS, id="mean-of-words"),
+    pytest.param(odd_models.centred_model(), ROWS.reshape(6, 6, 2), id="over-time"),
+    pytest.param(odd_models.flattened_model(), ROWS.reshape(3, 6, 4), id="flattened"),
+    pytest.param(odd_models.cut_model(2), ROWS[:, [0, 1, 2, 0]], id="cut"),
+]
+
+
+@pytest.mark.parametrize(("model", "rows"), neighbours)
+async def test_neighbours_change_no_answer(
+    model: bytes, rows: Array, write_model: WriteModel, serve: Serve
+) -> None:
+    """Each of many rows that come at once is answered as it is alone."""
+    path = write_model(model)
+    served = await serve(path)
+    apart = np.split(rows, len(rows))
+
+    replies = await asyncio.gather(*(served.ask(row) for row in apart))
+
+    for row, reply in zip(apart, replies, strict=True):
+        expected = reference(path, {"x": row})[0]
+        answer = reply.answer["probabilities"] or reply.answer["predictions"]
+        found = np.reshape(answer, expected.shape)  # a lone column comes flat
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+async def test_a_request_is_answered_as_a_whole_by_a_model_that_cuts(
+    write_model: WriteModel, serve: Serve, options: EngineOptions
+) -> None:
+    """Of 1,500 rows a slice that ends at 1,000 gives as many, and no fault."""
+    path = write_model(odd_models.cut_model())
+    served = await serve(path, with_batch(options, max_batch_size=2048))
+    rows = np.arange(6000, dtype=np.float32).reshape(-1, 4)
+
+    reply = await served.ask(rows)
+
+    np.testing.assert_array_equal(reply.predictions, rows[:1000])
 
 
 async def test_requests_over_the_batch_size_are_not_split_where_rows_mix(

@@ -229,6 +229,19 @@ def test_wrong_type_of_a_field_is_told(field: str, value: str, found: str, tmp_p
         read_metadata(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("true", True), ("false", False), ('"accept"', "accept")]
+)
+def test_batching_is_allowed_refused_or_accepted(
+    text: str, expected: object, tmp_path: Path
+) -> None:
+    """Accepted is what depends on neighbours, and is batched all the same."""
+    path = tmp_path / "model.json"
+    path.write_text(f'{{"batching": {text}}}')
+
+    assert read_metadata(path).batching == expected
+
+
 def test_unreadable_metadata_is_told(tmp_path: Path) -> None:
     """A metadata path that cannot be read is a load error, not an OSError."""
     with pytest.raises(ModelLoadError, match=tmp_path.name):

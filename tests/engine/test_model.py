@@ -271,11 +271,25 @@ async def test_lone_probabilities_of_a_classifier_predict_the_largest(
     np.testing.assert_allclose(reply.probabilities, expected, atol=1e-5)
 
 
+async def test_a_softmax_needs_no_metadata_to_predict_the_largest(
+    write_model: WriteModel, serve: Serve
+) -> None:
+    """The graph itself says that its columns are probabilities, and that one of them is true."""
+    path = write_model(probabilities_model())
+    expected = reference(path, {"x": ROWS})[0]
+    served = await serve(path)
+
+    reply = await served.ask(ROWS)
+
+    assert reply.predictions.tolist() == expected.argmax(axis=1).tolist()
+    np.testing.assert_allclose(reply.probabilities, expected, atol=1e-5)
+
+
 async def test_lone_output_without_metadata_is_the_prediction(
     write_model: WriteModel, serve: Serve
 ) -> None:
     """A lone `[B, C]` output that nothing calls a classifier's is answered as values."""
-    path = write_model(probabilities_model())
+    path = write_model(network_model(num_features=4))
     expected = reference(path, {"x": ROWS})[0]
     served = await serve(path)
 

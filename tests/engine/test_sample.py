@@ -123,6 +123,7 @@ def test_drawn_rows_keep_a_fixed_first_size() -> None:
 
 domains: list[Any] = [
     pytest.param(Domain("x", 0, 1), "int64", {0, 1}, id="mask"),
+    pytest.param(Domain("x", 0, 1), "float32", {0.0, 1.0}, id="mask-of-floats"),
     pytest.param(Domain("x", 2, 3), "int32", {2, 3}, id="index"),
     pytest.param(Domain("x", low=1, length=True), "int64", {1, 2, 3, 4, 5}, id="length"),
     pytest.param(Domain("x", numbers=[7, 90]), "int64", {7, 90}, id="categories"),
@@ -209,17 +210,19 @@ def test_missing_values_are_tried_where_the_graph_knows_them(missing: bool) -> N
 
 
 def test_strings_are_of_several_lengths_and_words() -> None:
-    """Of known words and unknown ones, with blanks between them."""
+    """Of known words and unknown ones, with blanks and other signs between them."""
     rows, _ = rows_of("str", Domain("x", words=["good", "bad"]))
     strings = rows.reshape(-1).tolist()
 
     assert {len(text.split(" ")) for text in strings} >= {1, 2, 3, 4, 5}
     assert {word for text in strings for word in text.split(" ")} > {"good", "bad"}
+    assert any(". " in text for text in strings)
 
 
-def test_whole_numbers_stay_inside_their_domain() -> None:
-    """No scale makes an index larger than its table."""
-    rows, _ = rows_of("int64", Domain("x", 0, 1))
+@pytest.mark.parametrize("dtype", ["int64", "float32"])
+def test_whole_numbers_stay_inside_their_domain(dtype: str) -> None:
+    """No scale makes an index larger than its table, nor a mask of floats anything else."""
+    rows, _ = rows_of(dtype, Domain("x", 0, 1))
 
     assert set(rows.reshape(-1).tolist()) == {0, 1}
     assert len(rows) > len(WILD)

@@ -15,6 +15,7 @@ from tests.models import HUGE, minding_model
 from tests.redis_server import RedisServer
 from tests.server import Server, wait_until
 from tests.verdicts import NODE, START
+from tests.verdicts import REASON as NODE_REASON
 
 ROW = [1.0, 2.0, 3.0]
 DOUBLED, TRIPLED = [[2.0, 4.0, 6.0]], [[3.0, 6.0, 9.0]]
@@ -122,7 +123,7 @@ def test_what_one_finds_out_all_go_by(replicas: Replicas) -> None:
         assert ask(server, ROW)[0] == DOUBLED
         assert share(server, [2 * HUGE] * 3, ROW)[1] == DOUBLED
         assert health(server)["status"] == "degraded"
-        assert state_of(server, "batching")[1] == f"model/1: {REASON} ({NODE} is not understood)"
+        assert state_of(server, "batching")[1] == f"model/1: {REASON} ({NODE} {NODE_REASON})"
         assert metric(server, METRIC) == 1
         assert {"batching_disproved", "batching_off"} & set(events(server))
         told = batching(server)

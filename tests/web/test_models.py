@@ -14,6 +14,7 @@ import pytest
 
 from tests import models
 from tests.server import Server, new_client
+from tests.verdicts import NODE, REASON, START
 from tests.web.problem import assert_problem
 from tests.web.samples import METADATA, ROW, WINE, WINE_ROWS, wine_answers, write_wine
 
@@ -27,6 +28,8 @@ DESCRIPTION = {
     "output_classes",
     "features",
     "class_names",
+    "class_labels",
+    "scores_by_class",
     "inputs",
     "outputs",
     "sessions",
@@ -58,6 +61,7 @@ def test_info_describes_the_only_model(client: httpx.Client) -> None:
     assert info["output_classes"] == 3
     assert info["features"] == METADATA["features"]
     assert info["class_names"] == ["class_0", "class_1", "class_2"]
+    assert info["class_labels"] == [0, 1, 2]
     assert info["inputs"] == [{"name": "float_input", "dtype": "float32", "shape": [-1, 10]}]
     assert [output["name"] for output in info["outputs"]] == ["label", "probabilities"]
     assert info["sessions"] >= 1
@@ -79,6 +83,37 @@ def test_info_tells_why_rows_are_batched(client: httpx.Client) -> None:
     assert batching["cost_curve"][0]["seconds"] > 0
 
 
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Models whose rows depend on each other, as their graphs tell; of one this is accepted."""
+    folder = tmp_path_factory.mktemp("judged")
+    for name in ("accepted", "refused"):
+        (folder / f"{name}.onnx").write_bytes(models.mean_model())
+    (folder / "accepted.json").write_text('{"batching": "accept"}')
+    with Server(folder, command=("-c", START, "coupled")) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("model", "enabled", "says"),
+    [
+        ("accepted", True, f"accepts that answers may depend on neighbours: {NODE} {REASON}"),
+        ("refused", False, f"{NODE} {REASON}"),
+    ],
+)
+def test_info_tells_the_verdict_and_its_node(
+    judged: Server, model: str, enabled: bool, says: str
+) -> None:
+    """And whether that is accepted; what such runs answer is then kept nowhere."""
+    batching = judged.client.get(f"/models/info?model={model}").json()["batching"]
+
+    assert (batching["verdict"], batching["node"]) == ("coupled", NODE)
+    assert batching["enabled"] is enabled
+    assert says in batching["reason"]
+    assert batching["shared_answers"] == "nowhere"
+    assert batching["disproved"] is False
+
+
 def test_info_tells_where_a_row_runs(client: httpx.Client, slow: Server) -> None:
     """A short run needs no thread of a session, unless the budget for that is nothing."""
     modes = [each.get("/models/info").json()["batching"]["mode"] for each in (client, slow.client)]
@@ -95,10 +130,11 @@ def test_info_describes_the_model_that_is_named(zoo: Server) -> None:
 
 
 def test_info_describes_a_model_without_metadata(zoo: Server) -> None:
-    """What only metadata could tell is null."""
+    """What only metadata could tell is null; classes are told by the graph."""
     info = zoo.client.get("/models/info?model=plain").json()
 
     assert (info["features"], info["class_names"]) == (None, None)
+    assert (info["class_labels"], info["output_classes"]) == ([0, 1, 2], 3)
     assert info["input_shape"] == [-1, 10]
 
 

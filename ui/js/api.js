@@ -149,6 +149,8 @@ function retryAfter(headers) {
  * @property {number | null} output_classes
  * @property {string[] | null} features
  * @property {string[] | null} class_names
+ * @property {(number | string)[] | null} class_labels
+ * @property {boolean} scores_by_class
  * @property {TensorSpec[]} inputs
  * @property {TensorSpec[]} outputs
  * @property {number} sessions

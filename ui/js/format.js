@@ -30,9 +30,11 @@ export function percent(value) {
   return known(value) ? `${number(/** @type {number} */ (value) * 100)} %` : UNKNOWN;
 }
 
-/** A probability, to a tenth of a percent. @param {number} value */
+/** A probability, to a tenth of a percent. @param {number | null | undefined} value */
 export function probability(value) {
-  return value > 0 && value < 0.0005 ? "< 0.1 %" : `${(value * 100).toFixed(1)} %`;
+  if (!known(value)) return UNKNOWN;
+  const amount = /** @type {number} */ (value);
+  return amount > 0 && amount < 0.0005 ? "< 0.1 %" : `${(amount * 100).toFixed(1)} %`;
 }
 
 /** How long something has run, in its two largest units. @param {number | null | undefined} value */

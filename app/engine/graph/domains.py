@@ -42,7 +42,14 @@ MASKS = {
 }
 """Operators with yes or no at some places."""
 
-LENGTHS = {"DynamicQuantizeLSTM": 4, "GRU": 4, "LSTM": 4, "RNN": 4, "ReverseSequence": 1}
+LENGTHS = {
+    "Attention": 6,
+    "DynamicQuantizeLSTM": 4,
+    "GRU": 4,
+    "LSTM": 4,
+    "RNN": 4,
+    "ReverseSequence": 1,
+}
 """Operators with a number of steps at some place."""
 
 COMPARE = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}

@@ -8,8 +8,11 @@ Verdict = Literal["independent", "coupled", "unknown"]
 """Whether rows of a batch stay apart: shown, refuted, or neither."""
 
 Kind = Literal["label", "probability", "score", "distance", "value"]
-"""What an output is: a class, probabilities `[b, C]`, scores that are none, distances to
-something, or anything else."""
+"""What an output is: a class (or several, of a multi-label model), probabilities `[b, C]`, scores
+that are none, distances to something, or anything else."""
+
+Classes = list[int | str]
+"""The label of each column, in their order."""
 
 
 class Batching(Struct, frozen=True):
@@ -32,15 +35,23 @@ class Meaning(Struct, frozen=True):
     Attributes:
         name: Of the output.
         kind: As it says.
-        classes: The label of each column, or of each value that a label can take; None where
-            the graph does not tell.
+        classes: The label of each column, or each value that a label can take; None where the
+            graph does not tell, and a label counts from 0; empty of a label with other values that
+            nobody lists. Those of a ZipMap are sorted, as ONNX Runtime gives them.
         node: Operator and name of the node that made it so; empty for a mere value.
+        exclusive: Whether the columns compete, so that the largest is the answer: of a softmax,
+            and not of a sigmoid for each.
+        by_class: Whether each column is one class's; those of an SVM may be of pairs of classes.
+        decides: Name of the output that is the label of these columns; empty if none is.
     """
 
     name: str
     kind: Kind = "value"
-    classes: list[int | str] | None = None
+    classes: Classes | None = None
     node: str = ""
+    exclusive: bool = False
+    by_class: bool = False
+    decides: str = ""
 
 
 class Domain(Struct, frozen=True):

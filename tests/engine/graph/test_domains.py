@@ -189,12 +189,23 @@ masks = [
 ]
 
 
+NEVER = {"one": np.array(1, np.float32), "never": np.array(-1e4, np.float32)}
+
+
 @pytest.mark.parametrize("nodes", masks)
 def test_a_mask_is_of_zeros_and_ones(nodes: list[NodeProto]) -> None:
     """Whatever exporters make of it."""
-    constants = {"one": np.array(1, np.float32), "never": np.array(-1e4, np.float32)}
+    assert found(nodes, **NEVER) == Domain("x", 0, 1)
 
-    assert found(nodes, **constants) == Domain("x", 0, 1)
+
+def test_a_mask_may_be_of_floats() -> None:
+    """Then the large number behind it tells."""
+    nodes = [
+        models.node("Sub", ["one", "x"], ["unseen"]),
+        models.node("Mul", ["unseen", "never"], ["y"]),
+    ]
+
+    assert found(nodes, "float32", **NEVER) == Domain("x", 0, 1)
 
 
 def test_padding_is_no_mask() -> None:
@@ -226,9 +237,10 @@ def test_a_float_that_is_taken_from_one_is_no_mask() -> None:
     [
         models.node("LSTM", ["a", "W", "R", "", "x"], ["y"]),
         models.node("GRU", ["a", "W", "R", "", "x"], ["y"]),
+        models.node("Attention", ["a", "a", "a", "", "", "", "x"], ["y"]),
         models.node("ReverseSequence", ["a", "x"], ["y"]),
     ],
-    ids=["lstm", "gru", "reversed"],
+    ids=["lstm", "gru", "attention", "reversed"],
 )
 def test_a_number_of_steps_is_a_length(node: NodeProto) -> None:
     """At least one; the most is as long as the sequence."""

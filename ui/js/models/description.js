@@ -47,7 +47,7 @@ function facts(model) {
   const { batching } = model;
   return [
     ["Kind", model.model_type],
-    ["Classes", model.class_names ? model.class_names.join(", ") : (model.output_classes ?? "not told")],
+    ["Classes", (model.class_names ?? model.class_labels)?.join(", ") ?? model.output_classes ?? "not told"],
     ["Features", model.features?.join(", ") ?? "no names"],
     ["Rows", `${batching.verdict}. ${VERDICTS[batching.verdict] ?? ""}`],
     ["Decided by", batching.node ? h("span", { class: "mono" }, batching.node) : "all of its nodes"],

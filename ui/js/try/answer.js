@@ -1,12 +1,11 @@
-/** What came back: classes, probabilities, cache state, and where the time went. */
+/** What came back: classes, probabilities or scores, cache state, and where the time went. */
 
 import { h, replace } from "../dom.js";
 import * as format from "../format.js";
 import { writeJson } from "../json.js";
 import { PAGE_ROWS, Pager } from "../pager.js";
+import { columns } from "./columns.js";
 import { timeline } from "./timeline.js";
-
-const MOST_BARS = 20;
 
 /** What each state of `X-Cache` means. */
 const CACHE_STATES = /** @type {Record<string, string>} */ ({
@@ -24,6 +23,7 @@ const CACHE_STATES = /** @type {Record<string, string>} */ ({
  * @property {any} prediction
  * @property {string | null} label
  * @property {number[] | null} probabilities
+ * @property {any} scores numbers by which the class was chosen and which are no probabilities
  * @property {boolean} cached
  * @property {string} [error] why this member of a batch has none
  */
@@ -34,6 +34,7 @@ export function outcomes(body) {
     prediction,
     label: body.labels?.[row] ?? null,
     probabilities: body.probabilities?.[row] ?? null,
+    scores: body.scores?.[row] ?? null,
     cached: body.model_info.cached,
   }));
 }
@@ -42,7 +43,7 @@ export function outcomes(body) {
 export function batchOutcomes(body) {
   return body.results.map((/** @type {any} */ result) =>
     result.error
-      ? { prediction: null, label: null, probabilities: null, cached: false, error: result.error.detail }
+      ? { prediction: null, label: null, probabilities: null, scores: null, cached: false, error: result.error.detail }
       : outcomes(result)[0],
   );
 }
@@ -84,44 +85,29 @@ export function nameOf(row) {
 function details(row, index, count, model) {
   const title = h("p", { class: "result" }, nameOf(row));
   const which = count > 1 ? h("p", { class: "muted" }, `Row ${index + 1} of ${count.toLocaleString("en")}`) : null;
-  if (!row.probabilities) return [which, title];
-  const named = row.probabilities.map((value, place) => ({
-    value,
-    name: model.class_names?.[place] ?? `class ${place}`,
-  }));
-  const best = named.length > MOST_BARS ? named.sort((a, b) => b.value - a.value).slice(0, MOST_BARS) : named;
-  const cells = best.flatMap(({ name, value }) => [
-    h("span", { class: "name" }, name),
-    h("progress", { max: 1, value, "aria-label": `Probability of ${name}` }),
-    h("span", { class: "number" }, format.probability(value)),
-  ]);
-  const left = named.length - best.length;
-  return [
-    which,
-    title,
-    h("div", { class: "bars" }, ...cells),
-    left ? h("p", { class: "muted" }, `and ${format.plural(left, "less likely class")}`) : null,
-  ];
+  return [which, title, ...columns(row, model)];
 }
 
 /** @param {Outcome[]} rows @param {(row: number) => void} select */
 function table(rows, select) {
   const body = h("tbody");
+  const likely = rows.some((row) => row.probabilities);
   const pager = new Pager("answers", render);
   function render() {
     pager.setCount(rows.length);
     const shown = rows.slice(pager.first, pager.first + PAGE_ROWS);
-    replace(body, ...shown.map((row, offset) => line(row, pager.first + offset, select)));
+    replace(body, ...shown.map((row, offset) => line(row, pager.first + offset, select, likely)));
   }
   render();
-  const names = ["#", "Prediction", "Probability", "Cached"].map((name) => h("th", { scope: "col" }, name));
+  const titles = ["#", "Prediction", ...(likely ? ["Probability"] : []), "Cached"];
+  const names = titles.map((name) => h("th", { scope: "col" }, name));
   const whole = h("table", {}, h("thead", {}, h("tr", {}, ...names)), body);
   const frame = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Answers by row" }, whole);
   return h("div", { class: "view" }, frame, pager.element);
 }
 
-/** @param {Outcome} row @param {number} index @param {(row: number) => void} select */
-function line(row, index, select) {
+/** @param {Outcome} row @param {number} index @param {(row: number) => void} select @param {boolean} likely */
+function line(row, index, select, likely) {
   const best = row.probabilities ? Math.max(...row.probabilities) : null;
   const choose = {
     type: "button",
@@ -134,7 +120,7 @@ function line(row, index, select) {
     {},
     h("th", { scope: "row" }, h("button", choose, index + 1)),
     h("td", {}, nameOf(row)),
-    h("td", { class: "number" }, best === null ? "" : format.probability(best)),
+    likely ? h("td", { class: "number" }, best === null ? "" : format.probability(best)) : null,
     h("td", {}, row.error ? "" : row.cached ? "yes" : "no"),
   );
 }
