@@ -152,7 +152,7 @@ SERVED: dict[str, tuple[Make, list[dict[str, Array]]]] = {
     "time first": (time_major_model, [{"x": np.ones((4, 2, 3), np.float32)}]),
     "odd names": (oddly_named_model, [{"serving_default/x:0": ONES}]),
     "outputs without a shape": (unshaped_output_model, [{"x": ONES}]),
-    "either rank": (either_rank_model, [{"x": ONES}]),
+    "either rank": (either_rank_model, [{"x": ONES}, {"x": -ONES}]),
     "weights as inputs": (old_model, [{"x": ONES}]),
     "function": (function_model, [{"x": ONES}]),
     "no words": (models.words_model, [{"words": np.empty((0, 2), object)}]),

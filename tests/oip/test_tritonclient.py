@@ -86,6 +86,7 @@ def test_a_model_without_inputs_is_asked_for_nothing(client: Any, binary: bool) 
 
     assert result.as_numpy("y").tolist() == [1, 2, 3]
     assert client.get_model_metadata("constant")["inputs"] == []
+    assert client.get_model_config("constant")["input"] == []
 
 
 @both_forms
