@@ -16,15 +16,13 @@ import onnxruntime as ort
 
 from app.engine.batch_queue import WorkItem
 from app.engine.bfloat import widened
+from app.engine.equality import RELATIVE_TOLERANCE, ROUNDING_TOLERANCE, allowed, unequal
 from app.engine.proof import Proof
 from app.engine.session_pool import Session, SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
 
-RELATIVE_TOLERANCE = 1e-5
-"""Largest difference that is none, relative to the request's largest value in that column."""
-
-COARSE_TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2}
-"""Likewise, of types whose last two bits are more than that."""
+BFLOAT16_TOLERANCE = 1.6e-2
+"""Four steps of bfloat16, in place of the tolerances for floats that have more digits."""
 
 
 class Finding(NamedTuple):
@@ -140,30 +138,23 @@ def first_difference(
         rows: The request's in it.
         alone: Outputs of the request's own run, `[b, …]` each.
         specs: Of the outputs.
-        coarse: Whether a difference is held against the largest value of the whole shared run,
-            and not of the request in that column (the last axis).
+        coarse: Whether differences are held against the largest value of the whole shared run, as
+            by rounding, and not against the request's own values by column (`equality.py`).
     """
     for spec, together, apart in zip(specs, shared, alone, strict=True):
+        tolerance = ROUNDING_TOLERANCE if coarse else RELATIVE_TOLERANCE
         if spec.dtype == "bfloat16":
-            together, apart = widened(together), widened(apart)
-        tolerance = COARSE_TOLERANCES.get(spec.dtype, RELATIVE_TOLERANCE)
-        if not _same(together, rows, apart, tolerance, coarse=coarse):
+            together, apart, tolerance = widened(together), widened(apart), BFLOAT16_TOLERANCE
+        found = together[rows]
+        if found.shape != apart.shape:
+            return spec.name
+        near = allowed(apart, np.zeros(len(apart)), tolerance)
+        if coarse:
+            every = together.reshape(-1)
+            near = allowed(every, np.zeros(len(every)), tolerance).max(initial=0.0)
+        if unequal(found, apart, near).any():
             return spec.name
     return ""
-
-
-def _same(together: Array, rows: slice, apart: Array, tolerance: float, *, coarse: bool) -> bool:
-    found = together[rows]
-    if found.shape != apart.shape:
-        return False
-    if found.dtype.kind != "f":
-        return bool(np.array_equal(found, apart))
-    axes = None if coarse or apart.ndim == 1 else tuple(range(apart.ndim - 1))
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are equal or are not
-        sizes = np.abs(together if coarse else apart)
-        scale = np.max(sizes, axis=axes, initial=0.0, where=np.isfinite(sizes))
-        near = np.abs(found - apart) <= tolerance * scale
-    return bool(np.all(near | (found == apart) | (np.isnan(found) & np.isnan(apart))))
 
 
 def _in_words(name: str) -> str:
