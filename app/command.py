@@ -192,9 +192,10 @@ def _curl(app: Application, url: str, *, needs_key: bool) -> str | None:
     """Write a request to paste into a shell, for the first model that `POST /predict` can fill."""
     models = app.repository.models
     for model in models:
-        if len(model.inputs) == 1:
+        if model.takes_rows and (rows := model.sample_rows) != []:
             query = "" if len(models) == 1 else f"?model={quote(model.name, safe='')}"
-            body = msgspec.json.encode({"data": model.sample_rows[:1]}).decode()
+            rows = rows[:1] if model.inputs[0].batched else rows
+            body = msgspec.json.encode({"data": rows}).decode()
             header = "'Content-Type: application/json'"
             if needs_key:
                 header += " -H 'X-API-Key: NAME.SECRET'"

@@ -92,7 +92,7 @@ class FakePool:
     def runs(self) -> list[list[float]]:
         """First column of each run's rows."""
         tables = [inputs["x"] for inputs in self.session.runs]
-        return [table.reshape(len(table), -1)[:, 0].tolist() for table in tables]
+        return [[row.ravel()[0].item() for row in table] for table in tables]
 
     def run(self, inputs: Tensors, options: object = None) -> list[Array]:
         return self.session.run(inputs)

@@ -321,6 +321,12 @@ def lookup_model(first: int = 100, num_entries: int = 3) -> bytes:
 # What must be run alone, or not served at all.
 
 
+def constant_model() -> bytes:
+    """Always [1, 2, 3], float32: it takes nothing."""
+    value = numpy_helper.from_array(np.array([1, 2, 3], np.float32))
+    return graph([node("Constant", [], ["y"], value=value)], [], [tensor("y", "float32", [3])])
+
+
 def mean_model() -> bytes:
     """`y = x - mean over the rows`: rows of one run change each other."""
     return graph(

@@ -187,14 +187,29 @@ def test_the_curl_line_of_many_models_works(many: Server) -> None:
     assert json.loads(body)["model_info"]["model_name"] == "a word"
 
 
-def test_the_banner_shows_no_line_that_fails(tmp_path: Path) -> None:
-    """For a model that `POST /predict` cannot fill there is no curl line, or one that works."""
-    (tmp_path / "pair.onnx").write_bytes(models.two_input_model())
+@pytest.mark.parametrize(
+    ("content", "num_lines"),
+    [
+        (models.two_input_model(), 0),
+        (models.constant_model(), 0),
+        (models.scale_model(shape=None), 0),
+        (models.scale_model(shape=[0, 3]), 0),
+        (models.scale_model(shape=[]), 1),
+        (models.scale_model(shape=[2, 3]), 1),
+    ],
+    ids=["pair", "no input", "any shape", "no rows", "scalar", "two rows"],
+)
+def test_the_banner_shows_no_line_that_fails(
+    content: bytes, num_lines: int, tmp_path: Path
+) -> None:
+    """For a model that `POST /predict` cannot fill there is no curl line, else one that works."""
+    (tmp_path / "odd.onnx").write_bytes(content)
     with Server(tmp_path) as server:
         wait_until(lambda: "/docs" in server.stderr)
         lines = [line for line in server.stderr.splitlines() if "curl" in line]
 
-        assert [paste(line.strip())[0] for line in lines] == [200] * len(lines)
+        assert [paste(line.strip())[0] for line in lines] == [200] * num_lines
+        assert server.client.get("/models/info").status_code == 200
 
 
 # Settings that reach the process.

@@ -187,7 +187,8 @@ class Batcher:
         future = self._running_loop().create_future
         if priority != DEFAULT_PRIORITY:
             group = (priority, group)
-        request = WorkItem(inputs, num_rows, group, deadline, now, future(), priority)
+        alone = not num_rows  # nobody has tried what no rows do beside others
+        request = WorkItem(inputs, num_rows, group, deadline, now, future(), priority, alone)
         if num_rows <= limit or whole or not self._splits:
             return self._enqueue(request)
         parts = [

@@ -30,6 +30,8 @@ def why_alone(
         return "its metadata says so"
     if max_batch_size == 1:
         return "MAX_BATCH_SIZE is 1"
+    if not inputs:
+        return "it has no inputs"
     if not all(spec.batched for spec in inputs):
         return "an input has no free first dimension"
     if shown.verdict == "coupled" and metadata.batching != "accept":

@@ -45,7 +45,12 @@ class CostCurve:
         return self.scale * (self.fixed_seconds + self.row_seconds * num_rows)
 
     def update(self, num_rows: int, seconds: float) -> None:
-        """Take in a measured run; one far off (a page fault, a stolen core) counts as 4x."""
+        """Take in a measured run; one far off (a page fault, a stolen core) counts as 4x.
+
+        One of no rows tells nothing of what rows cost.
+        """
+        if not num_rows:
+            return
         expected = self.fixed_seconds + self.row_seconds * num_rows
         ratio = min(seconds / expected, 4.0 * self.scale)
         self.scale += LEARNING_RATE * (ratio - self.scale)

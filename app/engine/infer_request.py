@@ -28,6 +28,9 @@ from app.errors import InvalidInput, MalformedRequest
 MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
+MAX_EMPTY = 2**20
+"""Product of the other sizes beside one of 0: no bytes of the body stand for them, and a model may
+answer with as many values."""
 
 _body_decoder = msgspec.json.Decoder(InferBody)
 
@@ -128,7 +131,7 @@ class InferReader:
                     f"{field}.shape: expected sizes to {MAX_SIZE}, found a larger one"
                 )
             _check_datatype(spec, tensor.datatype, field)
-            spec.check_shape(tensor.shape, field)
+            _check_shape(spec, tensor.shape, field)
             size = _whole_number(tensor.parameters or {}, "binary_data_size", len(rest), field)
             if size is None:
                 found[tensor.name] = from_json(tensor, spec, field)
@@ -179,9 +182,11 @@ class InferReader:
     def _read_raw(self, body: bytes) -> InferRequest:
         """Read a request that is nothing but the bytes of one tensor: one row of it."""
         if len(self._inputs) != 1:
-            names = ", ".join(self._inputs)
+            names = ", ".join(self._inputs) or "none"
             raise InvalidInput(f"body: expected JSON for a model with the inputs {names}")
         (spec,) = self._inputs.values()
+        if not spec.ranked:
+            raise InvalidInput("body: expected JSON that gives the shape, found raw bytes")
         shape = [1, *spec.shape[1:]] if spec.batched else list(spec.shape)
         free = [axis for axis, size in enumerate(shape) if size == -1]
         if spec.dtype == "str" and not free and prod(shape) == 1:
@@ -214,6 +219,16 @@ def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:
     expected = datatypes[spec.dtype]
     if found != expected:
         raise InvalidInput(f"{field}.datatype: expected {expected}, found {found[:20]!r}")
+
+
+def _check_shape(spec: TensorSpec, shape: Sequence[int], field: str) -> None:
+    """Hold a shape against the model; free sizes may be 0, which ONNX Runtime takes as they are."""
+    spec.check_shape(shape, field, least=0)
+    if 0 in shape and (others := prod(size for size in shape if size)) > MAX_EMPTY:
+        raise InvalidInput(
+            f"{field}.shape: expected sizes of at most {MAX_EMPTY} together beside one of 0, "
+            f"found {others}"
+        )
 
 
 def _flag(parameters: Parameters, name: str, field: str = "parameters") -> bool | None:

@@ -120,7 +120,10 @@ def refine(spec: TensorSpec, metadata: ModelMetadata) -> TensorSpec:
 
 def _refine_by_shape(spec: TensorSpec, input_shape: list[int | None]) -> TensorSpec:
     said = [-1 if size is None else size for size in input_shape]
-    _agree("input_shape: number of dimensions", len(spec.shape), len(said))
+    if spec.ranked:
+        _agree("input_shape: number of dimensions", len(spec.shape), len(said))
+    else:
+        spec = TensorSpec(spec.name, spec.dtype, (-1,) * len(said))
     for axis, (size, other) in enumerate(zip(spec.shape, said, strict=True)):
         if other < 1 and other != -1:
             raise ModelLoadError(

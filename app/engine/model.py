@@ -32,7 +32,7 @@ from app.engine.proof import Proof
 from app.engine.roles import find_roles
 from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
-from app.engine.tensor import Tensors
+from app.engine.tensor import Tensors, TensorSpec
 from app.engine.warm_up import measure
 from app.errors import InvalidInput, ModelLoadError, RunRefused
 
@@ -106,7 +106,7 @@ class Model:
         self.version = metadata.model_version or file.version
         self.digest = digest_of(file)
         self.cacheable = metadata.cache is not False and not graph.random
-        specs = pool.sessions[0].inputs
+        specs = tuple(_as_told(spec, graph) for spec in pool.sessions[0].inputs)
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
         self.identity = self.first_identity = identity(
@@ -125,7 +125,7 @@ class Model:
         self.num_users = 0
         self._unused: asyncio.Event | None = None
         self._codec = None
-        if len(specs) == 1 and specs[0].dtype != "bfloat16":
+        if len(specs) == 1 and specs[0].dtype != "bfloat16" and self.inputs[0].ranked:
             self._codec = RequestCodec(self.inputs[0], options.max_rows)
         self.optional_inputs = pool.sessions[0].optional_inputs
         self.infer_reader = InferReader(self.inputs, self.outputs, self.optional_inputs)
@@ -167,22 +167,29 @@ class Model:
         self.batcher.stop_batching()
 
     @property
+    def takes_rows(self) -> bool:
+        """Whether `POST /predict` can fill it."""
+        return self._codec is not None
+
+    @property
     def codec(self) -> RequestCodec:
         """Decoder of `POST /predict` bodies. Raises InvalidInput if there are several inputs."""
         if self._codec is None:
             route = f"use /v2/models/{self.name}/infer"
+            if len(self.inputs) == 1 and not self.inputs[0].ranked:
+                raise InvalidInput(f"data: expected a model that tells its input's shape; {route}")
             if len(self.inputs) == 1:
                 raise InvalidInput(f"data: expected no bfloat16 to be asked for in JSON; {route}")
-            names = ", ".join(spec.name for spec in self.inputs)
+            names = ": " + ", ".join(spec.name for spec in self.inputs) if self.inputs else ""
             raise InvalidInput(
                 f"data: expected a model with one input, found {len(self.inputs)} in "
-                f"{self.name}: {names}; {route}"
+                f"{self.name}{names}; {route}"
             )
         return self._codec
 
     @property
-    def sample_rows(self) -> list[Any]:
-        """Rows to try the model with, as a client would write them. Needs a lone input."""
+    def sample_rows(self) -> Any:
+        """Rows to try the model with, as a client would write them; needs `takes_rows`."""
         name, rows = self.inputs[0].name, self.metadata.sample
         if isinstance(rows, dict):
             rows = rows[name]
@@ -191,12 +198,15 @@ class Model:
     def group(self, inputs: Tensors) -> Hashable:
         """What requests must have in common to share a run: the sizes the signature leaves open.
 
-        Who gives an optional input shares none: its value is for all rows of a run.
+        Who gives an optional input shares none: its value is for all rows of a run. Nor does who
+        gives an input without values: that rows stay apart was not tried with it.
         """
         if len(inputs) > len(self.inputs):
             return object()
         if self._one_group:
             return ()
+        if not all(array.size for array in inputs.values()):
+            return object()
         return tuple(array.shape[1:] for array in inputs.values())
 
     def count_rows(self, inputs: Tensors) -> int:
@@ -240,6 +250,11 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model {self.name}/{self.version} [{self.num_users} users] {self.batcher!r}>"
+
+
+def _as_told(spec: TensorSpec, graph: GraphReport) -> TensorSpec:
+    """Tell apart a scalar from what has any shape, which ONNX Runtime does not."""
+    return msgspec.structs.replace(spec, ranked=spec.name not in graph.shapeless)
 
 
 def served_name(file: ModelFile) -> str:

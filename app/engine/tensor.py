@@ -50,18 +50,20 @@ Tensors = dict[str, Array]
 """The engine's unit of work: input name to array `[b, …]`."""
 
 
-class TensorSpec(msgspec.Struct, frozen=True, gc=False):
+class TensorSpec(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Name, dtype and shape of one input or output of a model.
 
     Attributes:
         name: The name in the ONNX graph.
         dtype: numpy's word (`float32`); `str` for strings.
         shape: One entry a dimension, the batch included; -1 is any size.
+        ranked: False where the file tells no shape at all, so that any will do; `shape` is empty.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    ranked: bool = True
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
@@ -76,7 +78,7 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
     @property
     def settled(self) -> bool:
         """Whether every dimension but the first is fixed: all valid requests then fit together."""
-        return -1 not in self.shape[1:]
+        return self.ranked and -1 not in self.shape[1:]
 
     def check(self, array: Array, field: str = "data") -> None:
         """Raise unless `array` is a valid value of this tensor. O(b·F), no copy.
@@ -96,29 +98,35 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)):
             self._check_finite(array, field)
 
-    def check_shape(self, shape: Sequence[int], field: str = "data") -> None:
+    def check_shape(self, shape: Sequence[int], field: str = "data", least: int = 1) -> None:
         """Raise unless `shape` is a valid one: all that numbers out of JSON need. O(1).
+
+        Args:
+            shape: The sizes.
+            field: What the caller calls it.
+            least: Of a size that is free.
 
         Raises:
             InvalidInput: Wrong rank or size, or no rows.
         """
         sizes = tuple(shape)
-        if sizes and sizes[1:] == self.shape[1:] and self.shape[:1] == _free and min(sizes) > 0:
+        own = self.shape
+        if sizes and sizes[1:] == own[1:] and own[:1] == _free and min(sizes) >= least:
             return
-        if len(sizes) != len(self.shape):
-            raise InvalidInput(f"{field}: expected {_rank(self.shape)}, found {_rank(sizes)}")
-        for axis, (size, expected) in enumerate(zip(sizes, self.shape, strict=True)):
-            if size < 1 if expected == -1 else size != expected:
-                raise InvalidInput(f"{field}: {self._mismatch(axis, expected, size)}")
+        wanted = own if self.ranked else _free * len(sizes)
+        if len(sizes) != len(wanted):
+            raise InvalidInput(f"{field}: expected {_rank(wanted)}, found {_rank(sizes)}")
+        for axis, (size, expected) in enumerate(zip(sizes, wanted, strict=True)):
+            if size < least if expected == -1 else size != expected:
+                raise InvalidInput(f"{field}: {self._mismatch(axis, expected, size, least)}")
 
-    def _mismatch(self, axis: int, expected: int, size: int) -> str:
+    def _mismatch(self, axis: int, expected: int, size: int, least: int) -> str:
+        wanted = f"at least {least}" if expected == -1 else str(expected)
+        number = least if expected == -1 else expected
         if axis == 0:
-            wanted = "at least 1 row" if expected == -1 else _count(expected, "row")
-            return f"expected {wanted}, found {size}"
+            return f"expected {wanted} {_plural('row', number)}, found {size}"
         if axis == 1 and len(self.shape) == 2:
-            wanted = "at least 1 feature" if expected == -1 else _count(expected, "feature")
-            return f"expected {wanted} in each row, found {size}"
-        wanted = "at least 1" if expected == -1 else str(expected)
+            return f"expected {wanted} {_plural('feature', number)} in each row, found {size}"
         return f"expected {wanted} along dimension {axis}, found {size}"
 
     def _check_finite(self, array: Array, field: str) -> None:
@@ -137,5 +145,5 @@ def _rank(shape: tuple[int, ...]) -> str:
     return f"{len(shape)} dimensions [{sizes}]"
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("s" if number != 1 else "")
+def _plural(thing: str, number: int) -> str:
+    return thing if number == 1 else f"{thing}s"

@@ -20,7 +20,7 @@ from app.engine.equality import (
 )
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Array, Tensors
-from app.engine.trial_rows import TrialRows
+from app.engine.trial_rows import MOST_BYTES, TrialRows
 from app.errors import RunRefused
 
 FEW = 6
@@ -31,9 +31,6 @@ TRIAL_SECONDS = 0.5
 
 NUM_COPIED = 3
 """Rows of a run of which it is found out whether their neighbours make the difference."""
-
-MOST_BYTES = 64 * 1024 * 1024
-"""Of the inputs of one run."""
 
 Outcome = Literal["equal", "differs", "unfit", "unproven", "failed"]
 """Together equals apart; it does not; what comes back are no rows that could be handed out; it says
@@ -47,18 +44,21 @@ class Evidence(NamedTuple):
     reason: str = ""
 
 
-def try_batching(pool: SessionPool, rows: TrialRows, max_batch_size: int) -> Evidence:
+def try_batching(
+    pool: SessionPool, rows: TrialRows, max_batch_size: int, *, seconds: float = TRIAL_SECONDS
+) -> Evidence:
     """Run rows together and apart, on the calling thread, with the pool's first session.
 
     Args:
         pool: The model's sessions.
         rows: What to try it with.
         max_batch_size: Most rows that will be run together.
+        seconds: Time for more than the first few rows.
     """
     trial = _Trial(pool, rows)
     found = trial.run_apart(FEW) or trial.run_together(0, 2) or trial.run_together(0, FEW)
-    finish = perf_counter() + TRIAL_SECONDS
-    found = found or trial.run_apart(len(rows.scales), finish - TRIAL_SECONDS / 2)
+    finish = perf_counter() + seconds
+    found = found or trial.run_apart(len(rows.scales), finish - seconds / 2)
     if found:
         return found
     largest = trial.affordable(max_batch_size, finish - perf_counter())
@@ -131,7 +131,6 @@ class _Trial:
             together = self._run(self._inputs([self._taken[place] for place in places]))
         except RunRefused as error:
             return Evidence("unfit", f"rows that can be run apart fail together: {error.detail}")
-        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         for index, output in enumerate(together):
             name, expected = self._outputs[index].name, self._expected[index][places]
             if output.shape[:1] != (size,):
@@ -142,6 +141,7 @@ class _Trial:
             if self._differs(index, output, places):
                 reason = f"output {name}: rows run together differ from rows run apart"
                 return Evidence("differs", reason)
+        self._row_seconds = min(self._row_seconds, (perf_counter() - started) / size)
         return None
 
     def _differs(self, index: int, output: Array, places: Array) -> bool:
@@ -166,7 +166,7 @@ class _Trial:
         return True
 
     def affordable(self, max_rows: int, seconds: float) -> int:
-        """Count the rows that can be run together in a time, by the quickest run."""
+        """Count the rows that can be run and compared in a time, by the quickest so far."""
         row_bytes = sum(array[:1].nbytes for array in self._rows.inputs.values())
         return int(min(max_rows, MOST_BYTES / max(row_bytes, 1), seconds / self._row_seconds))
 

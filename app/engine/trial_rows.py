@@ -21,6 +21,9 @@ a mean over time is constant, and a picture must often be a multiple of 8, 16 or
 MOST_REAL = 8
 """Rows of the metadata that are tried; more of them would only take longer."""
 
+MOST_BYTES = 64 * 1024 * 1024
+"""Of the rows that are drawn, and of those that are run at once: pictures are large."""
+
 WORDS = ["a", "b", "c"]
 """Where the graph knows none."""
 
@@ -149,7 +152,8 @@ def trial_rows(
         domains: Values that inputs take.
         wild: Whether extremes are tried as well.
     """
-    recipes = TAME + WILD if wild else TAME
+    row_bytes = sum(array[:1].nbytes for array in sample.values())
+    recipes = (TAME + WILD if wild else TAME)[: max(len(TAME), MOST_BYTES // max(row_bytes, 1))]
     drawn = draw(like(inputs, sample), len(recipes), domains, seed=1)
     num_real = min(MOST_REAL, len(sample[inputs[0].name]))
     order = np.random.default_rng(0).permutation(num_real + len(recipes))
@@ -175,17 +179,17 @@ def _cook(spec: TensorSpec, rows: Array, domain: Domain, recipes: tuple[Recipe, 
         return _sentences(rows, domain, recipes)
     if rows.dtype.kind != "f" or domain.high is not None:
         return rows
-    wide = rows.astype(np.float64)
     num_columns = rows.shape[-1] if rows.ndim > 1 else 1
+    limit = float(np.finfo(spec.numpy_dtype).max) / 16  # float16 ends at 65,504
     for place, recipe in enumerate(recipes):
-        row = wide[place : place + 1]
+        row = rows[place : place + 1].astype(np.float64)
         if recipe.sign:
-            row[...] = recipe.sign * np.abs(row)
+            row = recipe.sign * np.abs(row)
         row *= np.resize(COLUMN_SCALES, num_columns) if recipe.by_column else recipe.scale
         if recipe.missing and domain.missing:
             row.reshape(-1)[::2] = np.nan
-    limit = float(np.finfo(spec.numpy_dtype).max) / 16  # float16 ends at 65,504
-    return np.clip(wide, -limit, limit).astype(spec.numpy_dtype)
+        rows[place : place + 1] = np.clip(row, -limit, limit)
+    return rows
 
 
 def _sentences(rows: Array, domain: Domain, recipes: tuple[Recipe, ...]) -> Array:

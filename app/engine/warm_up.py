@@ -32,7 +32,8 @@ def measure(
         num_warm_ups: Runs of each session before the first that is timed.
     """
     samples: list[Sample] = []
-    free = all(spec.batched for spec in pool.sessions[0].inputs)
+    specs = pool.sessions[0].inputs
+    free = bool(specs) and all(spec.batched for spec in specs)
     num_rows = 1
     try:
         for session in pool.sessions:

@@ -73,7 +73,7 @@ class Models(Struct):
 class SampleBody(Struct):
     """A body that `POST /predict` takes as it is."""
 
-    data: list[Any]
+    data: Any
 
 
 def model_routes(
@@ -98,6 +98,8 @@ def model_routes(
         found = repository.get(model)
         if len(found.inputs) != 1:
             raise InvalidInput(f"model: expected one input, found {len(found.inputs)}")
+        if not found.takes_rows:
+            raise InvalidInput("model: expected one that takes rows, found one under /v2 alone")
         return SampleBody(found.sample_rows)
 
     handlers: list[Any] = [models, info, reload, sample]
@@ -113,7 +115,7 @@ def describe(model: Model) -> ModelDescription:
         model_version=model.version,
         model_type=metadata.model_type or kind,
         digest=model.digest,
-        input_shape=list(model.inputs[0].shape),
+        input_shape=list(model.inputs[0].shape) if model.inputs else [],
         output_classes=metadata.num_classes,
         features=metadata.features,
         class_names=metadata.class_names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.soak import (
+    backend,
     bad_input,
     clock,
     deadlines,
@@ -122,5 +123,12 @@ SCENARIOS = (
         "A model that is said to keep the rows of a batch apart does: each row is answered as "
         "alone",
         graphs.run,
+    ),
+    Scenario(
+        "backend",
+        "Every model of ONNX's own backend suite that ONNX Runtime runs is served and answers as "
+        "it does alone, in a crowd of 8 too; no graph is called independent whose rows change "
+        "each other",
+        backend.run,
     ),
 )

@@ -25,6 +25,18 @@ async def test_requests_of_one_turn_share_a_run(inline: bool) -> None:
     assert pool.runs == [[1, 2, 3, 4]]
 
 
+@either_mode
+async def test_a_request_without_rows_shares_no_run(inline: bool) -> None:
+    """What a model makes of none was tried with no neighbours."""
+    pool = FakePool(num_sessions=3)
+    batcher = make_batcher(pool, inline=inline)
+
+    got = await answers(ask(batcher, 1), ask(batcher), ask(batcher, 2))
+
+    assert got == [[2], [], [4]]
+    assert pool.runs == [[1], [], [2]]
+
+
 async def test_lone_request_after_a_lone_one_does_not_wait_for_the_turn() -> None:
     """While each turn brings one request, the next is run before anything else happens."""
     pool = FakePool()

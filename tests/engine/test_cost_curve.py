@@ -34,6 +34,15 @@ def test_without_samples_a_run_is_taken_for_long() -> None:
     assert curve.predict(1) == curve.predict(100) == UNKNOWN_SECONDS
 
 
+def test_a_run_of_no_rows_teaches_nothing() -> None:
+    """It costs something, but not by the row."""
+    curve = CostCurve([Sample(4, 8e-3)])
+
+    curve.update(0, 1.0)
+
+    assert (curve.scale, curve.predict(0)) == (1.0, 0.0)
+
+
 def test_one_sample_is_read_as_a_cost_by_row() -> None:
     """A single size gives a line through the origin, on which batching does not pay."""
     curve = CostCurve([Sample(4, 8e-3)])

@@ -113,6 +113,71 @@ def test_nan_and_infinity_pass_in_bytes() -> None:
     np.testing.assert_array_equal(found.inputs["x"], values)
 
 
+FREE = TensorSpec("x", "float32", (-1, -1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "data"),
+    [
+        (ROWS, [0, 3], []),
+        (FREE, [2, 0], []),
+        (FREE, [2, 0], [[], []]),
+        (TensorSpec("x", "str", (-1,)), [0], []),
+        (TensorSpec("x", "float32", (0, 3)), [0, 3], []),
+    ],
+    ids=["rows", "inner", "nested", "strings", "fixed"],
+)
+def test_a_free_size_may_be_zero(spec: TensorSpec, shape: list[int], data: list[Any]) -> None:
+    """In JSON and in bytes alike: an empty batch is one that ONNX Runtime takes."""
+    in_json = read(one(spec, shape, data=data), inputs=(spec,)).inputs["x"]
+    in_bytes = read(one(spec, shape, parameters={"binary_data_size": 0}), b"", inputs=(spec,))
+
+    assert in_json.shape == in_bytes.inputs["x"].shape == tuple(shape)
+    assert in_json.dtype == in_bytes.inputs["x"].dtype == spec.numpy_dtype
+
+
+def test_sizes_beside_a_zero_are_bounded() -> None:
+    """No bytes of the body stand for them, while a sum over none of them is as long as they say."""
+    error = refusal(one(FREE, [10**12, 0], data=[]), inputs=(FREE,))
+
+    assert error.detail.startswith("inputs.x.shape: expected sizes of at most 1048576 together")
+
+
+ANY = TensorSpec("x", "float32", (), ranked=False)
+
+
+@pytest.mark.parametrize("shape", [[], [2], [1, 2], [0, 4]], ids=str)
+def test_an_input_without_a_shape_takes_any(shape: list[int]) -> None:
+    """Its file does not tell the number of dimensions."""
+    values = np.ones(shape, np.float32)
+
+    found = read(one(ANY, shape, data=values.ravel().tolist()), inputs=(ANY,)).inputs["x"]
+
+    np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [([1] * 65, "at most 64"), ([-1], "at least 0"), ([2, 2], "expected 4 values")],
+    ids=["deep", "negative", "more"],
+)
+def test_an_input_without_a_shape_has_bounds(shape: list[int], words: str) -> None:
+    """Those of an array, and of the values that are there."""
+    assert words in refusal(one(ANY, shape, data=[1]), inputs=(ANY,)).detail
+
+
+def test_raw_bytes_need_a_shape() -> None:
+    """Which neither they nor such a model have."""
+    detail = refusal(b"abcd", header=b"0", inputs=(ANY,)).detail
+
+    assert detail == "body: expected JSON that gives the shape, found raw bytes"
+
+
+def test_a_model_may_have_no_inputs() -> None:
+    """It is asked with an empty list of them."""
+    assert read({"inputs": []}, inputs=()).inputs == {}
+
+
 WORDS = TensorSpec("words", "str", (-1, 2))
 
 
@@ -293,8 +358,10 @@ bad_bodies: list[Any] = [
     pytest.param(one(ROWS, [1, 3], data=[1, 1e39, 3]), "range", id="too-large"),
     pytest.param(one(ROWS, [3], **three), "dimensions", id="rank"),
     pytest.param(one(ROWS, [1, 2], data=[1, 2]), "3 features", id="features"),
-    pytest.param(one(ROWS, [0, 3], data=[]), "at least 1 row", id="no-rows"),
-    pytest.param(one(ROWS, [-1, 3], **three), "at least 1 row", id="negative"),
+    pytest.param(one(ROWS, [0, 2], data=[]), "3 features", id="no-rows-of-others"),
+    pytest.param(one(ROWS, [0, 3], data=[1]), "found 1", id="no-rows-but-a-value"),
+    pytest.param(one(ROWS, [0, 3], data=[[1, 2, 3]]), "found 3", id="no-rows-but-one"),
+    pytest.param(one(ROWS, [-1, 3], **three), "at least 0 rows", id="negative"),
     pytest.param(one(ROWS, [1.5, 3], **three), "shape", id="fraction"),
     pytest.param(one(ROWS, ["1", 3], **three), "shape", id="word-in-shape"),
     pytest.param(one(ROWS, 3, **three), "shape", id="shape-is-a-number"),

@@ -1,22 +1,39 @@
 """Evidence for and against running rows together: each model here is tried as a new one is."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from app.engine.batching import domains_of
 from app.engine.graph.read import report
 from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
+from app.engine.tensor import Array, Tensors
 from app.engine.trial import Evidence, try_batching
-from app.engine.trial_rows import trial_rows
+from app.engine.trial_rows import MOST_BYTES, draw, trial_rows
 from tests import models, odd_models
 from tests.conftest import WriteModel
 
 Try = Callable[..., Evidence]
+
+
+class CountingPool(SessionPool):
+    """Keeps the number of rows of each run."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, num_sessions=1, providers=["CPUExecutionProvider"], share_weights_above_bytes=0
+        )
+        self.sizes: list[int] = []
+
+    def run(self, inputs: Tensors) -> list[Array]:
+        self.sizes.append(len(next(iter(inputs.values()))))
+        return super().run(inputs)
 
 
 @pytest.fixture
@@ -25,12 +42,7 @@ def try_model(write_model: WriteModel) -> Try:
 
     def try_model(model: bytes, *, sample: Any = None, max_batch_size: int = 256) -> Evidence:
         path = write_model(model)
-        pool = SessionPool(
-            path,
-            num_sessions=1,
-            providers=["CPUExecutionProvider"],
-            share_weights_above_bytes=0,
-        )
+        pool = CountingPool(path)
         graph = report(onnx.load(path))
         inputs, domains = pool.sessions[0].inputs, domains_of(graph)
         rows = sample_inputs(pool, inputs, sample, domains)
@@ -40,11 +52,22 @@ def try_model(write_model: WriteModel) -> Try:
     return try_model
 
 
+def rounded_model() -> bytes:
+    """Give `x` as bfloat16."""
+    return models.graph(
+        [models.node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)],
+        [models.tensor("x", "float32", [None, 3])],
+        [models.tensor("y", "bfloat16", [None, 3])],
+    )
+
+
 row_by_row: list[Any] = [
     pytest.param(models.scale_model(), id="floats"),
     pytest.param(models.scale_model(shape=[None]), id="rank-1"),
     pytest.param(models.scale_model(shape=[None, 2, 2]), id="rank-3"),
     *(pytest.param(models.cast_model(x), id=x) for x in models.ONNX_TYPES if x != "str"),
+    pytest.param(models.cast_model("bfloat16"), id="bfloat16"),
+    pytest.param(rounded_model(), id="to-bfloat16"),
     pytest.param(models.words_model(), id="words"),
     pytest.param(models.two_input_model(), id="two-inputs"),
     pytest.param(models.width_free_model(), id="free-width"),
@@ -167,3 +190,40 @@ def test_the_last_digits_are_no_difference(try_model: Try) -> None:
     )
 
     assert try_model(model) == Evidence("equal")
+
+
+# What it costs.
+
+
+def runs(path: Path, max_batch_size: int = 256, **options: float) -> list[int]:
+    """Try a model of one input, and give the rows of each run."""
+    pool = CountingPool(path)
+    inputs = pool.sessions[0].inputs
+    rows = trial_rows(inputs, draw(inputs, 3, {}), {}, wild=True)
+    assert try_batching(pool, rows, max_batch_size, **options).outcome == "equal"
+    return pool.sizes
+
+
+def test_a_slow_model_is_tried_by_a_few_runs(write_model: WriteModel) -> None:
+    """Six rows apart, two and six of them together, whatever time that takes."""
+    assert runs(write_model(models.scale_model()), seconds=0.0) == [*[1] * 6, 2, 6]
+
+
+def test_a_quick_model_is_tried_by_each_row_at_each_size(write_model: WriteModel) -> None:
+    """Apart once, and then together."""
+    sizes = runs(write_model(models.scale_model()), seconds=60.0)
+    num_rows = sizes.count(1)
+
+    assert num_rows > 12
+    assert max(sizes) == 256
+    assert sizes.count(2) == -(-num_rows // 2)
+    assert sizes.count(6) == -(-num_rows // 6)
+
+
+def test_large_rows_are_tried_by_as_many_as_fit_into_memory(write_model: WriteModel) -> None:
+    """Rows of 2 MB are not run by the hundred."""
+    width = MOST_BYTES // 32 // 4
+
+    sizes = runs(write_model(models.scale_model(shape=[None, width])))
+
+    assert max(sizes) <= 32

@@ -102,6 +102,8 @@ def write_all(folder: Path) -> None:
     (folder / "scalar.onnx").write_bytes(scalar_model())
     (folder / "sum.onnx").write_bytes(models.width_free_model())
     (folder / "a b%c.onnx").write_bytes(models.scale_model())
+    (folder / "constant.onnx").write_bytes(models.constant_model())
+    (folder / "shapeless.onnx").write_bytes(models.scale_model(shape=None))
     (folder / "brittle.onnx").write_bytes(models.lookup_model())
 
 

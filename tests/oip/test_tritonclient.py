@@ -79,6 +79,38 @@ def test_wine_is_answered_as_onnx_runtime_does(client: Any, binary: bool) -> Non
     np.testing.assert_array_equal(result.as_numpy("probabilities"), probabilities)
 
 
+@both_forms
+def test_a_model_without_inputs_is_asked_for_nothing(client: Any, binary: bool) -> None:
+    """With an empty list of inputs, as its metadata has them."""
+    result = client.infer("constant", [], outputs=outputs("y", binary=binary))
+
+    assert result.as_numpy("y").tolist() == [1, 2, 3]
+    assert client.get_model_metadata("constant")["inputs"] == []
+
+
+@both_forms
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)], ids=str)
+def test_an_empty_batch_is_answered(client: Any, shape: tuple[int, int], binary: bool) -> None:
+    """As long as it is."""
+    rows = np.ones(shape, np.float32)
+
+    result = client.infer(
+        "sum", [tensor("x", rows, binary=binary)], outputs=outputs("total", binary=binary)
+    )
+
+    np.testing.assert_array_equal(result.as_numpy("total"), rows.sum(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 1, 3)], ids=str)
+def test_an_input_without_a_shape_takes_any(client: Any, shape: tuple[int, ...]) -> None:
+    """Its answer has the same one."""
+    values = np.ones(shape, np.float32)
+
+    result = client.infer("shapeless", [tensor("x", values, binary=True)])
+
+    np.testing.assert_array_equal(result.as_numpy("y"), 2 * values)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_datatype_goes_there_and_back(client: Any, dtype: str) -> None:
     """As bytes, bit by bit."""

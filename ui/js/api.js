@@ -125,7 +125,7 @@ function retryAfter(headers) {
   return /^\d+$/.test(text) ? Number(text) : null;
 }
 
-/** @typedef {{name: string, dtype: string, shape: number[]}} TensorSpec */
+/** `ranked` is false where any shape will do. @typedef {{name: string, dtype: string, shape: number[], ranked?: boolean}} TensorSpec */
 
 /**
  * @typedef {object} Batching

@@ -41,7 +41,14 @@ def report(model: ModelProto) -> GraphReport:
         meanings=_told(meanings, model, unknown.meanings),
         domains=_told(domains, model, unknown.domains),
         external=sorted(set(_external(model.graph))),
+        shapeless=_told(shapeless, model, unknown.shapeless),
     )
+
+
+def shapeless(model: ModelProto) -> list[str]:
+    """List inputs of any number of dimensions; those of a scalar are told, and are none."""
+    tensors = {each.name: each.type.tensor_type for each in model.graph.input}
+    return [name for name, tensor in tensors.items() if not tensor.HasField("shape")]
 
 
 def _told(part: Callable[[ModelProto], Told], model: ModelProto, otherwise: Told) -> Told:

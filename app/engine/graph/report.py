@@ -87,6 +87,8 @@ class GraphReport(Struct, frozen=True):
         meanings: One an output, in their order.
         domains: One an input that must be given, in their order.
         external: Files that hold weights, relative to the model's folder.
+        shapeless: Inputs whose number of dimensions is not told: ONNX Runtime gives them the shape
+            of a scalar.
     """
 
     batching: Batching = Batching()
@@ -95,3 +97,4 @@ class GraphReport(Struct, frozen=True):
     meanings: list[Meaning] = []
     domains: list[Domain] = []
     external: list[str] = []
+    shapeless: list[str] = []

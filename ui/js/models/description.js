@@ -63,8 +63,9 @@ function facts(model) {
 
 /** @param {string} title @param {TensorSpec[]} specs */
 function tensors(title, specs) {
-  const rows = specs.map(({ name, dtype, shape }) => {
-    const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ") || "scalar";
+  const rows = specs.map(({ name, dtype, shape, ranked }) => {
+    const none = ranked === false ? "any shape" : "scalar";
+    const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ") || none;
     return h("tr", {}, h("th", { scope: "row", class: "mono" }, name), h("td", {}, dtype), h("td", {}, sizes));
   });
   const names = [title, "dtype", "shape"].map((name) => h("th", { scope: "col" }, name));

@@ -17,10 +17,15 @@ const MOST_COLUMNS = 60; // more than that nobody types; as JSON, or from a file
 export function formOf(model) {
   if (model.inputs.length !== 1) {
     const names = model.inputs.map((input) => input.name).join(", ");
-    const hint = `This model has ${model.inputs.length} inputs (${names}). POST /predict takes models with one.`;
+    const inputs = names ? `${model.inputs.length} inputs (${names})` : "no inputs";
+    const hint = `This model has ${inputs}. POST /predict takes models with one.`;
     return { kind: "none", columns: [], dtype: "", hint };
   }
-  const [{ dtype, shape }] = model.inputs;
+  const [{ dtype, shape, ranked }] = model.inputs;
+  if (ranked === false) {
+    const hint = "This model's input has any shape. POST /predict takes models that tell theirs.";
+    return { kind: "none", columns: [], dtype: "", hint };
+  }
   const sizes = shape.map((size) => (size === -1 ? "any" : size)).join(" × ");
   const hint = `${dtype}, ${sizes}: a list of rows, nested as deep as the model's input.`;
   const count = shape.length === 2 ? shape[1] : -1;
