@@ -11,7 +11,7 @@ from app.errors import RunRefused
 from tests.engine.batching import IDLE, answers, ask, either_mode, line, make_batcher, queued
 from tests.fakes import FakePool, turns
 
-HUGE = 1000.0
+HUGE = 100.0
 REASON = "output y0: rows run together differ from rows run apart"
 
 
