@@ -95,7 +95,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ("model", "enabled", "says"),
     [
         ("accepted", True, f"accepts that answers may depend on neighbours: {NODE} {REASON}"),
-        ("refused", False, "rows run together differ"),
+        ("refused", False, f"{NODE} {REASON}"),
     ],
 )
 def test_info_tells_the_verdict_and_its_node(
