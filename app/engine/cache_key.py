@@ -13,8 +13,9 @@ import numpy as np
 
 from app.engine.tensor import Tensors
 
-KEY_VERSION = b"1"
-"""Counts up when the meaning of a key changes, so that old entries in a shared cache are missed."""
+KEY_VERSION = b"2"
+"""Counts up when the meaning of a key or its answer changes, so that old entries in a shared cache
+are missed."""
 
 
 def identity(*parts: str) -> bytes:

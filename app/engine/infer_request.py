@@ -29,8 +29,8 @@ MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
 MAX_EMPTY = 2**20
-"""Product of the other sizes beside one of 0: no bytes of the body stand for them, and a model may
-answer with as many values."""
+"""Product of the other free sizes beside one of 0: no bytes of the body stand for them, and a model
+may answer with as many values."""
 
 _body_decoder = msgspec.json.Decoder(InferBody)
 
@@ -224,10 +224,14 @@ def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:
 def _check_shape(spec: TensorSpec, shape: Sequence[int], field: str) -> None:
     """Hold a shape against the model; free sizes may be 0, which ONNX Runtime takes as they are."""
     spec.check_shape(shape, field, least=0)
-    if 0 in shape and (others := prod(size for size in shape if size)) > MAX_EMPTY:
+    if 0 not in shape:
+        return
+    told = spec.shape if spec.ranked else [-1] * len(shape)
+    free = prod(size for size, own in zip(shape, told, strict=True) if size and own == -1)
+    if free > MAX_EMPTY:
         raise InvalidInput(
             f"{field}.shape: expected sizes of at most {MAX_EMPTY} together beside one of 0, "
-            f"found {others}"
+            f"found {free}"
         )
 
 

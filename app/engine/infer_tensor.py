@@ -77,7 +77,8 @@ def from_json(tensor: InferInput, spec: TensorSpec, field: str) -> Array:
     if tensor.datatype in WITHOUT_JSON:
         raise InvalidInput(f"{field}: expected binary data for {tensor.datatype}, found JSON")
     kind, count = spec.numpy_dtype.kind, prod(tensor.shape)
-    most = prod(size for size in tensor.shape if size)  # of none, nested lists have commas too
+    sizes = tensor.shape
+    most = prod(sizes[: sizes.index(0)] if 0 in sizes else sizes)  # `[[], []]` has no values
     if kind != "O" and bytes(tensor.data).count(b",") >= most:  # before lists are made of them
         raise InvalidInput(f"{field}.data: expected {count} values for {tensor.shape}, found more")
     try:

@@ -109,6 +109,9 @@ def model_routes(
 def describe(model: Model) -> ModelDescription:
     """Tell what is known of a model."""
     metadata, roles = model.metadata, model.reader.roles
+    num_classes = metadata.num_classes
+    if num_classes is None and roles.classes is not None:
+        num_classes = len(roles.classes)
     kind = "classifier" if roles.is_classifier else "regressor"
     return ModelDescription(
         model_name=model.name,
@@ -116,7 +119,7 @@ def describe(model: Model) -> ModelDescription:
         model_type=metadata.model_type or kind,
         digest=model.digest,
         input_shape=list(model.inputs[0].shape) if model.inputs else [],
-        output_classes=metadata.num_classes,
+        output_classes=num_classes,
         features=metadata.features,
         class_names=metadata.class_names,
         class_labels=roles.classes,

@@ -36,6 +36,12 @@ class Asked:
         with self._served.repository.get(None, None) as model:
             return [model]
 
+    @property
+    def num_shared(self) -> int:
+        """Answers so far of runs that several requests shared."""
+        sizes = [batch.num_requests for batch in self._served.batches]
+        return sum(size for size in sizes if size > 1)
+
     async def infer(self, inputs: Tensors, *, binary: bool) -> list[Array]:
         """Send one request, and give the outputs in the order of the model's.
 

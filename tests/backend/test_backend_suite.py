@@ -60,7 +60,7 @@ class Crowds(NamedTuple):
     """What became of the crowds.
 
     Attributes:
-        counts: Of models by the verdict of their graphs, and of answers.
+        counts: Of models by the verdict of their graphs, of answers, and of those of shared runs.
         wrong: Answers that a lone request does not get.
         contradicted: Models called independent whose rows change each other.
     """
@@ -125,9 +125,9 @@ async def _ask(case: Case, told: Truth, asked: Served, server: Asked) -> None:
             except InferenceError as error:
                 asked.broken.append(f"{case.name} binary={binary}: {error.detail}")
                 continue
-            if told.random:
-                found, expected = _shapes(found), _shapes(expected)
             right = expected if binary else [_in_json(value) for value in expected]
+            if told.random:
+                found, right = _shapes(found), _shapes(right)
             if where := differs(found, right, LAST_BITS, 0.0):
                 asked.broken.append(f"{case.name} binary={binary}: {where}")
 
@@ -188,6 +188,7 @@ async def _crowd(variant: Variant, told: Mixing, asked: Crowds, server: Asked) -
         asked.contradicted.append(f"{variant.name}: {told.why}")
     found = await server.crowd(list(told.requests))
     asked.counts["answers"] += len(found)
+    asked.counts["answers of shared runs"] += server.num_shared
     for place, (one, other) in enumerate(zip(found, told.answers, strict=True)):
         if where := _wrong(one, other, told):
             asked.wrong.append(f"{variant.name} ({verdict}) request {place}: {where}")
@@ -208,6 +209,7 @@ def test_no_answer_of_a_crowd_is_wrong(crowds: Crowds, record_property: Count) -
     record_property("wrong", len(crowds.wrong))
 
     assert crowds.wrong == []
+    assert crowds.counts["answers of shared runs"] > crowds.counts["independent"]
 
 
 def test_no_model_called_independent_is_coupled(crowds: Crowds) -> None:

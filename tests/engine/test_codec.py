@@ -281,6 +281,7 @@ def some_answer(wire_format: WireFormat, cached: bool) -> PredictResponse:
     return PredictResponse(
         rows_for_wire(np.array([1]), wire_format),
         rows_for_wire(scores, wire_format),
+        None,
         ["versicolor"],
         info,
     )

@@ -28,6 +28,8 @@ DESCRIPTION = {
     "output_classes",
     "features",
     "class_names",
+    "class_labels",
+    "scores_by_class",
     "inputs",
     "outputs",
     "sessions",
@@ -59,6 +61,7 @@ def test_info_describes_the_only_model(client: httpx.Client) -> None:
     assert info["output_classes"] == 3
     assert info["features"] == METADATA["features"]
     assert info["class_names"] == ["class_0", "class_1", "class_2"]
+    assert info["class_labels"] == [0, 1, 2]
     assert info["inputs"] == [{"name": "float_input", "dtype": "float32", "shape": [-1, 10]}]
     assert [output["name"] for output in info["outputs"]] == ["label", "probabilities"]
     assert info["sessions"] >= 1
@@ -127,10 +130,11 @@ def test_info_describes_the_model_that_is_named(zoo: Server) -> None:
 
 
 def test_info_describes_a_model_without_metadata(zoo: Server) -> None:
-    """What only metadata could tell is null."""
+    """What only metadata could tell is null; classes are told by the graph."""
     info = zoo.client.get("/models/info?model=plain").json()
 
     assert (info["features"], info["class_names"]) == (None, None)
+    assert (info["class_labels"], info["output_classes"]) == ([0, 1, 2], 3)
     assert info["input_shape"] == [-1, 10]
 
 

@@ -24,7 +24,7 @@ from tests.web.samples import (
 )
 
 MSGPACK = "application/msgpack"
-FIELDS = {"predictions", "probabilities", "labels", "model_info"}
+FIELDS = {"predictions", "probabilities", "scores", "labels", "model_info"}
 INFO_FIELDS = {"model_name", "model_version", "prediction_time", "input_shape", "cached"}
 
 
@@ -50,7 +50,7 @@ def assert_serves(server: Server) -> None:
 
 
 def test_answer_has_exactly_the_documented_fields(client: httpx.Client) -> None:
-    """An answer holds predictions, probabilities, labels and model_info, and nothing else."""
+    """An answer holds predictions, probabilities, scores, labels and model_info, no more."""
     answer = client.post("/predict", json={"data": WINE_ROWS})
 
     assert answer.headers["content-type"] == "application/json"

@@ -23,7 +23,7 @@ MOST_ROUNDS = 4
 """In which what a loop carries has to settle: rows move once, or the loop mixes them."""
 
 ROUNDS = 7
-"""Taken for how often a loop runs: any size that is not the batch's does."""
+"""Taken for how often a loop runs that does not tell: any size that is not the batch's does."""
 
 
 def follow_if(
@@ -87,9 +87,15 @@ def follow_loop(
                 return [Value(fault=goes_on.fault)] * len(node.output)
             if goes_on.rows is not None or goes_on.counts:
                 raise Mixed("ends when the rows say so")
-            return [*after, *(_stacked(value) for value in results[len(carried) :])]
+            rounds = _rounds(operands[0])
+            return [*after, *(_stacked(value, rounds) for value in results[len(carried) :])]
         carried = after
     raise NotUnderstood("moves rows from round to round")
+
+
+def _rounds(most: Value | None) -> int:
+    """How often a loop runs, if that is a number and the loop does not end before."""
+    return ROUNDS if most is None or most.constant is None else int(most.constant.item())
 
 
 def _unsettled(value: Value | None) -> Value:
@@ -104,7 +110,7 @@ def _place(value: Value) -> tuple[object, ...]:
     return value.rows, value.shapes, value.fault, value.counts, *hidden
 
 
-def _stacked(value: Value, rounds: int = ROUNDS) -> Value:
+def _stacked(value: Value, rounds: int) -> Value:
     """What is gathered from all rounds, along a new first axis."""
     rows = None if value.rows is None else value.rows.moved(value.rows.axis + 1)
     shapes = value.shapes and tuple((rounds, *shape) for shape in value.shapes)
@@ -117,6 +123,8 @@ def follow_scan(
     """Go along an axis of some operands; rows stay apart unless it is theirs."""
     body, num_scanned = attribute(node, "body"), attribute(node, "num_scan_inputs")
     values = [value for value in operands if value is not None]
+    if len(values) != len(body.input):
+        raise NotUnderstood("has a batch of its own, as in its first version")
     for name in ("scan_input_axes", "scan_input_directions", "scan_output_axes"):
         if any(attribute(node, name) or ()):
             raise NotUnderstood("goes along another axis than the first, or backwards")

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
 from app.engine.graph.batch_axis.value import BATCHES, Array, Value, of_data
 from app.engine.graph.nodes import attribute, domain_of
@@ -26,13 +26,13 @@ FOLDED = set(
 """Operators that exporters compute shapes, indices and masks with."""
 
 
-def constant_of(node: NodeProto) -> Value | None:
-    """Read a `Constant` node; None for sparse ones and text."""
+def constant_of(node: NodeProto) -> Value:
+    """Read a `Constant` node."""
     for name, kind in _NUMBERS.items():
         if (found := attribute(node, name)) is not None:
             return of_data((np.array(found, kind),) * len(BATCHES), _kind_of(np.dtype(kind)))
-    tensor = attribute(node, "value")
-    return None if tensor is None else of_tensor(tensor)
+    sparse = attribute(node, "sparse_value")
+    return of_tensor(attribute(node, "value")) if sparse is None else of_sparse(sparse)
 
 
 _NUMBERS = {
@@ -40,7 +40,14 @@ _NUMBERS = {
     "value_ints": np.int64,
     "value_float": np.float32,
     "value_floats": np.float32,
+    "value_string": np.object_,
+    "value_strings": np.object_,
 }
+
+
+def of_sparse(tensor: SparseTensorProto) -> Value:
+    """Make a value of a weight of which most elements are 0; they are not read."""
+    return Value(kind=tensor.values.data_type, shapes=(tuple(tensor.dims),) * len(BATCHES))
 
 
 def of_tensor(tensor: TensorProto) -> Value:

@@ -28,6 +28,8 @@ PADS = {"Tokenizer": "pad_value", "StringSplit": ""}
 SEE_NO_PADDING = {"TfIdfVectorizer", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 """Operators that padding passes, or that take no notice of it (`rules.learned.ngrams`)."""
 
+SEES_PADDING = "sees how far rows are padded up to the longest"
+
 UNKNOWN = Value(fault=Fault("unknown", "", "is not followed"))
 
 
@@ -48,7 +50,9 @@ class Follower:
     def graph(self, graph: GraphProto, scope: Scope) -> list[Value]:
         """Follow a graph, and give its outputs; `scope` holds what it can see, and is filled."""
         for tensor in graph.initializer:
-            scope.setdefault(tensor.name, folding.of_tensor(tensor))
+            scope[tensor.name] = folding.of_tensor(tensor)
+        for sparse in graph.sparse_initializer:
+            scope[sparse.values.name] = folding.of_sparse(sparse)
         for node in graph.node:
             for name, value in zip(node.output, self._node(node, scope), strict=True):
                 if name:
@@ -60,7 +64,7 @@ class Follower:
         if (follow := branches.FOLLOWED.get(node.op_type)) is not None:
             return guarded(node, lambda: follow(self.graph, node, operands, scope))
         if node.op_type == "Constant":
-            return [folding.constant_of(node) or UNKNOWN]
+            return [folding.constant_of(node)]
         version = self._versions.get(domain_of(node), 1)
         if (folded := _folded(node, version, operands)) is not None:
             of_sizes = self._sizes_are_guessed and node.op_type in ("Shape", "Size")
@@ -91,6 +95,8 @@ def guarded(
 def _folded(node: NodeProto, version: int, operands: Sequence[Value | None]) -> list[Value] | None:
     first = operands[0] if operands else None
     if node.op_type in ("Shape", "Size") and not domain_of(node) and first is not None:
+        if first.padding is not None:
+            return [Value(fault=Fault("coupled", title(node), SEES_PADDING))]
         found = folding.shape_of(node, first)
         return None if found is None else [found]
     if any(value is not None and (value.fault or value.rows) for value in operands):
@@ -123,7 +129,7 @@ def _settled(step: Step) -> list[Value]:
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
     if padded and step.operator not in SEE_NO_PADDING:
-        raise Mixed("sees how far rows are padded up to the longest")
+        raise Mixed(SEES_PADDING)
     return [_checked(step, value) for value in _with_rows(step, rule(step))]
 
 

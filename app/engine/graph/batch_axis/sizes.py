@@ -52,11 +52,13 @@ class Inference:
 
     def _infer(self, node: NodeProto, operands: Sequence[Value | None], world: int) -> Sized:
         nothing: Sized = [(0, None)] * len(node.output)
-        node, operands = _standard(node, operands)
+        version = self._versions.get(domain_of(node), 1)
+        if domain_of(node) and node.op_type in SIZED_LIKE:
+            node, operands = _standard(node, operands)
+            version = defs.onnx_opset_version()
         types, data = _operands(node, operands, world)
-        domain = domain_of(node)
         try:
-            schema = defs.get_schema(node.op_type, self._versions.get(domain, 1), domain)
+            schema = defs.get_schema(node.op_type, version, domain_of(node))
             found = shape_inference.infer_node_outputs(
                 schema, node, types, data, opset_imports=self._opsets
             )
@@ -66,24 +68,29 @@ class Inference:
 
 
 SIZED_LIKE = {
-    "FusedConv": ("Conv", (0, 1)),
-    "QLinearAveragePool": ("MaxPool", (0,)),
+    "CausalConvWithState": ("CausalConvWithState", 4),
+    "DequantizeLinear": ("DequantizeLinear", 3),
+    "FusedConv": ("Conv", 2),
+    "GatherND": ("GatherND", 2),
+    "LinearAttention": ("LinearAttention", 6),
+    "QLinearAveragePool": ("MaxPool", 1),
+    "QuantizeLinear": ("QuantizeLinear", 3),
+    "Trilu": ("Trilu", 2),
 }
-"""Operators of com.microsoft by standard ones of the same sizes, and which operands those have."""
+"""Operators of com.microsoft by standard ones of the same sizes, and how many operands count."""
 
-_NOT_STANDARD = ("activation", "activation_params", "channels_last", "count_include_pad")
+_NO_MATTER = {"activation", "activation_params", "chunk_size", "count_include_pad"}
+"""Attributes that change no size."""
 
 
 def _standard(
     node: NodeProto, operands: Sequence[Value | None]
 ) -> tuple[NodeProto, Sequence[Value | None]]:
-    """Put a standard node in place of one of com.microsoft; the same node where there is none."""
-    if not domain_of(node) or node.op_type not in SIZED_LIKE or attribute(node, "channels_last"):
-        return node, operands
-    operator, places = SIZED_LIKE[node.op_type]
-    like = helper.make_node(operator, [node.input[place] for place in places], node.output)
-    like.attribute.extend(each for each in node.attribute if each.name not in _NOT_STANDARD)
-    return like, [operands[place] for place in places]
+    """Put a standard node in place of one of com.microsoft."""
+    operator, count = SIZED_LIKE[node.op_type]
+    like = helper.make_node(operator, node.input[:count], node.output)
+    like.attribute.extend(each for each in node.attribute if each.name not in _NO_MATTER)
+    return like, operands[:count]
 
 
 def _operands(
@@ -171,6 +178,8 @@ def _matmul(left: int, right: int) -> SizeRule:
 
 
 def _packed_attention(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    if not domain_of(node):
+        raise ValueError("not packed")
     return [(*shapes[0][:-1], shapes[1][1] // 3)]
 
 
@@ -179,6 +188,12 @@ def _concatenated(node: NodeProto, shapes: Shapes) -> list[Shape]:
     axis = attribute(node, "axis")
     parts[0][axis] = sum(part[axis] for part in parts)
     return [tuple(parts[0])]
+
+
+def _gathered(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    axis, data = attribute(node, "gather_axis", 0), shapes[0]
+    packed = 1 if axis else 8 // attribute(node, "bits", 4)
+    return [(*data[:axis], *shapes[1], *data[axis + 1 : -1], data[-1] * packed)]
 
 
 def _picked(node: NodeProto, shapes: Shapes) -> list[Shape]:
@@ -214,7 +229,9 @@ _TABLE: dict[str, SizeRule] = {
     "CDist": lambda node, shapes: [(shapes[0][0], shapes[1][0])],
     "EmbedLayerNormalization": _embedded,
     "FeatureVectorizer": _columns(lambda node, shapes: sum(prod(s[1:]) for s in shapes)),
+    "GatherBlockQuantized": _gathered,
     "LinearRegressor": _columns(lambda node, _: attribute(node, "targets", 1)),
+    "MatMulBnb4": lambda node, shapes: [(*shapes[0][:-1], attribute(node, "N"))],
     "MatMulNBits": lambda node, shapes: [(*shapes[0][:-1], attribute(node, "N"))],
     "MultiHeadAttention": lambda node, shapes: [(*shapes[0][:-1], shapes[2][-1])],
     "OneHotEncoder": lambda node, shapes: [

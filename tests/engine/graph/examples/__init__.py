@@ -26,6 +26,11 @@ FAMILIES = (
 
 EXAMPLES = [example for family in FAMILIES for example in family.EXAMPLES]
 
+WITHOUT_KERNEL = {
+    ("", "SwiGLU"): "ONNX Runtime 1.32 splits it into a Swish that it cannot run at that version",
+}
+"""Operators of which no example can be run, and why."""
+
 NEVER_APART = {
     ("", "Compress"),  # along another axis: nobody knows
     ("", "DynamicQuantizeLinear"),

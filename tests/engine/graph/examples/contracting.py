@@ -57,6 +57,12 @@ EXAMPLES = [
     mixed('y = Einsum<equation = "bi->ib">(x)', X),
     apart('y = Einsum<equation = "bi,bj->bij">(x, w)', X, w=weights(1, 2)),
     mixed('y = Einsum<equation = "bi,bj->bij">(x, w)', X, w=weights(3, 2)),
+    apart('y = Einsum<equation = "...i,...j">(x, z)', "float[B, 3, 4] x, float[B, 3, 2] z"),
+    apart('y = Einsum<equation = "...ij, ...jk -> ...ik">(x, w)', STACK, w=weights(1, 4, 2)),
+    mixed('y = Einsum<equation = "...i, ...j -> ...ij">(x, w)', STACK, w=weights(3, 3, 2)),
+    apart('y = Einsum<equation = "bij,jk">(x, w)', STACK, w=weights(4, 2)),
+    mixed('y = Einsum<equation = "...i,...i->i">(x, x)', STACK),
+    mixed('y = Einsum<equation = "...i,bi">(x, z)', f"{STACK}, float[B, 4] z"),
     # Convolutions and pools
     apart("y = Conv(x, w)", IMAGE, w=KERNEL),
     apart(
@@ -118,6 +124,30 @@ EXAMPLES = [
         version=20,
     ),
     # Attention
+    apart(
+        "y = RotaryEmbedding(x, c, c, p)",
+        "float[B, 2, 3, 4] x, int64[B, 3] p",
+        c=weights(6, 2),
+        among={"p": (0, 5)},
+        version=23,
+    ),
+    apart(
+        "y = RotaryEmbedding(x, c, c)",
+        "float[B, 2, 3, 4] x, float[B, 3, 2] c",
+        version=23,
+    ),
+    apart(
+        "y, p = LinearAttention<q_num_heads = 2, kv_num_heads = 2, "
+        'update_rule = "linear">(x, x, x)',
+        "float[B, 3, 8] x",
+        version=27,
+    ),
+    apart(
+        "y, p = CausalConvWithState(x, w, , s)",
+        "float[B, 3, 8] x, float[B, 3, 1] s",
+        w=weights(3, 1, 2),
+        version=27,
+    ),
     apart(
         "y = Attention(q, k, v)",
         "float[B, 2, 3, 4] q, float[B, 2, 5, 4] k, float[B, 2, 5, 4] v",

@@ -31,6 +31,7 @@ EXAMPLES = [
     apart("y = Cast<to = 7>(x)", X),
     apart("y = CastLike(x, w)", X, w=np.int64(0)),
     apart("y = Swish(x)", X, version=24),
+    apart("a = CastLike(w, x)  y = Max(x, a)", X, w=np.int64(0)),
     apart("y = Clip(x, w)", X, w=np.float32(0)),
     apart("y = Clip<min = -1.0, max = 1.0>(x)", X, version=6),
     apart("y = Dropout(x)", X),

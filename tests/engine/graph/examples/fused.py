@@ -81,6 +81,21 @@ EXAMPLES = [
         among={"i": (0, 8), "j": (0, 1), "k": (0, 1)},
         **EMBEDDING,
     ),
+    apart(
+        "y = com.microsoft.Attention<num_heads = 2>(x, w, b, , , a)",
+        f"{STATES}, float[B, 2, 3, 3] a",
+        **PACKED,
+    ),
+    apart(
+        "y, p = com.microsoft.LinearAttention<q_num_heads = 2, kv_num_heads = 2, "
+        'update_rule = "linear">(x, x, x)',
+        STATES,
+    ),
+    apart(
+        "y, p = com.microsoft.CausalConvWithState(x, w, , s)",
+        "float[B, 3, 8] x, float[B, 3, 1] s",
+        w=weights(3, 1, 2),
+    ),
     # Products
     apart("y = com.microsoft.FusedMatMul<transB = 1>(x, w)", X, w=weights(2, 4)),
     mixed("y = com.microsoft.FusedMatMul<transA = 1>(x, w)", X, w=weights(1, 2)),
@@ -115,6 +130,26 @@ EXAMPLES = [
         w=BLOCKS,
         s=np.float32([0.1, 0.2, 0.3]),
     ),
+    apart(
+        "y = com.microsoft.MatMulBnb4<K = 16, N = 4, block_size = 16, quant_type = 1>(x, w, s)",
+        "float[B, 16] x",
+        w=np.arange(32, dtype=np.uint8),
+        s=np.float32([0.1, 0.2, 0.3, 0.4]),
+    ),
+    apart(
+        "y = com.microsoft.GatherBlockQuantized<block_size = 16>(w, i, s)",
+        IDS,
+        among={"i": (0, 2)},
+        w=BLOCKS.reshape(3, 8),
+        s=weights(3, 1),
+    ),
+    apart("y = com.microsoft.Trilu(x)", STATES),
+    mixed("y = com.microsoft.Trilu(x)", X),
+    apart(
+        "y = com.microsoft.GatherND(w, i)", "int64[B, 2] i", among={"i": (0, 2)}, w=weights(3, 3)
+    ),
+    apart("y = com.microsoft.QuantizeLinear(x, s, o)", X, s=S, o=Z),
+    apart("y = com.microsoft.DequantizeLinear(x, s, o)", BYTES, s=S, o=Z),
     apart("y = com.microsoft.QGemm(x, s, o, w, s, z, , s, o)", BYTES, w=SMALL, s=S, o=Z, z=I8),
     mixed(
         "a = com.microsoft.QGemm<transB = 1>(x, s, o, x, s, o, , s, o)  y = Identity(a)",

@@ -117,6 +117,11 @@ EXAMPLES = [
         last=ints(-1),
     ),
     mixed(f"y = com.microsoft.{TOKENIZER}(x)", "string[B] x"),
+    mixed(
+        'a, n = StringSplit<delimiter = " ">(x)  s = Shape(a)  b = Cast<to = 1>(s)  '
+        "c = Cast<to = 1>(n)  m = ReduceMax<keepdims = 0>(b)  y = Mul(c, m)",
+        "string[B] x",
+    ),
     apart(f"a = com.microsoft.{TOKENIZER}(x)  y = TfIdfVectorizer<{NGRAMS}>(a)", "string[B] x"),
     apart(
         f"a = com.microsoft.{TOKENIZER}(x)  b = Squeeze(a, one)  y = TfIdfVectorizer<{NGRAMS}>(b)",

@@ -110,6 +110,12 @@ EXAMPLES = [
         f"{X}, float[B, 2] u",
         n=ints(3, 1).reshape(2, 1),
     ),
+    apart(
+        "y = TensorScatter(x, u, i)",
+        "float[B, 4, 3] x, float[B, 1, 3] u, int64[B] i",
+        among={"i": (0, 3)},
+        version=24,
+    ),
     # By a condition
     unclear("y = Compress<axis = 1>(x, c)", X, c=np.array([True, False, True])),
     mixed("y = Compress<axis = 0>(x, c)", X, c=np.array([True])),

@@ -150,6 +150,7 @@ EXAMPLES = [
     apart("y = DFT(x)", "float[B, 8, 1] x", version=17),
     mixed("y = DFT(x, n, a)", "float[B, 8, 1] x", n=np.int64(2), a=np.int64(0), version=20),
     mixed("y = DFT<axis = 0>(x)", "float[B, 8, 1] x", version=17),
+    apart("y = STFT(x, s, w)", "float[B, 16, 1] x", s=np.int64(4), w=weights(8)),
     apart("y = Det(x)", "float[B, 3, 3] x"),
     mixed("a, s, o = DynamicQuantizeLinear(x)  y = DequantizeLinear(a, s, o)", X),
 ]

@@ -92,14 +92,21 @@ def gemm(left: int, right: int, bias: int) -> Rule:
 
 def einsum(step: Step) -> Sequence[Rows | None]:
     """Axes have letters already."""
-    equation = step.attribute("equation").replace(" ", "")
-    if "." in equation or "->" not in equation:
-        raise NotUnderstood("leaves out axes")
-    operands, result = equation.split("->")
-    letters = operands.split(",")
-    if any(len(set(named)) < len(named) for named in letters):
+    operands, arrow, result = step.attribute("equation").replace(" ", "").partition("->")
+    if not arrow:  # letters that are there once, in their order
+        once = sorted(each for each in set(operands) - {",", "."} if operands.count(each) == 1)
+        result = "..." * ("..." in operands) + "".join(once)
+    named = operands.split(",")
+    left_out = [step.at(i).rank - len(each.replace("...", "")) for i, each in enumerate(named)]
+    letters = [_spelt(each, count) for each, count in zip(named, left_out, strict=True)]
+    if any(len(set(each)) < len(each) for each in letters):
         raise NotUnderstood("takes a diagonal")
-    return [contraction(step, range(len(letters)), letters, result)]
+    return [contraction(step, range(len(letters)), letters, _spelt(result, max(left_out)))]
+
+
+def _spelt(letters: str, count: int) -> str:
+    """Put a digit for each axis that is left out; 0 is the last, as they are broadcast."""
+    return letters.replace("...", "9876543210"[10 - count :] if count > 0 else "")
 
 
 def by_image(*places: int) -> Rule:
@@ -143,7 +150,13 @@ def resize(step: Step) -> Sequence[Rows | None]:
 
 
 def rotary(step: Step) -> Sequence[Rows | None]:
-    """Turns pairs of elements by their places: one that is the first for all rows, or each row's.
+    """Turns `[B, …]` by tables: one for all places, or for each row where no places are given."""
+    tables = () if step.may_be_at(3) is not None else (1, 2)
+    return by_image(0, 3, *tables)(step)
+
+
+def rotary_by_places(step: Step) -> Sequence[Rows | None]:
+    """The same by tables for all: from one place on for all rows, or from each row's own.
 
     (com.microsoft)
     """

@@ -24,8 +24,8 @@ def of_first(*others: int) -> Rule:
     return rule
 
 
-def cast_like(step: Step) -> Sequence[Rows | None]:
-    """Of the second operand only the type is taken."""
+def like_first(step: Step) -> Sequence[Rows | None]:
+    """Like the first operand; of the others only the kind of their elements matters."""
     return [step.x.rows]
 
 

@@ -15,12 +15,12 @@ def table(step: Step) -> Sequence[Rows | None]:
 
 
 def scaled_columns(step: Step) -> Sequence[Rows | None]:
-    """A factor for all, or one a column, the last axis (Scaler, Imputer)."""
+    """A factor for all, or one a column of `[B, F]` (Scaler, Imputer)."""
     step.only(0)
     rows = step.x.rows
     lists = ("offset", "scale", "imputed_value_floats", "imputed_value_int64s")
     by_column = any(len(step.attribute(name) or ()) > 1 for name in lists)
-    if rows is not None and by_column and rows.axis == step.x.rank - 1:
+    if rows is not None and by_column and (rows.axis != 0 or step.x.rank == 1):
         raise Mixed("has a constant along the rows")
     return [rows]
 
@@ -67,11 +67,10 @@ def zip_map(step: Step) -> Sequence[Rows | None]:
 def recurrent(step: Step) -> Sequence[Rows | None]:
     """Runs along time, the first axis; rows are the second (`layout=0`)."""
     batch = 0 if step.attribute("layout", 0) else 1
-    quantised = step.operator.startswith("Dynamic")
     allowed = {0: batch, 4: 0, 5: batch, 6: batch}
     found = set()
     for place, _, rows in step.with_rows:
-        if place not in allowed or quantised:
+        if place not in allowed:
             raise Mixed("takes what is for all rows from the rows")
         if rows.axis != allowed[place]:
             raise Mixed("runs along the batch as along time")

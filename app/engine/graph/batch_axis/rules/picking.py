@@ -100,7 +100,9 @@ def crop(step: Step) -> Sequence[Rows | None]:
 
 def gather(step: Step) -> Sequence[Rows | None]:
     """Whole slices along an axis, by number: of a table by row, or of each row by a constant."""
-    axis, rows, by_rows = step.axis("axis", 0), step.x.rows, step.rows_at(1)
+    step.only(0, 1)
+    axis = step.axis("gather_axis" if step.operator == "GatherBlockQuantized" else "axis", 0)
+    rows, by_rows = step.x.rows, step.rows_at(1)
     if rows is not None and by_rows is not None:
         raise Mixed("picks among all rows")
     if by_rows is not None:
