@@ -9,6 +9,7 @@ beside copies of itself, as many rows as the shared run had. Then all is equal b
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -25,22 +26,31 @@ BFLOAT16_TOLERANCE = 1.6e-2
 """Four steps of bfloat16, in place of the tolerances for floats that have more digits."""
 
 
+class Checked(NamedTuple):
+    """A request of a shared run: its inputs, `[b, …]` each, and which of the run's rows it has."""
+
+    inputs: Tensors
+    rows: slice
+
+
 class Finding(NamedTuple):
     """What a check found.
 
     Attributes:
-        difference: In words; empty if there is none; None if that could not be found out.
-        num_rows: That were run for it.
+        difference: In words; empty if none was found.
+        num_passed: Rows that are the same.
+        num_run: Rows that were run to find out.
     """
 
-    difference: str | None
-    num_rows: int
+    difference: str
+    num_passed: int
+    num_run: int
 
 
 class Recheck:
-    """Checks one request at a time. Event loop only.
+    """Checks requests of one shared run at a time. Event loop only.
 
-    Mutable state: the options of the run that is under way, by which it can be ended.
+    Mutable state: the options of the runs that are under way, by which they can be ended.
 
     Args:
         pool: Where it runs.
@@ -73,54 +83,69 @@ class Recheck:
             done: Told at the end of a check, when the lane is idle again, what differs in words;
                 empty if nothing is known to.
         """
-        position = self._proof.choose(len(batch), num_rows)
-        if position is None or self.running or not self._pool.idle:
+        places = self._proof.choose(len(batch), num_rows)
+        if not places or self.running or not self._pool.idle:
             return
-        start = sum(item.num_rows for item in batch[:position])
-        item = batch[position]
+        stops = list(accumulate(item.num_rows for item in batch))
+        requests = [
+            Checked(batch[place].inputs, slice(stops[place] - batch[place].num_rows, stops[place]))
+            for place in places
+        ]
         self._options = ort.RunOptions()
-        work = partial(
-            check, item.inputs, outputs, slice(start, start + item.num_rows), self._options
-        )
-        self._pool.start(work, partial(self._end, item.num_rows, done))
+        work = partial(check, requests, outputs, self._options)
+        self._pool.start(work, partial(self._end, done))
 
     def give_way(self) -> None:
-        """End the run at its next node: somebody waits for the lane."""
+        """End the runs at the next node: somebody waits for the lane."""
         if self._options is not None:
             self._options.terminate = True
 
-    def _end(self, num_rows: int, done: Callable[[str], None], found: Finding) -> None:
+    def _end(self, done: Callable[[str], None], found: Finding) -> None:
         self._options = None
-        if found.difference == "":
-            self._proof.passed(num_rows, found.num_rows)
-        done(found.difference or "")
+        if found.num_passed:
+            self._proof.passed(found.num_passed, found.num_run)
+        done(found.difference)
 
 
 def check(
-    inputs: Tensors, shared: list[Array], rows: slice, options: ort.RunOptions, session: Session
+    requests: list[Checked], shared: list[Array], options: ort.RunOptions, session: Session
 ) -> Finding:
-    """Run a request alone, and compare; any thread. Never raises.
+    """Run requests alone, one after the other, and compare; any thread. Never raises.
 
     Args:
-        inputs: The request's, `[b, …]` each.
-        shared: Outputs of the shared run, `[B, …]` each.
-        rows: The request's in it.
-        options: By which another thread may end the run.
+        requests: Of a shared run.
+        shared: Its outputs, `[B, …]` each.
+        options: By which another thread may end it; what has passed by then counts.
         session: Where to run.
     """
+    num_passed = num_run = 0
+    try:
+        for request in requests:
+            difference, num_rows = _compare(request, shared, options, session)
+            num_run += num_rows
+            if difference:
+                return Finding(difference, num_passed, num_run)
+            num_passed += request.rows.stop - request.rows.start
+    except Exception:  # it was ended, memory ran out: nothing is known, and nobody waits for it
+        pass
+    return Finding("", num_passed, num_run)
+
+
+def _compare(
+    request: Checked, shared: list[Array], options: ort.RunOptions, session: Session
+) -> tuple[str, int]:
+    """Give what differs, in words, and how many rows were run."""
+    inputs, rows = request
     differing = partial(first_difference, shared, rows, specs=session.outputs)
     num_rows = rows.stop - rows.start
-    try:
-        alone = session.run(inputs, options)
-        name = differing(alone)
-        if not name or differing(alone, coarse=True):
-            return Finding(_in_words(name), num_rows)
-        place = (np.arange(len(shared[0])) - rows.start) % num_rows
-        copies = session.run({name: array[place] for name, array in inputs.items()}, options)
-        name = differing([output[rows] for output in copies])
-        return Finding(_in_words(name), num_rows + len(place))
-    except Exception:  # it was ended, memory ran out: nothing is known, and nobody waits for it
-        return Finding(None, num_rows)
+    alone = session.run(inputs, options)
+    name = differing(alone)
+    if not name or differing(alone, coarse=True):
+        return _in_words(name), num_rows
+    places = (np.arange(len(shared[0])) - rows.start) % num_rows
+    copies = session.run({name: array[places] for name, array in inputs.items()}, options)
+    name = differing([output[rows] for output in copies])
+    return _in_words(name), num_rows + len(places)
 
 
 def first_difference(
