@@ -25,6 +25,14 @@ class BatchRecord(NamedTuple):
     inline: bool
 
 
+class BatcherStatistics(NamedTuple):
+    """Snapshot of a batcher."""
+
+    num_requests_waiting: int
+    num_rows_waiting: int
+    num_running: int
+
+
 class Outcome(NamedTuple):
     """What became of a run.
 

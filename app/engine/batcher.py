@@ -21,7 +21,6 @@ import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
 
 from app.engine.admission import Admission
 from app.engine.batch_queue import (
@@ -33,6 +32,7 @@ from app.engine.batch_queue import (
     WorkItem,
 )
 from app.engine.batch_run import (
+    BatcherStatistics,
     BatchRecord,
     Outcome,
     hand_out,
@@ -54,14 +54,6 @@ CROWD = 3
 """Requests in a turn from which on they wait for the next one's: the loop is busy, so it comes at
 once and brings as many. With 32 clients the requests/s of a small model rose by 13 %, with 8 by 2;
 from 2 on, 4 clients lost 6 % (eight rounds by turns)."""
-
-
-class BatcherStatistics(NamedTuple):
-    """Snapshot of a batcher."""
-
-    num_requests_waiting: int
-    num_rows_waiting: int
-    num_running: int
 
 
 class Batcher:

@@ -21,8 +21,8 @@ Keeping = Literal["everywhere", "here", "nowhere"]
 class Proof:
     """Event loop only.
 
-    Mutable state: the rows that passed, those until the next check, whose turn in its run it is
-    then, and whether one has failed.
+    Mutable state: the rows that passed, those until the next check, at whose place in its run it
+    begins, and whether one has failed.
 
     Args:
         accepted: Whether the model's owner takes answers that depend on neighbours. Then nothing is
@@ -52,24 +52,27 @@ class Proof:
             return "nowhere"
         return "everywhere" if self.trusted else "here"
 
-    def choose(self, num_requests: int, num_rows: int) -> int | None:
-        """Count a shared run; give the position of the request to be checked, or None.
+    def choose(self, num_requests: int, num_rows: int) -> list[int]:
+        """Count a shared run; give the places of the requests that are to be checked.
 
-        A check that is then not made is due again with the next run. Positions take turns: a model
-        may spoil the last rows of a run only.
+        Of the first runs these are all, later one now and then, whose place changes: a model may
+        spoil the last rows of a run only. A check that is then not made is due with the next run.
         """
         self._num_until_next -= num_rows
         if self._num_until_next > 0 or self.accepted or self.refuted:
-            return None
+            return []
         self._turn += 1
-        return self._turn % num_requests
+        count = 1 if self.trusted else min(num_requests, FIRST_ROWS - self.num_passed)
+        return [(self._turn + step) % num_requests for step in range(count)]
 
     def passed(self, num_rows: int, num_run: int) -> None:
-        """Take note of a request that is answered alone as beside others.
+        """Take note of rows that are answered alone as beside others.
 
         Args:
-            num_rows: Its rows.
+            num_rows: Their number.
             num_run: Rows that were run to find out.
         """
+        first = not self.trusted
         self.num_passed += num_rows
-        self._num_until_next = EVERY_ROWS * num_run if self.trusted else 1
+        if self.trusted:
+            self._num_until_next = EVERY_ROWS if first else EVERY_ROWS * num_run

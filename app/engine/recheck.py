@@ -9,6 +9,7 @@ beside copies of itself, as many rows as the shared run had. Then all is equal b
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -16,33 +17,40 @@ import onnxruntime as ort
 
 from app.engine.batch_queue import WorkItem
 from app.engine.bfloat import widened
+from app.engine.equality import RELATIVE_TOLERANCE, ROUNDING_TOLERANCE, allowed, unequal
 from app.engine.proof import Proof
 from app.engine.session_pool import Session, SessionPool
 from app.engine.tensor import Array, Tensors, TensorSpec
 
-RELATIVE_TOLERANCE = 1e-5
-"""Largest difference that is none, relative to the request's largest value in that column."""
+BFLOAT16_TOLERANCE = 1.6e-2
+"""Four steps of bfloat16, in place of the tolerances for floats that have more digits."""
 
-COARSE_TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2}
-"""Likewise, of types whose last two bits are more than that."""
+
+class Checked(NamedTuple):
+    """A request of a shared run: its inputs, `[b, …]` each, and which of the run's rows it has."""
+
+    inputs: Tensors
+    rows: slice
 
 
 class Finding(NamedTuple):
     """What a check found.
 
     Attributes:
-        difference: In words; empty if there is none; None if that could not be found out.
-        num_rows: That were run for it.
+        difference: In words; empty if none was found.
+        num_passed: Rows that are the same.
+        num_run: Rows that were run to find out.
     """
 
-    difference: str | None
-    num_rows: int
+    difference: str
+    num_passed: int
+    num_run: int
 
 
 class Recheck:
-    """Checks one request at a time. Event loop only.
+    """Checks requests of one shared run at a time. Event loop only.
 
-    Mutable state: the options of the run that is under way, by which it can be ended.
+    Mutable state: the options of the runs that are under way, by which they can be ended.
 
     Args:
         pool: Where it runs.
@@ -75,54 +83,69 @@ class Recheck:
             done: Told at the end of a check, when the lane is idle again, what differs in words;
                 empty if nothing is known to.
         """
-        position = self._proof.choose(len(batch), num_rows)
-        if position is None or self.running or not self._pool.idle:
+        places = self._proof.choose(len(batch), num_rows)
+        if not places or self.running or not self._pool.idle:
             return
-        start = sum(item.num_rows for item in batch[:position])
-        item = batch[position]
+        stops = list(accumulate(item.num_rows for item in batch))
+        requests = [
+            Checked(batch[place].inputs, slice(stops[place] - batch[place].num_rows, stops[place]))
+            for place in places
+        ]
         self._options = ort.RunOptions()
-        work = partial(
-            check, item.inputs, outputs, slice(start, start + item.num_rows), self._options
-        )
-        self._pool.start(work, partial(self._end, item.num_rows, done))
+        work = partial(check, requests, outputs, self._options)
+        self._pool.start(work, partial(self._end, done))
 
     def give_way(self) -> None:
-        """End the run at its next node: somebody waits for the lane."""
+        """End the runs at the next node: somebody waits for the lane."""
         if self._options is not None:
             self._options.terminate = True
 
-    def _end(self, num_rows: int, done: Callable[[str], None], found: Finding) -> None:
+    def _end(self, done: Callable[[str], None], found: Finding) -> None:
         self._options = None
-        if found.difference == "":
-            self._proof.passed(num_rows, found.num_rows)
-        done(found.difference or "")
+        if found.num_passed:
+            self._proof.passed(found.num_passed, found.num_run)
+        done(found.difference)
 
 
 def check(
-    inputs: Tensors, shared: list[Array], rows: slice, options: ort.RunOptions, session: Session
+    requests: list[Checked], shared: list[Array], options: ort.RunOptions, session: Session
 ) -> Finding:
-    """Run a request alone, and compare; any thread. Never raises.
+    """Run requests alone, one after the other, and compare; any thread. Never raises.
 
     Args:
-        inputs: The request's, `[b, …]` each.
-        shared: Outputs of the shared run, `[B, …]` each.
-        rows: The request's in it.
-        options: By which another thread may end the run.
+        requests: Of a shared run.
+        shared: Its outputs, `[B, …]` each.
+        options: By which another thread may end it; what has passed by then counts.
         session: Where to run.
     """
+    num_passed = num_run = 0
+    try:
+        for request in requests:
+            difference, num_rows = _compare(request, shared, options, session)
+            num_run += num_rows
+            if difference:
+                return Finding(difference, num_passed, num_run)
+            num_passed += request.rows.stop - request.rows.start
+    except Exception:  # it was ended, memory ran out: nothing is known, and nobody waits for it
+        pass
+    return Finding("", num_passed, num_run)
+
+
+def _compare(
+    request: Checked, shared: list[Array], options: ort.RunOptions, session: Session
+) -> tuple[str, int]:
+    """Give what differs, in words, and how many rows were run."""
+    inputs, rows = request
     differing = partial(first_difference, shared, rows, specs=session.outputs)
     num_rows = rows.stop - rows.start
-    try:
-        alone = session.run(inputs, options)
-        name = differing(alone)
-        if not name or differing(alone, coarse=True):
-            return Finding(_in_words(name), num_rows)
-        place = (np.arange(len(shared[0])) - rows.start) % num_rows
-        copies = session.run({name: array[place] for name, array in inputs.items()}, options)
-        name = differing([output[rows] for output in copies])
-        return Finding(_in_words(name), num_rows + len(place))
-    except Exception:  # it was ended, memory ran out: nothing is known, and nobody waits for it
-        return Finding(None, num_rows)
+    alone = session.run(inputs, options)
+    name = differing(alone)
+    if not name or differing(alone, coarse=True):
+        return _in_words(name), num_rows
+    places = (np.arange(len(shared[0])) - rows.start) % num_rows
+    copies = session.run({name: array[places] for name, array in inputs.items()}, options)
+    name = differing([output[rows] for output in copies])
+    return _in_words(name), num_rows + len(places)
 
 
 def first_difference(
@@ -140,30 +163,23 @@ def first_difference(
         rows: The request's in it.
         alone: Outputs of the request's own run, `[b, …]` each.
         specs: Of the outputs.
-        coarse: Whether a difference is held against the largest value of the whole shared run,
-            and not of the request in that column (the last axis).
+        coarse: Whether differences are held against the largest value of the whole shared run, as
+            by rounding, and not against the request's own values by column (`equality.py`).
     """
     for spec, together, apart in zip(specs, shared, alone, strict=True):
+        tolerance = ROUNDING_TOLERANCE if coarse else RELATIVE_TOLERANCE
         if spec.dtype == "bfloat16":
-            together, apart = widened(together), widened(apart)
-        tolerance = COARSE_TOLERANCES.get(spec.dtype, RELATIVE_TOLERANCE)
-        if not _same(together, rows, apart, tolerance, coarse=coarse):
+            together, apart, tolerance = widened(together), widened(apart), BFLOAT16_TOLERANCE
+        found = together[rows]
+        if found.shape != apart.shape:
+            return spec.name
+        near = allowed(apart, np.zeros(len(apart)), tolerance)
+        if coarse:
+            every = together.reshape(-1)
+            near = allowed(every, np.zeros(len(every)), tolerance).max(initial=0.0)
+        if unequal(found, apart, near).any():
             return spec.name
     return ""
-
-
-def _same(together: Array, rows: slice, apart: Array, tolerance: float, *, coarse: bool) -> bool:
-    found = together[rows]
-    if found.shape != apart.shape:
-        return False
-    if found.dtype.kind != "f":
-        return bool(np.array_equal(found, apart))
-    axes = None if coarse or apart.ndim == 1 else tuple(range(apart.ndim - 1))
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which are equal or are not
-        sizes = np.abs(together if coarse else apart)
-        scale = np.max(sizes, axis=axes, initial=0.0, where=np.isfinite(sizes))
-        near = np.abs(found - apart) <= tolerance * scale
-    return bool(np.all(near | (found == apart) | (np.isnan(found) & np.isnan(apart))))
 
 
 def _in_words(name: str) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from app.engine.batch_queue import BatchOptions, RunResult
-from app.engine.batch_run import BatchRecord
-from app.engine.batcher import Batcher, BatcherStatistics
+from app.engine.batch_run import BatcherStatistics, BatchRecord
+from app.engine.batcher import Batcher
 from app.engine.cost_curve import CostCurve, Sample
 from app.engine.proof import Proof
 from app.engine.session_pool import SessionPool

@@ -6,8 +6,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from app.engine.batch_run import BatchRecord
-from app.engine.batcher import BatcherStatistics
+from app.engine.batch_run import BatcherStatistics, BatchRecord
 from app.errors import RunFailed
 from tests.engine.batching import BAD, answers, ask, either_mode, line, make_batcher, queued, rows
 from tests.fakes import FakePool, refusing, turns

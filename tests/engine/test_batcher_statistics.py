@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.batch_queue import RunResult
-from app.engine.batch_run import BatchRecord
-from app.engine.batcher import BatcherStatistics
+from app.engine.batch_run import BatcherStatistics, BatchRecord
 from app.engine.tensor import Array
 from app.errors import RunFailed
 from tests.engine.batching import (

@@ -9,23 +9,40 @@ def trusted() -> Proof:
     """A proof whose first rows have passed, one by one."""
     proof = Proof()
     for _ in range(FIRST_ROWS):
-        assert proof.choose(2, 2) is not None
+        assert proof.choose(2, 2)
         proof.passed(1, 1)
     return proof
 
 
 def test_the_first_rows_are_all_due() -> None:
-    """Of each shared run a request is checked until so many rows have passed."""
-    assert trusted().num_passed == FIRST_ROWS
+    """Of each shared run all requests are checked until so many rows have passed."""
+    proof = Proof()
+    few = proof.choose(3, 3)
+    many = proof.choose(100, 100)
+    proof.passed(FIRST_ROWS - 2, FIRST_ROWS - 2)
+
+    assert sorted(few) == [0, 1, 2]
+    assert len(set(many)) == FIRST_ROWS
+    assert len(proof.choose(100, 100)) == 2
 
 
 def test_then_one_row_in_a_thousand_is_due() -> None:
     """Runs are counted by their rows."""
     proof = trusted()
 
-    chosen = [proof.choose(4, 100) is not None for _ in range(EVERY_ROWS // 100)]
+    chosen = [len(proof.choose(4, 100)) for _ in range(EVERY_ROWS // 100)]
 
-    assert chosen == [*[False] * (EVERY_ROWS // 100 - 1), True]
+    assert chosen == [*[0] * (EVERY_ROWS // 100 - 1), 1]
+
+
+def test_the_first_rows_put_nothing_off() -> None:
+    """However many of them were run in one go."""
+    proof = Proof()
+    proof.choose(FIRST_ROWS, FIRST_ROWS)
+    proof.passed(FIRST_ROWS, FIRST_ROWS)
+
+    assert proof.choose(2, EVERY_ROWS - 1) == []
+    assert len(proof.choose(2, 1)) == 1
 
 
 def test_a_check_of_many_rows_puts_the_next_one_off() -> None:
@@ -33,23 +50,23 @@ def test_a_check_of_many_rows_puts_the_next_one_off() -> None:
     proof = trusted()
     proof.passed(2, 10)
 
-    assert proof.choose(2, 10 * EVERY_ROWS - 1) is None
-    assert proof.choose(2, 1) is not None
+    assert proof.choose(2, 10 * EVERY_ROWS - 1) == []
+    assert len(proof.choose(2, 1)) == 1
 
 
 def test_a_check_that_was_not_made_is_due_again() -> None:
     """While no lane is idle nothing passes, so the next run is asked for."""
     proof = Proof()
 
-    assert [proof.choose(2, 2) is not None for _ in range(200)] == [True] * 200
+    assert [len(proof.choose(2, 2)) for _ in range(200)] == [2] * 200
     assert not proof.trusted
 
 
-def test_every_position_has_its_turn() -> None:
+def test_every_place_has_its_turn() -> None:
     """A model that spoils the last rows of a run only is found out, too."""
-    proof = Proof()
+    proof = trusted()
 
-    assert {proof.choose(5, 5) for _ in range(5)} == {0, 1, 2, 3, 4}
+    assert {place for _ in range(5) for place in proof.choose(5, EVERY_ROWS)} == {0, 1, 2, 3, 4}
 
 
 def test_what_may_be_kept_grows_with_the_proof() -> None:
@@ -71,5 +88,5 @@ def test_what_is_accepted_or_refuted_is_not_checked(proof: Proof) -> None:
     """There is nothing left to find out, and nothing to be kept."""
     proof.refuted = not proof.accepted
 
-    assert [proof.choose(2, EVERY_ROWS) for _ in range(3)] == [None] * 3
+    assert [proof.choose(2, EVERY_ROWS) for _ in range(3)] == [[]] * 3
     assert proof.keeping == "nowhere"

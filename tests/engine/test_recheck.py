@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 
 from app.engine.bfloat import narrowed
-from app.engine.recheck import check, first_difference
+from app.engine.recheck import Checked, Finding, check, first_difference
 from app.engine.tensor import Array, Tensors, TensorSpec
 from tests.fakes import FakeSession
 
@@ -83,13 +83,18 @@ def test_bfloats_are_compared_as_numbers(value: float, expected: str) -> None:
     assert first_difference([together], LAST, [apart], [spec]) == expected
 
 
-def checked(function: Callable[[Tensors], list[Array]], *values: float) -> str | None:
+def found(function: Callable[[Tensors], list[Array]], *values: float) -> Finding:
     """Run values together, and have the last one checked."""
     session: Any = FakeSession(function)
     rows = np.array(values, np.float32).reshape(-1, 1)
     shared = session.run({"x": rows})
     last = slice(len(values) - 1, len(values))
-    return check({"x": rows[last]}, shared, last, ort.RunOptions(), session).difference
+    return check([Checked({"x": rows[last]}, last)], shared, ort.RunOptions(), session)
+
+
+def checked(function: Callable[[Tensors], list[Array]], *values: float) -> str:
+    """Do the same; give what differs."""
+    return found(function, *values).difference
 
 
 def test_rows_that_stay_apart_pass() -> None:
@@ -99,9 +104,9 @@ def test_rows_that_stay_apart_pass() -> None:
 
 def test_a_difference_names_its_output() -> None:
     """So that whoever reads of it knows where to look."""
-    found = checked(lambda inputs: [inputs["x"], inputs["x"] - inputs["x"].mean()], 1.0, 2.0)
+    difference = checked(lambda inputs: [inputs["x"], inputs["x"] - inputs["x"].mean()], 1.0, 2.0)
 
-    assert found == "output y1: rows run together differ from rows run apart"
+    assert difference == "output y1: rows run together differ from rows run apart"
 
 
 def test_huge_neighbours_hide_nothing() -> None:
@@ -144,4 +149,10 @@ def test_a_run_that_fails_alone_proves_nothing() -> None:
             raise MemoryError
         return [inputs["x"]]
 
-    assert checked(refuse_one, 1.0, 2.0) is None
+    assert found(refuse_one, 1.0, 2.0) == Finding("", 0, 0)
+
+
+def test_rows_that_were_run_are_counted() -> None:
+    """Those of copies, too, so that checks stay as seldom as they are to be."""
+    assert found(lambda inputs: [inputs["x"]], 1.0, 2.0, 3.0) == Finding("", 1, 1)
+    assert found(rounded_by_size, 1.0, 1.5, 2.0) == Finding("", 1, 1 + 3)
