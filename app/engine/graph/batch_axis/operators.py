@@ -16,6 +16,7 @@ from app.engine.graph.batch_axis.rules.contracting import (
     resize,
     rotary,
 )
+from app.engine.graph.batch_axis.rules.cutting import crop, pad, slice_
 from app.engine.graph.batch_axis.rules.elementwise import (
     alternate,
     dropout,
@@ -38,18 +39,15 @@ from app.engine.graph.batch_axis.rules.learned import (
 )
 from app.engine.graph.batch_axis.rules.picking import (
     compress,
-    crop,
     cumulative,
     feature_extractor,
     gather,
     gather_elements,
     gather_nd,
     one_hot,
-    pad,
     reverse_sequence,
     scatter_elements,
     scatter_nd,
-    slice_,
     top_k,
     triangle,
 )
