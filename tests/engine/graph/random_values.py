@@ -196,14 +196,5 @@ def compress(graph: Graph) -> None:
 
 
 OFTEN = (binary, with_constant, reduce, along_axis, matmul, unary, loop, branch)
-MAKERS = OFTEN * 2 + (
-    where,
-    to_float,
-    gemm,
-    einsum,
-    normalise,
-    convolve,
-    triangle,
-    compress,
-    quantise,
-)
+SELDOM = (where, to_float, gemm, einsum, normalise, convolve, triangle, quantise)
+MAKERS = OFTEN * 2 + SELDOM + (compress, compress)

@@ -65,7 +65,7 @@ def _first_size_not_free(model: ModelProto) -> str | None:
 def _judge(model: ModelProto, guess: int, apart: int) -> Batching:
     sizes: dict[str, int] = {}
     scope = {each.name: _input(each, sizes, guess, apart) for each in must_be_given(model.graph)}
-    outputs = Follower(model).graph(model.graph, scope)
+    outputs = Follower(model, assumes=guess > 0).graph(model.graph, scope)
     faults = [_fault(o.name, v) for o, v in zip(model.graph.output, outputs, strict=True)]
     fault = min((f for f in faults if f is not None), key=lambda f: f.verdict, default=None)
     if fault is None:

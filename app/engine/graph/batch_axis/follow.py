@@ -38,9 +38,11 @@ class Follower:
 
     Args:
         model: Its functions inlined.
+        assumes: Whether sizes are assumed that its inputs leave open.
     """
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, *, assumes: bool) -> None:
+        self.assumes = assumes
         opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._versions = {"" if name == "ai.onnx" else name: opsets[name] for name in opsets}
         self._inference = Inference(self._versions)
@@ -60,7 +62,7 @@ class Follower:
     def _node(self, node: NodeProto, scope: Scope) -> list[Value]:
         operands = [scope.get(name, UNKNOWN) if name else None for name in node.input]
         if (follow := branches.FOLLOWED.get(node.op_type)) is not None:
-            return guarded(node, lambda: follow(self.graph, node, operands, scope))
+            return guarded(node, lambda: follow(self, node, operands, scope))
         if node.op_type == "Constant":
             return [folding.constant_of(node)]
         version = self._versions.get(domain_of(node), 1)

@@ -12,7 +12,7 @@ from app.engine.graph.batch_axis.rules.contracting import (
     gemm,
     gemm_quantised,
     matmul,
-    max_pool,
+    pool,
     resize,
     rotary,
 )
@@ -95,10 +95,11 @@ ONNX: dict[str, Rule] = {
     **_each(reshape, "Reshape Flatten Squeeze Unsqueeze"),
     **_each(
         by_image(0),
-        "AveragePool Conv ConvInteger ConvTranspose Col2Im DepthToSpace GlobalAveragePool "
-        "GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LpPool LRN "
+        "Conv ConvInteger ConvTranspose Col2Im DepthToSpace "
+        "GroupNormalization InstanceNormalization LRN "
         "QLinearConv SpaceToDepth AffineGrid Det",
     ),
+    **_each(pool, "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool"),
     **_each(resize, "Resize Upsample"),
     **_each(
         reduce_,
@@ -135,7 +136,6 @@ ONNX: dict[str, Rule] = {
     "LpNormalization": along_axis(-1),
     "MatMul": matmul(0, 1),
     "MatMulInteger": matmul(0, 1),
-    "MaxPool": max_pool,
     "MeanVarianceNormalization": mean_variance,
     "OneHot": one_hot,
     "Pad": pad,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.engine.graph.examples.example import apart, mixed, weights
+from tests.engine.graph.examples.example import apart, mixed, unclear, weights
 
 X, SERIES = "float[B, 4] x", "float[B, 3, 4] x"
 BOTH = "then_branch = t () => (r) {{ r = {} }}, else_branch = e () => (r) {{ r = {} }}"
@@ -32,6 +32,13 @@ EXAMPLES = [
         f"n = Shape<start = 1>(x)  s = Squeeze(n)  c = Equal(s, f)  y = If<{RELU_OR_NEG}>(c)",
         X,
         f=np.int64(4),
+    ),
+    unclear(
+        "n = Shape<start = 1>(x)  s = Squeeze(n)  c = Greater(s, f)  "
+        f"y = If<{BOTH.format('CumSum(x, z)', 'Neg(x)')}>(c)",
+        "float[B, T] x",
+        f=np.int64(999),
+        z=ZERO,
     ),
     mixed(
         f"m = ReduceMax<keepdims = 0>(x)  c = Greater(m, f)  y = If<{RELU_OR_NEG}>(c)",
