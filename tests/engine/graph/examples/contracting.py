@@ -139,6 +139,7 @@ EXAMPLES = [
         "float[B, 4] x",
         r=np.float32([0.5, 0, 1, 1]),
         s=np.float32([1, 2]),
+        shown=False,  # ONNX Runtime takes no notice of a region of an axis that keeps its size
     ),
     apart("y = GridSample(x, g)", "float[B, 1, 4, 4] x, float[B, 2, 2, 2] g", among={"g": (-1, 1)}),
     mixed("y = GridSample(x, g)", "float[B, 1, 4, 4] x", g=weights(3, 2, 2, 2)),
