@@ -17,10 +17,13 @@ def sizes(graph: Graph) -> None:
 
 
 def count(graph: Graph) -> None:
-    """Compute with whole numbers."""
-    x = graph.pick("i")
-    other = graph.one_of((graph.constant(ints(2)), graph.constant(np.int64(1)), graph.pick("i")))
-    graph.add(graph.one_of(("Add", "Sub", "Mul", "Mod", "Div", "Max")), [x, other])
+    """Compute with whole numbers; what they are divided by is not 0."""
+    divisor = graph.constant(graph.one_of((ints(2), np.int64(2), np.int64(3))))
+    if graph.draw(2):
+        graph.add(graph.one_of(("Mod", "Div")), [graph.pick("i"), divisor])
+    else:
+        other = graph.one_of((divisor, graph.pick("i")))
+        graph.add(graph.one_of(("Add", "Sub", "Mul", "Max")), [graph.pick("i"), other])
 
 
 def numbers(graph: Graph) -> None:

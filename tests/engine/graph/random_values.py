@@ -182,6 +182,11 @@ def loop(graph: Graph) -> None:
     graph.add("Loop", [rounds, graph.constant(np.array(True)), x], 2, sees=[seen], body=body)
 
 
+def draw(graph: Graph) -> None:
+    """Numbers at random, of which the analysis says nothing."""
+    graph.add("RandomUniformLike", [graph.pick()], seed=1.0)
+
+
 def quantise(graph: Graph) -> None:
     """By one scale that all elements decide."""
     quantised = graph.add("DynamicQuantizeLinear", [graph.pick()], 3)
@@ -196,5 +201,5 @@ def compress(graph: Graph) -> None:
 
 
 OFTEN = (binary, with_constant, reduce, along_axis, matmul, unary, loop, branch)
-SELDOM = (where, to_float, gemm, einsum, normalise, convolve, triangle, quantise)
-MAKERS = OFTEN * 2 + SELDOM + (compress, compress)
+SELDOM = (where, to_float, gemm, einsum, normalise, convolve, triangle)
+MAKERS = OFTEN * 2 + SELDOM + (quantise, compress, draw, draw)

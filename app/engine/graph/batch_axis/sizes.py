@@ -10,8 +10,8 @@ import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 
 from app.engine.graph.batch_axis.size_table import Sized, by_table
-from app.engine.graph.batch_axis.value import BATCHES, Shape, Value
-from app.engine.graph.nodes import domain_of
+from app.engine.graph.batch_axis.value import BATCHES, Shape, Value, of_data
+from app.engine.graph.nodes import attribute, domain_of
 
 
 class Inference:
@@ -41,6 +41,8 @@ class Inference:
     def _infer(self, node: NodeProto, operands: Sequence[Value | None], world: int) -> Sized:
         nothing: Sized = [(0, None)] * len(node.output)
         version = self._versions.get(domain_of(node), 1)
+        if node.op_type == "Compress":
+            node, operands = _as_gather(node, operands)
         if domain_of(node) and node.op_type in SIZED_LIKE:
             node, operands = _standard(node, operands)
             version = defs.onnx_opset_version()
@@ -79,6 +81,19 @@ def _standard(
     like = helper.make_node(operator, node.input[:count], node.output)
     like.attribute.extend(each for each in node.attribute if each.name not in _NO_MATTER)
     return like, operands[:count]
+
+
+def _as_gather(
+    node: NodeProto, operands: Sequence[Value | None]
+) -> tuple[NodeProto, Sequence[Value | None]]:
+    """Put a `Gather` in place of a `Compress` along an axis by what is known."""
+    x, condition = operands
+    axis = attribute(node, "axis")
+    if axis is None or condition is None or condition.data is None:
+        return node, operands
+    places = tuple(np.flatnonzero(array) for array in condition.data)
+    like = helper.make_node("Gather", node.input, node.output, axis=axis)
+    return like, [x, of_data(places, TensorProto.INT64)]
 
 
 def _operands(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.engine.graph.examples.example import apart, ints, mixed, unclear, weights
+from tests.engine.graph.examples.example import apart, ints, mixed, weights
 
 X, SQUARE, SERIES = "float[B, 4] x", "float[B, 3, 4] x", "float[B, 8, 3] x"
 NUMBERS, IDS = "int64[B, 2] i", {"i": (0, 2)}
@@ -117,7 +117,7 @@ EXAMPLES = [
         version=24,
     ),
     # By a condition
-    unclear("y = Compress<axis = 1>(x, c)", X, c=np.array([True, False, True])),
+    apart("y = Compress<axis = 1>(x, c)", X, c=np.array([True, False, True])),
     mixed("y = Compress<axis = 0>(x, c)", X, c=np.array([True])),
     mixed("y = Compress(x, c)", X, c=np.array([True, False])),
     mixed(
