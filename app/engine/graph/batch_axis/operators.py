@@ -198,6 +198,7 @@ MICROSOFT: dict[str, Rule] = {
     **_each(from_axis(), "MatMulBnb4 MatMulNBits"),
     "GatherBlockQuantized": gather,
     "GatherND": gather_nd,
+    "GroupQueryAttention": by_image(0, 1, 2, 3, 4, 5, 9, 10),
     "QGemm": gemm_quantised,
     "QLinearConcat": concatenate_quantised,
     "QLinearSoftmax": softmax,

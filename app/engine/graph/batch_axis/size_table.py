@@ -108,6 +108,13 @@ def _pool_everything(node: NodeProto, shapes: Shapes) -> list[Shape]:
     return [(*shapes[0][:2], *(1 for _ in shapes[0][2:]))]
 
 
+def _of_groups(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    queries, shared = attribute(node, "num_heads"), attribute(node, "kv_num_heads")
+    packed = len(shapes) < 2 or shapes[1] is None
+    heads = queries + 2 * shared if packed else queries
+    return [(*shapes[0][:-1], shapes[0][-1] * queries // heads)]
+
+
 def _embedded(node: NodeProto, shapes: Shapes) -> list[Shape]:
     embedding = (*shapes[0], shapes[2][1])
     return [embedding, shapes[0][:1], embedding]
@@ -131,6 +138,7 @@ _TABLE: dict[str, SizeRule] = {
     "EmbedLayerNormalization": _embedded,
     "FeatureVectorizer": _columns(lambda node, shapes: sum(prod(s[1:]) for s in shapes)),
     "GatherBlockQuantized": _gathered,
+    "GroupQueryAttention": _of_groups,
     "LinearRegressor": _columns(lambda node, _: attribute(node, "targets", 1)),
     "MatMulBnb4": lambda node, shapes: [(*shapes[0][:-1], attribute(node, "N"))],
     "MatMulNBits": lambda node, shapes: [(*shapes[0][:-1], attribute(node, "N"))],

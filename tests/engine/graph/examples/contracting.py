@@ -20,6 +20,7 @@ EXAMPLES = [
     apart("a = Transpose<perm = [0, 2, 1]>(x)  y = MatMul(x, a)", STACK),
     apart("a = Transpose(x)  b = MatMul(w, a)  y = Transpose(b)", X, w=weights(2, 4)),
     apart("y = MatMul(x, z)", "float[B, 1, 4] x, float[B, 4, 2] z"),
+    mixed("y = MatMul(w, x)", X, w=weights(1, 1)),
     mixed("a = Transpose(x)  y = MatMul(x, a)", X),
     mixed("a = Transpose(x)  b = MatMul(a, x)  y = MatMul(x, b)", X),
     mixed("a = Transpose(x)  y = MatMul(a, w)", X, w=weights(1, 2)),
