@@ -23,7 +23,9 @@ class Inference:
 
     def results(self, node: NodeProto, operands: Sequence[Value | None]) -> list[Value]:
         """Give a value an output, with kind and shapes as far as they can be told."""
-        worlds = [self._in_world(node, operands, world) for world in range(len(BATCHES))]
+        worlds = [self._in_world(node, operands, world) for world in _worlds(operands)]
+        if len(worlds) == 1:
+            worlds *= len(BATCHES)
         found = []
         for outputs in zip(*worlds, strict=True):
             shapes = tuple(shape for _, shape in outputs if shape is not None)
@@ -55,6 +57,15 @@ class Inference:
         except Exception:  # ONNX does not know the operator, or sizes do not fit: not known then
             return nothing
         return [_sized(found.get(name)) for name in node.output]
+
+
+def _worlds(operands: Sequence[Value | None]) -> range:
+    """Which of `BATCHES` to look at: one, if nothing differs between them."""
+    differ = any(
+        value is not None and (value.counts or len(set(value.shapes or ())) > 1)
+        for value in operands
+    )
+    return range(len(BATCHES) if differ else 1)
 
 
 SIZED_LIKE = {

@@ -27,6 +27,12 @@ EXAMPLES = [
     mixed("y = MatMul(x, x)", "float[B] x"),
     mixed("y = MatMul(x, z)", "float[B, 2, 1, 4] x, float[B, 4, 2] z"),
     mixed("a = Transpose<perm = [1, 0, 2]>(x)  y = MatMul(w, a)", STACK, w=weights(3, 1, 1)),
+    mixed(
+        "a = Concat<axis = 0>(x, x)  b = Reshape(z, s)  c = MatMul(a, b)  y = Reshape(c, t)",
+        "float[B, 3, 4] x, float[B, 2, 4, 3] z",
+        s=ints(-1, 4, 3),
+        t=ints(-1, 2, 9),
+    ),
     *(apart(f"y = MatMulInteger(x, w{zero})", BYTES, w=SMALL, o=Z) for zero in ("", ", o")),
     apart("y = QLinearMatMul(x, s, o, w, s, z, s, o)", BYTES, w=SMALL, s=S, o=Z, z=I8),
     mixed(

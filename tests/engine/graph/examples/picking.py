@@ -150,6 +150,14 @@ EXAMPLES = [
         "float[B, 4] x, int64[B] l",
         among={"l": (0, 4)},
     ),
+    mixed(
+        "a = Concat<axis = 0>(l, l)  b = Reshape(x, s)  "
+        "c = ReverseSequence<batch_axis = 0, time_axis = 1>(b, a)  y = Reshape(c, t)",
+        "float[B, 8] x, int64[B] l",
+        s=ints(-1, 4),
+        t=ints(-1, 8),
+        among={"l": (0, 4)},
+    ),
     mixed("y = ReverseSequence<batch_axis = 1, time_axis = 0>(x, l)", X, l=ints(1, 2, 1, 2)),
     mixed("y = ReverseSequence<batch_axis = 0, time_axis = 1>(x, l)", X, l=ints(2)),
     # Regions, places in the whole batch

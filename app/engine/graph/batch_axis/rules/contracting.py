@@ -17,13 +17,13 @@ def contraction(step: Step, places: Sequence[int], letters: Sequence[str], resul
     Raises:
         Mixed: The rows' axis is summed over, or meets another one.
     """
-    found: dict[str, Rows] = {}
+    found = set()
     for place, named in zip(places, letters, strict=True):
         if (rows := step.rows_at(place)) is not None:
-            found[named[rows.axis]] = rows
+            found.add((named[rows.axis], rows.moved(0)))
     if len(found) > 1:
         raise Mixed("multiplies rows with rows")
-    ((letter, rows),) = found.items()
+    ((letter, rows),) = found
     if letter not in result:
         raise Mixed("adds up over the batch")
     _check_shared(step, places, letters, letter)

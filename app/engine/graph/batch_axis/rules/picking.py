@@ -135,7 +135,7 @@ def reverse_sequence(step: Step) -> Sequence[Rows | None]:
     """The first elements of each row turned round, as many as its length says."""
     batch, time = step.attribute("batch_axis", 1), step.attribute("time_axis", 0)
     rows, of_lengths = step.x.rows, step.rows_at(1)
-    own = of_lengths is None or (rows is not None and rows.axis == batch)
+    own = of_lengths is None or (rows == of_lengths.moved(batch))
     if rows is None or rows.axis == time or not own:
         raise Mixed("turns rows of the batch round")
     if of_lengths is None and rows.axis == batch:
