@@ -154,5 +154,40 @@ def place(graph: Graph) -> None:
         graph.add("Cast", [largest], to=FLOAT)
 
 
-OFTEN = (reshape, back_to_rows, transpose, squeeze, concat, slice_, repeat, gather, place)
+def copies(graph: Graph, x: str, shape: list[int]) -> str:
+    """Two copies, of the whole behind each other, or of each row beside each other."""
+    kind = graph.draw(3)
+    if kind == 0:
+        return graph.add("Concat", [x, x], axis=0)[0]
+    if kind == 1:
+        repeats = ints(2, *(1 for _ in shape))
+        return graph.add("Tile", [x, graph.constant(repeats)])[0]
+    (beside,) = graph.add("Concat", [x, x], axis=1)
+    return graph.add("Reshape", [beside, graph.constant(ints(-1, *shape))])[0]
+
+
+def blocks(graph: Graph) -> None:
+    """Copies of two kinds against each other, and then rows of both."""
+    x = graph.pick(least_rank=2)
+    shape = list(graph.shape(x)[1:])
+    left, right = copies(graph, x, shape), copies(graph, x, shape)
+    kind = graph.draw(4)
+    if kind == 0:
+        (right,) = graph.add("ArgMax", [right], axis=1, keepdims=1)
+        (found,) = graph.add("GatherElements", [left, right], axis=1)
+        shape[0] = 1
+    elif kind == 1:
+        (found,) = graph.add("Concat", [left, right], axis=1)
+        shape[0] *= 2
+    elif kind == 2 and len(shape) > 1:
+        order = [*range(len(shape) - 1), len(shape), len(shape) - 1]
+        (right,) = graph.add("Transpose", [right], perm=order)
+        (found,) = graph.add("MatMul", [left, right])
+        shape[-1] = shape[-2]
+    else:
+        (found,) = graph.add("Sub", [left, right])
+    graph.add("Reshape", [found, graph.constant(ints(-1, 2 * shape[0], *shape[1:]))])
+
+
+OFTEN = (reshape, back_to_rows, transpose, squeeze, concat, slice_, repeat, gather, place, blocks)
 MAKERS = OFTEN * 2 + (flatten, arg_max, split, pad, gather_elements, gather_nd, one_hot)
