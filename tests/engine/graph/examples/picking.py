@@ -74,6 +74,16 @@ EXAMPLES = [
     apart("y = GatherND<batch_dims = 1>(x, i)", "float[B, 3, 4] x, int64[B, 2, 1] i", among=IDS),
     mixed("y = GatherND(x, i)", "float[B, 4] x, int64[B, 1] i", among={"i": (-1, -1)}),
     mixed("y = GatherND(x, n)", X, n=ints(-1, 0)),
+    apart(
+        "a = Transpose(x)  b = GatherND(a, n)  y = Transpose<perm = [2, 0, 1]>(b)",
+        X,
+        n=ints(3, 1, 0, 0).reshape(2, 2, 1),
+    ),
+    apart(
+        "a = Transpose<perm = [1, 2, 0]>(x)  b = GatherND<batch_dims = 1>(a, n)  y = Transpose(b)",
+        SQUARE,
+        n=ints(3, 1, 0).reshape(3, 1),
+    ),
     # Scatter
     apart("y = ScatterElements<axis = 1>(x, i, u)", f"{X}, {NUMBERS}, float[B, 2] u", among=IDS),
     apart(

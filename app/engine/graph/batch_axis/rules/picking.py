@@ -23,19 +23,12 @@ def gather(step: Step) -> Sequence[Rows | None]:
     return [rows if rows.axis < axis else rows.moved(rows.axis + step.at(1).rank - 1)]
 
 
-def gather_elements(step: Step) -> Sequence[Rows | None]:
-    """Elements along an axis, by numbers of the same shape."""
-    return _within_rows(step, "axis", 0)
+def by_element(step: Step) -> Sequence[Rows | None]:
+    """Elements read or written along an axis, by numbers of the same shape.
 
-
-def scatter_elements(step: Step) -> Sequence[Rows | None]:
-    """Elements put along an axis, by numbers of the same shape."""
-    return _within_rows(step, "axis", 0)
-
-
-def _within_rows(step: Step, name: str, default: int) -> Sequence[Rows | None]:
-    """All operands have each row in the same place, and the numbers point along another axis."""
-    axis = step.axis(name, default)
+    Nothing is broadcast: each operand has the rows in the same place.
+    """
+    axis = step.axis("axis", 0)
     places = {value.rows for value in step.operands if value is not None}
     if len(places) > 1:
         raise Mixed("reads and writes other rows than its own")
@@ -46,12 +39,15 @@ def _within_rows(step: Step, name: str, default: int) -> Sequence[Rows | None]:
 
 
 def gather_nd(step: Step) -> Sequence[Rows | None]:
-    """Slices by tuples of numbers; those of a row must come from that row."""
+    """Slices by tuples of numbers: of a table, of each row by its own, or of each row the same."""
     batch_axes, rows, by_rows = step.attribute("batch_dims", 0), step.x.rows, step.rows_at(1)
     if rows is None and by_rows is not None:
         if by_rows.axis == step.at(1).rank - 1:
             raise Mixed("picks by numbers of several rows")
         return [by_rows]
+    depth, stack = step.at(1).shape[-1], step.at(1).rank - 1
+    if rows is not None and by_rows is None and rows.axis >= batch_axes + depth:
+        return [rows.moved(rows.axis - batch_axes - depth + stack)]
     if rows != by_rows or rows is None or rows.axis >= batch_axes:
         raise Mixed("picks among all rows")
     return [rows]
