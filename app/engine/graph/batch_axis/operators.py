@@ -54,12 +54,12 @@ from app.engine.graph.batch_axis.rules.reducing import (
     along_axis,
     arg,
     batch_norm,
+    fourier,
     from_axis,
     loss,
     mean_variance,
     reduce_,
     softmax,
-    transform_along,
 )
 from app.engine.graph.batch_axis.rules.shaping import (
     concatenate,
@@ -122,7 +122,7 @@ ONNX: dict[str, Rule] = {
     "Compress": compress,
     "Concat": concatenate,
     "ConstantOfShape": uniform,
-    "DFT": transform_along(2),
+    "DFT": fourier,
     "Dropout": dropout,
     "DeformConv": by_image(0, 2, 4),
     "Einsum": einsum,

@@ -9,7 +9,6 @@ BYTES = "uint8[B, 4] x"
 S, Z, I8 = np.float32(0.1), np.uint8(3), np.int8(0)
 SMALL = (weights(4, 3) * 3).astype(np.int8)
 KERNEL = weights(2, 3, 3, 3)
-GQA = {"t": np.int32(3)}
 
 EXAMPLES = [
     # MatMul

@@ -14,7 +14,6 @@ LOGICAL = "And Or Xor"
 BITS = "BitwiseAnd BitwiseOr BitwiseXor"
 
 X, PAIR = "float[B, 4] x", "float[B, 4] x, float[B, 4] z"
-TABLE = "float[B, 3, 3] x"
 SCALE, ZERO = np.float32(0.1), np.uint8(3)
 
 EXAMPLES = [

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.engine.graph.examples.example import apart, ints, mixed, weights
 
-X, SQUARE, SERIES = "float[B, 4] x", "float[B, 3, 4] x", "float[B, 8, 3] x"
+X, SQUARE = "float[B, 4] x", "float[B, 3, 4] x"
 NUMBERS, IDS = "int64[B, 2] i", {"i": (0, 2)}
 MOST = 2**63 - 1
 
