@@ -22,6 +22,8 @@ COUNTS = (1, 3)
 
 MOST_ELEMENTS = 4_096
 
+BOOL, FLOAT, INT64 = TensorProto.BOOL, TensorProto.FLOAT, TensorProto.INT64
+
 Draw = Callable[[int], int]
 """Draws a number below another."""
 
@@ -202,4 +204,19 @@ def loaded(model: ModelProto) -> ort.InferenceSession | None:
         return None
 
 
-BOOL, FLOAT, INT64 = TensorProto.BOOL, TensorProto.FLOAT, TensorProto.INT64
+def ints(*values: int) -> Any:
+    """Give sizes or places."""
+    return np.array(values, np.int64)
+
+
+def small(graph: Graph, *shape: int) -> str:
+    """Add a weight of small whole numbers."""
+    return graph.constant(np.random.default_rng(graph.draw(99)).integers(-2, 3, shape).astype("f"))
+
+
+def by_axes(graph: Graph, operator: str, x: str, axes: list[int], since: int, **more: Any) -> None:
+    """Add a node whose axes are an operand since a version."""
+    if graph.version >= since:
+        graph.add(operator, [x, graph.constant(ints(*axes))], **more)
+    else:
+        graph.add(operator, [x], axes=axes, **more)

@@ -1,10 +1,12 @@
 """Every operator of the table: its examples judged, and run with rows together and apart."""
 
 import pytest
+from onnx import ModelProto, parser
 
 from app.engine.graph.batch_axis import judge
 from app.engine.graph.batch_axis.operators import RULES
 from app.engine.graph.nodes import domain_of, walk
+from app.engine.graph.read import report
 from tests.engine.graph.examples import EXAMPLES, NEVER_APART, WITHOUT_KERNEL
 from tests.engine.graph.examples.example import Example
 from tests.engine.graph.together import difference, session
@@ -47,6 +49,24 @@ def test_what_is_not_understood_is_said_to_be(example: Example) -> None:
     found = judge(example.model)
 
     assert (found.verdict, bool(found.node)) == ("unknown", True)
+
+
+def with_function(body: str) -> ModelProto:
+    """Give a model whose only node is a function of its own."""
+    return parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21, "own": 1]> '
+        "g (float[B, 4] x) => (float[B, 4] y) { y = own.F(x) } "
+        f'<domain: "own", opset_import: ["": 21]> F (a) => (b) {{ {body} }}'
+    )
+
+
+def test_a_function_is_followed() -> None:
+    """As if its nodes stood in its place."""
+    apart, mixed = with_function("b = Softmax(a)"), with_function("b = Softmax<axis = 0>(a)")
+
+    assert report(apart).batching.verdict == "independent"
+    assert report(mixed).batching.verdict == "coupled"
+    assert report(mixed).batching.node.startswith("Softmax")
 
 
 def operators_of(verdict: str) -> set[tuple[str, str]]:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from onnx import printer
 
 from app.engine.graph.batch_axis import judge
+from tests.engine.graph import random_counts, random_moves, random_values
 from tests.engine.graph.random_graphs import Graph, grow, loaded, rows_of
-from tests.engine.graph.random_nodes import MAKERS
 from tests.engine.graph.together import difference
 
 NUM_GRAPHS = int(os.environ.get("RANDOM_GRAPHS", "100"))
+MAKERS = random_counts.MAKERS + random_moves.MAKERS + random_values.MAKERS
 SHAPES = (
     *([()], [(4,)], [(2, 3)], [(2, 2, 3)]),
     *([(3,), (3,)], [(1, 4), (2, 4)], [(4,), (2, 4)], [(3,), (2, 3)]),

@@ -1,7 +1,8 @@
 """`If`, `Loop` and `Scan`: nodes that hold graphs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from onnx import GraphProto, NodeProto
 
@@ -17,7 +18,14 @@ from app.engine.graph.nodes import attribute
 
 Operands = Sequence[Value | None]
 Scope = dict[str, Value]
-FollowGraph = Callable[[GraphProto, Scope], list[Value]]
+
+
+class Follower(Protocol):
+    """Follows graphs."""
+
+    def graph(self, graph: GraphProto, scope: Scope) -> list[Value]:
+        """Follow a graph, and give its outputs."""
+
 
 MOST_ROUNDS = 4
 """In which what a loop carries has to settle: rows move once, or the loop mixes them."""
@@ -26,9 +34,7 @@ ROUNDS = 7
 """Taken for how often a loop runs that does not tell: any size that is not the batch's does."""
 
 
-def follow_if(
-    follow: FollowGraph, node: NodeProto, operands: Operands, scope: Scope
-) -> list[Value]:
+def follow_if(follower: Follower, node: NodeProto, operands: Operands, scope: Scope) -> list[Value]:
     """Follow the branch that is taken; both where a request decides which, but not its rows."""
     condition = operands[0]
     assert condition is not None
@@ -38,18 +44,16 @@ def follow_if(
         raise Mixed("chooses for all rows by their values")
     if condition.counts:
         raise Mixed("chooses by the number of rows")
-    names = ["then_branch", "else_branch"]
+    branches = [attribute(node, name) for name in ("then_branch", "else_branch")]
     if condition.constant is not None and not condition.guessed:
-        names = names[:1] if condition.constant.reshape(-1)[0] else names[1:]
-    taken = [follow(attribute(node, name), dict(scope)) for name in names]
+        branches = branches[:1] if condition.constant.reshape(-1)[0] else branches[1:]
+    taken = [follower.graph(branch, dict(scope)) for branch in branches]
     return [_joined(values) for values in zip(*taken, strict=True)]
 
 
 def _joined(values: Sequence[Value]) -> Value:
     """What is known whichever of these it is."""
     first = values[0]
-    if len(values) == 1:
-        return first
     faults = [value.fault for value in values if value.fault is not None]
     if faults:
         return Value(fault=min(faults, key=lambda fault: fault.verdict))
@@ -62,7 +66,7 @@ def _joined(values: Sequence[Value]) -> Value:
 
 
 def follow_loop(
-    follow: FollowGraph, node: NodeProto, operands: Operands, scope: Scope
+    follower: Follower, node: NodeProto, operands: Operands, scope: Scope
 ) -> list[Value]:
     """Go round until what is carried has settled; how often it runs must not depend on rows."""
     body = attribute(node, "body")
@@ -80,7 +84,7 @@ def follow_loop(
         going = Value(kind=9, shapes=((),) * len(BATCHES))
         for given, value in zip(body.input, [counter, going, *carried], strict=True):
             inner[given.name] = value
-        goes_on, *results = follow(body, inner)
+        goes_on, *results = follower.graph(body, inner)
         after = [_unsettled(value) for value in results[: len(carried)]]
         if [_place(value) for value in after] == [_place(value) for value in carried]:
             if goes_on.fault is not None:
@@ -118,7 +122,7 @@ def _stacked(value: Value, rounds: int) -> Value:
 
 
 def follow_scan(
-    follow: FollowGraph, node: NodeProto, operands: Operands, scope: Scope
+    follower: Follower, node: NodeProto, operands: Operands, scope: Scope
 ) -> list[Value]:
     """Go along an axis of some operands; rows stay apart unless it is theirs."""
     body, num_scanned = attribute(node, "body"), attribute(node, "num_scan_inputs")
@@ -137,7 +141,7 @@ def follow_scan(
         inner = dict(scope)
         for given, value in zip(body.input, [*carried, *slices], strict=True):
             inner[given.name] = value
-        results = follow(body, inner)
+        results = follower.graph(body, inner)
         after = [_unsettled(value) for value in results[: len(carried)]]
         if [_place(value) for value in after] == [_place(value) for value in carried]:
             length = scanned[0].shape[0]

@@ -62,7 +62,7 @@ class Follower:
     def _node(self, node: NodeProto, scope: Scope) -> list[Value]:
         operands = [scope.get(name, UNKNOWN) if name else None for name in node.input]
         if (follow := branches.FOLLOWED.get(node.op_type)) is not None:
-            return guarded(node, lambda: follow(self.graph, node, operands, scope))
+            return guarded(node, lambda: follow(self, node, operands, scope))
         if node.op_type == "Constant":
             return [folding.constant_of(node)]
         version = self._versions.get(domain_of(node), 1)

@@ -11,11 +11,12 @@ from app.engine.graph.batch_axis.rules.contracting import (
     einsum,
     gemm,
     matmul,
-    max_pool,
+    pool,
     resize,
     rotary,
     rotary_by_places,
 )
+from app.engine.graph.batch_axis.rules.cutting import crop, pad, slice_
 from app.engine.graph.batch_axis.rules.elementwise import (
     alternate,
     dropout,
@@ -37,19 +38,15 @@ from app.engine.graph.batch_axis.rules.learned import (
     zip_map,
 )
 from app.engine.graph.batch_axis.rules.picking import (
+    by_element,
     compress,
-    crop,
     cumulative,
     feature_extractor,
     gather,
-    gather_elements,
     gather_nd,
     one_hot,
-    pad,
     reverse_sequence,
-    scatter_elements,
     scatter_nd,
-    slice_,
     top_k,
     triangle,
 )
@@ -57,12 +54,12 @@ from app.engine.graph.batch_axis.rules.reducing import (
     along_axis,
     arg,
     batch_norm,
+    fourier,
     from_axis,
     loss,
     mean_variance,
     reduce_,
     softmax,
-    transform_along,
 )
 from app.engine.graph.batch_axis.rules.shaping import (
     concatenate,
@@ -97,10 +94,11 @@ ONNX: dict[str, Rule] = {
     **_each(reshape, "Reshape Flatten Squeeze Unsqueeze"),
     **_each(
         by_image(0),
-        "AveragePool Conv ConvInteger ConvTranspose Col2Im DepthToSpace GlobalAveragePool "
-        "GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LpPool LRN "
+        "Conv ConvInteger ConvTranspose Col2Im DepthToSpace "
+        "GroupNormalization InstanceNormalization LRN "
         "QLinearConv SpaceToDepth AffineGrid Det",
     ),
+    **_each(pool, "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool"),
     **_each(resize, "Resize Upsample"),
     **_each(
         reduce_,
@@ -112,7 +110,7 @@ ONNX: dict[str, Rule] = {
     **_each(from_axis(), "LayerNormalization RMSNormalization SimplifiedLayerNormalization"),
     **_each(loss, "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss"),
     **_each(cumulative, "CumSum CumProd"),
-    **_each(scatter_elements, "Scatter ScatterElements"),
+    **_each(by_element, "GatherElements Scatter ScatterElements"),
     **_each(recurrent, "LSTM GRU RNN"),
     **_each(words, "StringSplit"),
     "Attention": attention,
@@ -124,20 +122,18 @@ ONNX: dict[str, Rule] = {
     "Compress": compress,
     "Concat": concatenate,
     "ConstantOfShape": uniform,
-    "DFT": transform_along(2),
+    "DFT": fourier,
     "Dropout": dropout,
     "DeformConv": by_image(0, 2, 4),
     "Einsum": einsum,
     "Expand": expand,
     "Gather": gather,
-    "GatherElements": gather_elements,
     "GatherND": gather_nd,
     "Gemm": gemm(0, 1, 2),
     "GridSample": by_image(0, 1),
     "LpNormalization": along_axis(-1),
     "MatMul": matmul(0, 1),
     "MatMulInteger": matmul(0, 1),
-    "MaxPool": max_pool,
     "MeanVarianceNormalization": mean_variance,
     "OneHot": one_hot,
     "Pad": pad,
@@ -200,6 +196,7 @@ MICROSOFT: dict[str, Rule] = {
     **_each(from_axis(), "MatMulBnb4 MatMulNBits"),
     "GatherBlockQuantized": gather,
     "GatherND": gather_nd,
+    "GroupQueryAttention": by_image(0, 1, 2, 3, 4, 5, 9, 10),
     "QGemm": gemm(0, 3, 6),
     "QLinearConcat": concatenate_quantised,
     "QLinearSoftmax": softmax,

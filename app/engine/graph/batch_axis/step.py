@@ -5,7 +5,7 @@ from typing import Any
 
 from onnx import NodeProto
 
-from app.engine.graph.batch_axis.value import Array, Mixed, NotUnderstood, Rows, Shape, Value
+from app.engine.graph.batch_axis.value import Array, Mixed, NotUnderstood, Rows, Shape, Value, along
 from app.engine.graph.nodes import attribute, domain_of
 
 
@@ -67,8 +67,7 @@ class Step:
 
     def axis(self, name: str, default: int, rank: int | None = None) -> int:
         """An attribute that names an axis of the first operand, counted from the front."""
-        axis = int(self.attribute(name, default))
-        return axis + (self.x.rank if rank is None else rank) if axis < 0 else axis
+        return along(int(self.attribute(name, default)), self.x.rank if rank is None else rank)
 
     def constant(self, place: int, name: str) -> Array | None:
         """Elements of an operand, or of the attribute that older versions have; None without.

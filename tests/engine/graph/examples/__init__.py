@@ -32,7 +32,6 @@ WITHOUT_KERNEL = {
 """Operators of which no example can be run, and why."""
 
 NEVER_APART = {
-    ("", "Compress"),  # along another axis: nobody knows
     ("", "DynamicQuantizeLinear"),
     ("", "EyeLike"),
     ("", "MaxRoiPool"),

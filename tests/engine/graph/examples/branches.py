@@ -34,6 +34,14 @@ EXAMPLES = [
         f=np.int64(4),
     ),
     mixed(
+        "n = Shape<start = 1>(x)  s = Squeeze(n)  c = Greater(s, f)  "
+        f"y = If<{BOTH.format('CumSum(x, z)', 'Neg(x)')}>(c)",
+        "float[B, T] x",
+        f=np.int64(999),
+        z=ZERO,
+        shown=False,  # but by rows of more than 999
+    ),
+    mixed(
         f"m = ReduceMax<keepdims = 0>(x)  c = Greater(m, f)  y = If<{RELU_OR_NEG}>(c)",
         X,
         f=np.float32(5),

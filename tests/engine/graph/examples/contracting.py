@@ -9,7 +9,6 @@ BYTES = "uint8[B, 4] x"
 S, Z, I8 = np.float32(0.1), np.uint8(3), np.int8(0)
 SMALL = (weights(4, 3) * 3).astype(np.int8)
 KERNEL = weights(2, 3, 3, 3)
-GQA = {"t": np.int32(3)}
 
 EXAMPLES = [
     # MatMul
@@ -20,12 +19,19 @@ EXAMPLES = [
     apart("a = Transpose<perm = [0, 2, 1]>(x)  y = MatMul(x, a)", STACK),
     apart("a = Transpose(x)  b = MatMul(w, a)  y = Transpose(b)", X, w=weights(2, 4)),
     apart("y = MatMul(x, z)", "float[B, 1, 4] x, float[B, 4, 2] z"),
+    mixed("y = MatMul(w, x)", X, w=weights(1, 1)),
     mixed("a = Transpose(x)  y = MatMul(x, a)", X),
     mixed("a = Transpose(x)  b = MatMul(a, x)  y = MatMul(x, b)", X),
     mixed("a = Transpose(x)  y = MatMul(a, w)", X, w=weights(1, 2)),
     mixed("y = MatMul(x, x)", "float[B] x"),
     mixed("y = MatMul(x, z)", "float[B, 2, 1, 4] x, float[B, 4, 2] z"),
     mixed("a = Transpose<perm = [1, 0, 2]>(x)  y = MatMul(w, a)", STACK, w=weights(3, 1, 1)),
+    mixed(
+        "a = Concat<axis = 0>(x, x)  b = Reshape(z, s)  c = MatMul(a, b)  y = Reshape(c, t)",
+        "float[B, 3, 4] x, float[B, 2, 4, 3] z",
+        s=ints(-1, 4, 3),
+        t=ints(-1, 2, 9),
+    ),
     *(apart(f"y = MatMulInteger(x, w{zero})", BYTES, w=SMALL, o=Z) for zero in ("", ", o")),
     apart("y = QLinearMatMul(x, s, o, w, s, z, s, o)", BYTES, w=SMALL, s=S, o=Z, z=I8),
     mixed(
@@ -62,6 +68,8 @@ EXAMPLES = [
     mixed('y = Einsum<equation = "...i, ...j -> ...ij">(x, w)', STACK, w=weights(3, 3, 2)),
     apart('y = Einsum<equation = "bij,jk">(x, w)', STACK, w=weights(4, 2)),
     mixed('y = Einsum<equation = "...i,...i->i">(x, x)', STACK),
+    apart('y = Einsum<equation = "bii->bi">(x)', "float[B, 3, 3] x"),
+    mixed('y = Einsum<equation = "bbi->bi">(x)', "float[B, 2, 3] x"),
     mixed('y = Einsum<equation = "...i,bi">(x, z)', f"{STACK}, float[B, 4] z"),
     # Convolutions and pools
     apart("y = Conv(x, w)", IMAGE, w=KERNEL),
@@ -102,6 +110,15 @@ EXAMPLES = [
         "a = Transpose<perm = [1, 2, 0]>(x)  y = MaxPool<kernel_shape = [2]>(a)", "float[B, 1, 1] x"
     ),
     mixed("a = Transpose<perm = [1, 2, 0]>(x)  y = GlobalAveragePool(a)", "float[B, 1, 1] x"),
+    apart(
+        "n = Shape<end = 1>(x)  f = Mul(n, c)  q = Concat<axis = 0>(o, f, h)  r = Reshape(x, q)  "
+        "p = MaxPool<kernel_shape = [2]>(r)  y = Reshape(p, s)",
+        "float[B, 4, 6] x",
+        c=ints(4),
+        o=ints(1),
+        h=ints(6),
+        s=ints(-1, 20),
+    ),
     # Resizing, warping
     apart("y = Resize(x, , s)", IMAGE, s=np.float32([1, 1, 2, 2])),
     apart(
@@ -115,6 +132,21 @@ EXAMPLES = [
     apart("y = Upsample<scales = [1.0, 1.0, 2.0, 2.0]>(x)", IMAGE, version=8),
     mixed("y = Resize(x, , s)", IMAGE, s=np.float32([2, 1, 1, 1])),
     mixed('y = Resize<mode = "linear">(x, , s)', "float[B, 8] x", s=np.float32([2, 1])),
+    apart(
+        'y = Resize<axes = [2, 3], coordinate_transformation_mode = "tf_crop_and_resize">'
+        "(x, r, , s)",
+        IMAGE,
+        r=np.float32([0.1, 0.2, 0.8, 0.9]),
+        s=ints(4, 4),
+    ),
+    mixed(
+        'y = Resize<mode = "linear", coordinate_transformation_mode = "tf_crop_and_resize">'
+        "(x, r, s)",
+        "float[B, 4] x",
+        r=np.float32([0.5, 0, 1, 1]),
+        s=np.float32([1, 2]),
+        shown=False,  # ONNX Runtime takes no notice of a region of an axis that keeps its size
+    ),
     apart("y = GridSample(x, g)", "float[B, 1, 4, 4] x, float[B, 2, 2, 2] g", among={"g": (-1, 1)}),
     mixed("y = GridSample(x, g)", "float[B, 1, 4, 4] x", g=weights(3, 2, 2, 2)),
     apart(

@@ -14,7 +14,6 @@ LOGICAL = "And Or Xor"
 BITS = "BitwiseAnd BitwiseOr BitwiseXor"
 
 X, PAIR = "float[B, 4] x", "float[B, 4] x, float[B, 4] z"
-TABLE = "float[B, 3, 3] x"
 SCALE, ZERO = np.float32(0.1), np.uint8(3)
 
 EXAMPLES = [
@@ -48,6 +47,12 @@ EXAMPLES = [
     mixed("y = Mul(x, z)", "float[B] x, float[B, 1] z"),
     mixed("y = Add(x, z)", "float[B, 1, 3] x, float[B, 3] z"),
     mixed("y = Where(c, x, w)", "bool[B, 1] c, float[B] x", w=np.float32(0)),
+    mixed(
+        "a = Concat<axis = 0>(x, x)  b = Reshape(z, s)  c = Add(a, b)  y = Reshape(c, t)",
+        "float[B, 4] x, float[B, 8] z",
+        s=np.int64([-1, 4]),
+        t=np.int64([-1, 8]),
+    ),
     # The number of rows as a number.
     mixed("s = Shape(x)  a = Cast<to = 1>(s)  b = ReduceMax(a)  y = Div(x, b)", X),
     mixed("s = Size(x)  a = Cast<to = 1>(s)  y = Mul(x, a)", X),

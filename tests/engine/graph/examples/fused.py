@@ -9,6 +9,7 @@ S, Z, I8 = np.float32(0.1), np.uint8(3), np.int8(0)
 SMALL = (weights(4, 3) * 3).astype(np.int8)
 PACKED = {"w": weights(8, 24), "b": weights(24)}
 TABLES = {"c": weights(6, 2), "s": weights(6, 2)}
+GROUPS = "com.microsoft.GroupQueryAttention<num_heads = 2, kv_num_heads = 1>"
 IDS = "int32[B, 5] i"
 EMBEDDING = {
     "w": weights(9, 8),
@@ -95,6 +96,23 @@ EXAMPLES = [
         "y, p = com.microsoft.CausalConvWithState(x, w, , s)",
         "float[B, 3, 8] x, float[B, 3, 1] s",
         w=weights(3, 1, 2),
+    ),
+    apart(
+        f"y, p, v = {GROUPS}(q, k, k, , , s, t)",
+        "float[B, 3, 16] q, float[B, 3, 8] k, int32[B] s",
+        t=np.int32(3),
+        among={"s": (0, 2)},
+    ),
+    apart(
+        f"y, p, v = {GROUPS}(q, k, k, c, c, s, t)",
+        "float[B, 1, 16] q, float[B, 1, 8] k, float[B, 1, 5, 8] c, int32[B] s",
+        t=np.int32(6),
+        among={"s": (0, 5)},
+    ),
+    mixed(
+        f"r = ReduceMax<keepdims = 0>(s)  y, p, v = {GROUPS}(q, k, k, , , s, r)",
+        "float[B, 3, 16] q, float[B, 3, 8] k, int32[B] s",
+        among={"s": (3, 3)},
     ),
     # Products
     apart("y = com.microsoft.FusedMatMul<transB = 1>(x, w)", X, w=weights(2, 4)),

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tests.engine.graph.examples.example import apart, ints, mixed, unclear, weights
+from tests.engine.graph.examples.example import apart, ints, mixed, weights
 
-X, SQUARE, SERIES = "float[B, 4] x", "float[B, 3, 4] x", "float[B, 8, 3] x"
+X, SQUARE = "float[B, 4] x", "float[B, 3, 4] x"
 NUMBERS, IDS = "int64[B, 2] i", {"i": (0, 2)}
 MOST = 2**63 - 1
 
@@ -74,6 +74,16 @@ EXAMPLES = [
     apart("y = GatherND<batch_dims = 1>(x, i)", "float[B, 3, 4] x, int64[B, 2, 1] i", among=IDS),
     mixed("y = GatherND(x, i)", "float[B, 4] x, int64[B, 1] i", among={"i": (-1, -1)}),
     mixed("y = GatherND(x, n)", X, n=ints(-1, 0)),
+    apart(
+        "a = Transpose(x)  b = GatherND(a, n)  y = Transpose<perm = [2, 0, 1]>(b)",
+        X,
+        n=ints(3, 1, 0, 0).reshape(2, 2, 1),
+    ),
+    apart(
+        "a = Transpose<perm = [1, 2, 0]>(x)  b = GatherND<batch_dims = 1>(a, n)  y = Transpose(b)",
+        SQUARE,
+        n=ints(3, 1, 0).reshape(3, 1),
+    ),
     # Scatter
     apart("y = ScatterElements<axis = 1>(x, i, u)", f"{X}, {NUMBERS}, float[B, 2] u", among=IDS),
     apart(
@@ -117,7 +127,7 @@ EXAMPLES = [
         version=24,
     ),
     # By a condition
-    unclear("y = Compress<axis = 1>(x, c)", X, c=np.array([True, False, True])),
+    apart("y = Compress<axis = 1>(x, c)", X, c=np.array([True, False, True])),
     mixed("y = Compress<axis = 0>(x, c)", X, c=np.array([True])),
     mixed("y = Compress(x, c)", X, c=np.array([True, False])),
     mixed(
@@ -148,6 +158,14 @@ EXAMPLES = [
     apart(
         "y = ReverseSequence<batch_axis = 0, time_axis = 1>(x, l)",
         "float[B, 4] x, int64[B] l",
+        among={"l": (0, 4)},
+    ),
+    mixed(
+        "a = Concat<axis = 0>(l, l)  b = Reshape(x, s)  "
+        "c = ReverseSequence<batch_axis = 0, time_axis = 1>(b, a)  y = Reshape(c, t)",
+        "float[B, 8] x, int64[B] l",
+        s=ints(-1, 4),
+        t=ints(-1, 8),
         among={"l": (0, 4)},
     ),
     mixed("y = ReverseSequence<batch_axis = 1, time_axis = 0>(x, l)", X, l=ints(1, 2, 1, 2)),

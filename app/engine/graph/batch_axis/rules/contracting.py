@@ -5,7 +5,7 @@ from string import ascii_lowercase
 
 from app.engine.graph.batch_axis.rules.elementwise import aligned
 from app.engine.graph.batch_axis.step import Rule, Step
-from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Value
+from app.engine.graph.batch_axis.value import Mixed, NotUnderstood, Rows, Value, along
 
 ROW, SUM, COLUMN = "R", "S", "C"
 """Letters of the last axes of a product: `[…, R, S] · […, S, C] = […, R, C]`."""
@@ -17,13 +17,13 @@ def contraction(step: Step, places: Sequence[int], letters: Sequence[str], resul
     Raises:
         Mixed: The rows' axis is summed over, or meets another one.
     """
-    found: dict[str, Rows] = {}
+    found = set()
     for place, named in zip(places, letters, strict=True):
         if (rows := step.rows_at(place)) is not None:
-            found[named[rows.axis]] = rows
+            found.add((named[rows.axis], rows.moved(0)))
     if len(found) > 1:
         raise Mixed("multiplies rows with rows")
-    ((letter, rows),) = found.items()
+    ((letter, rows),) = found
     if letter not in result:
         raise Mixed("adds up over the batch")
     _check_shared(step, places, letters, letter)
@@ -99,8 +99,9 @@ def einsum(step: Step) -> Sequence[Rows | None]:
     named = operands.split(",")
     left_out = [step.at(i).rank - len(each.replace("...", "")) for i, each in enumerate(named)]
     letters = [_spelt(each, count) for each, count in zip(named, left_out, strict=True)]
-    if any(len(set(each)) < len(each) for each in letters):
-        raise NotUnderstood("takes a diagonal")
+    for place, _, rows in step.with_rows:
+        if letters[place].count(letters[place][rows.axis]) > 1:
+            raise Mixed("takes a diagonal of the batch")
     return [contraction(step, range(len(letters)), letters, _spelt(result, max(left_out)))]
 
 
@@ -133,9 +134,15 @@ def by_image(*places: int) -> Rule:
     return rule
 
 
-def max_pool(step: Step) -> Sequence[Rows | None]:
-    """Places of the largest (output 2) are counted through the whole batch."""
-    (rows, *_) = by_image(0)(step)
+def pool(step: Step) -> Sequence[Rows | None]:
+    """Works on each channel of each image, so that rows may lie along either axis.
+
+    Places of the largest (output 2) are counted through the whole batch.
+    """
+    step.only(0)
+    rows = step.x.rows
+    if rows is None or rows.axis > 1:
+        raise Mixed("works across rows that do not lie along its first axes")
     if step.num_outputs > 1 and step.node.output[1]:
         raise Mixed("counts places through all rows")
     return [rows]
@@ -144,9 +151,15 @@ def max_pool(step: Step) -> Sequence[Rows | None]:
 def resize(step: Step) -> Sequence[Rows | None]:
     """Scales axes; the rows' by 1, which the sizes show for any number of rows."""
     step.only(0)
-    if step.attribute("coordinate_transformation_mode") == "tf_crop_and_resize":
-        raise NotUnderstood("crops axes")
-    return [step.x.rows]
+    rows, axes = step.x.rows, list(step.attribute("axes") or range(step.x.rank))
+    named = [along(axis, step.x.rank) for axis in axes]
+    crops = step.attribute("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if rows is not None and crops and rows.axis in named:
+        start = named.index(rows.axis)
+        region = step.constant(1, "roi")
+        if region is None or (region[start], region[start + len(named)]) != (0, 1):
+            raise Mixed("takes a part of the batch")
+    return [rows]
 
 
 def rotary(step: Step) -> Sequence[Rows | None]:

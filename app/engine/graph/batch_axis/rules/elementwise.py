@@ -16,8 +16,6 @@ def of_first(*others: int) -> Rule:
 
     def rule(step: Step) -> Sequence[Rows | None]:
         step.only(0, *others)
-        if not any(step.rows_at(place) for place in others):
-            return step.everywhere(step.x.rows)
         chosen = [step.may_be_at(place) for place in (0, *others)]
         return step.everywhere(aligned(chosen, step.x.rank))
 

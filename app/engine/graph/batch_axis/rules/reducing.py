@@ -77,10 +77,12 @@ def from_axis(*broadcast: int) -> Rule:
 def batch_norm(step: Step) -> Sequence[Rows | None]:
     """By known mean and variance; those of the batch are taken in training alone."""
     step.only(0)
+    rows = step.x.rows
+    assert rows is not None
     in_training = step.attribute("training_mode", 0) or (step.version < 14 and step.num_outputs > 1)
-    if in_training or step.rows_at(0) is None or step.x.rows is None or step.x.rows.axis == 1:
+    if in_training or rows.axis == 1:
         raise Mixed("normalises over the batch")
-    return [step.x.rows]
+    return [rows]
 
 
 def mean_variance(step: Step) -> Sequence[Rows | None]:
@@ -102,14 +104,10 @@ def loss(step: Step) -> Sequence[Rows | None]:
     return step.everywhere(rows)
 
 
-def transform_along(place: int) -> Rule:
-    """A transform along an axis that an operand names (DFT), or an attribute before version 20."""
-
-    def rule(step: Step) -> Sequence[Rows | None]:
-        step.only(0)
-        axis = step.constant(place, "axis")
-        at = (-2 if step.version >= 20 else 1) if axis is None else axis
-        _check_apart(step.x.rows, [along(int(at), step.x.rank)])
-        return [step.x.rows]
-
-    return rule
+def fourier(step: Step) -> Sequence[Rows | None]:
+    """A transform along an axis that an operand names, or an attribute before version 20."""
+    step.only(0)
+    axis = step.constant(2, "axis")
+    at = (-2 if step.version >= 20 else 1) if axis is None else axis
+    _check_apart(step.x.rows, [along(int(at), step.x.rank)])
+    return [step.x.rows]
