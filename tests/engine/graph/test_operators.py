@@ -43,14 +43,6 @@ def test_rows_that_are_said_to_mix_do(example: Example) -> None:
     assert any(difference(run, example.rows(count)) for count in COUNTS) == example.shown
 
 
-@of_verdict("unknown")
-def test_what_is_not_understood_is_said_to_be(example: Example) -> None:
-    """By the node where the rows are lost."""
-    found = judge(example.model)
-
-    assert (found.verdict, bool(found.node)) == ("unknown", True)
-
-
 def with_function(body: str) -> ModelProto:
     """Give a model whose only node is a function of its own."""
     return parser.parse_model(

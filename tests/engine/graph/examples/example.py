@@ -33,7 +33,7 @@ class Example(NamedTuple):
 
     text: str
     takes: str
-    verdict: Literal["independent", "coupled", "unknown"]
+    verdict: Literal["independent", "coupled"]
     version: int
     ml: int
     among: Mapping[str, tuple[float, float]]
@@ -92,11 +92,6 @@ def apart(text: str, takes: str = "float[B, 4] x", **given: Any) -> Example:
 def mixed(text: str, takes: str = "float[B, 4] x", **given: Any) -> Example:
     """Make an example whose rows learn of each other."""
     return _example(text, takes, "coupled", given)
-
-
-def unclear(text: str, takes: str = "float[B, 4] x", **given: Any) -> Example:
-    """Make an example of which nothing is known."""
-    return _example(text, takes, "unknown", given)
 
 
 def _example(text: str, takes: str, verdict: Any, given: dict[str, Any]) -> Example:
