@@ -136,6 +136,7 @@ MAY_COUNT = {
     "Resize": (3,),
     "Slice": (1, 2),
     "Tile": (1,),
+    "TopK": (1,),
 }
 """Operators that may learn how many rows there are, and the operands that tell them sizes."""
 
