@@ -62,7 +62,9 @@ class Follower:
     def _node(self, node: NodeProto, scope: Scope) -> list[Value]:
         operands = [scope.get(name, UNKNOWN) if name else None for name in node.input]
         if (follow := branches.FOLLOWED.get(node.op_type)) is not None:
-            return guarded(node, lambda: follow(self, node, operands, scope))
+            return guarded(
+                node, [Value()] * len(node.output), lambda: follow(self, node, operands, scope)
+            )
         if node.op_type == "Constant":
             return [folding.constant_of(node)]
         version = self._versions.get(domain_of(node), 1)
@@ -72,11 +74,13 @@ class Follower:
             return [Value(fault=fault)] * len(node.output)
         results = self._inference.results(node, operands)
         step = Step(node, version, operands, results)
-        return guarded(node, lambda: _settled(step))
+        return guarded(node, results, lambda: _settled(step))
 
 
-def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
-    """Follow a node; what stands in the way is its outputs' fault."""
+def guarded(
+    node: NodeProto, results: Sequence[Value], follow: Callable[[], list[Value]]
+) -> list[Value]:
+    """Follow a node; what stands in the way is its outputs' fault, whose sizes stay known."""
     try:
         return follow()
     except Mixed as mixed:
@@ -85,7 +89,7 @@ def guarded(node: NodeProto, follow: Callable[[], list[Value]]) -> list[Value]:
         fault = Fault("unknown", title(node), str(obstacle))
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         fault = Fault("unknown", title(node), f"is odd: {type(error).__name__}")
-    return [Value(fault=fault)] * len(node.output)
+    return [value.failed(fault) for value in results]
 
 
 def _folded(node: NodeProto, version: int, operands: Sequence[Value | None]) -> list[Value] | None:
@@ -123,7 +127,8 @@ def _settled(step: Step) -> list[Value]:
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
     if padded and step.operator not in SEE_NO_PADDING:
-        raise Mixed(SEES_PADDING)
+        # How far is not known, so that the sizes are not, either.
+        return [Value(fault=Fault("coupled", title(step.node), SEES_PADDING))] * step.num_outputs
     return [_checked(step, value) for value in _with_rows(step, rule(step))]
 
 
