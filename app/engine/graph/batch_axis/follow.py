@@ -129,7 +129,8 @@ def _settled(step: Step) -> list[Value]:
         return [_checked(step, value) for value in numbering.follow(step, rule)]
     padded = any(value is not None and value.padding is not None for value in step.operands)
     if padded and step.operator not in SEE_NO_PADDING:
-        raise Mixed(SEES_PADDING)
+        # How far is not known, so that the sizes are not, either.
+        return [Value(fault=Fault("coupled", title(step.node), SEES_PADDING))] * step.num_outputs
     return [_checked(step, value) for value in _with_rows(step, rule(step))]
 
 
@@ -142,6 +143,7 @@ MAY_COUNT = {
     "Resize": (3,),
     "Slice": (1, 2),
     "Tile": (1,),
+    "TopK": (1,),
 }
 """Operators that may learn how many rows there are, and the operands that tell them sizes."""
 

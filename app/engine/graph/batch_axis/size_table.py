@@ -45,6 +45,12 @@ def _like_first(node: NodeProto, shapes: Shapes) -> list[Shape]:
     return [shapes[0]] * len(node.output)
 
 
+def _normalised(node: NodeProto, shapes: Shapes) -> list[Shape]:
+    if attribute(node, "stopwords"):
+        raise ValueError("leaves out words")
+    return [shapes[0]]
+
+
 def _broadcast(*places: int) -> SizeRule:
     return lambda node, shapes: [np.broadcast_shapes(*(shapes[place] for place in places))]
 
@@ -123,7 +129,7 @@ def _embedded(node: NodeProto, shapes: Shapes) -> list[Shape]:
 _TABLE: dict[str, SizeRule] = {
     **dict.fromkeys(
         "GroupNormalization MeanVarianceNormalization LabelEncoder CategoryMapper Scaler "
-        "Imputer Normalizer Binarizer StringNormalizer Gelu FastGelu QuickGelu BiasGelu "
+        "Imputer Normalizer Binarizer Gelu FastGelu QuickGelu BiasGelu "
         "SimplifiedLayerNormalization SkipLayerNormalization SkipSimplifiedLayerNormalization "
         "QLinearSigmoid QLinearLeakyRelu QLinearSoftmax RotaryEmbedding".split(),
         _like_first,
@@ -153,6 +159,7 @@ _TABLE: dict[str, SizeRule] = {
     "QLinearGlobalAveragePool": _pool_everything,
     "SVMRegressor": _columns(lambda *_: 1),
     "StringSplit": lambda _, shapes: [(*shapes[0], WORDS_IN_A_ROW), shapes[0]],
+    "StringNormalizer": _normalised,
     "TfIdfVectorizer": _columns(lambda node, _: max(attribute(node, "ngram_indexes")) + 1),
     "Tokenizer": lambda _, shapes: [(*shapes[0], WORDS_IN_A_ROW)],
     "TreeEnsembleRegressor": _columns(lambda node, _: attribute(node, "n_targets", 1)),

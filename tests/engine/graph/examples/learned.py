@@ -1,5 +1,7 @@
 """ai.onnx.ml, text, recurrent networks."""
 
+import numpy as np
+
 from tests.engine.graph.examples.example import apart, ints, mixed, weights
 
 X, ONE_AXIS, TEXT = "float[B, 4] x", "float[B] x", "string[B, 1] x"
@@ -107,6 +109,12 @@ EXAMPLES = [
     # Text
     apart('y = StringNormalizer<case_change_action = "LOWER", locale = "C">(x)', "string[B] x"),
     mixed('y = StringNormalizer<is_case_sensitive = 1, stopwords = ["a"]>(x)', "string[B] x"),
+    mixed(
+        'a = StringNormalizer<is_case_sensitive = 1, stopwords = ["a"]>(x)  s = Shape(a)  '
+        "y = Expand(w, s)",
+        "string[B] x",
+        w=np.float32(1),
+    ),
     mixed('y, n = StringSplit<delimiter = " ">(x)', "string[B] x"),
     apart('a, y = StringSplit<delimiter = " ">(x)', "string[B] x"),
     mixed(

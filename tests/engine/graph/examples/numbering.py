@@ -38,6 +38,13 @@ EXAMPLES = [
         among=IDS,
     ),
     apart(COLUMN + "d = Cast<to = 6>(c)  e = Cast<to = 7>(d)  y = GatherND(x, e)", X, **GIVEN),
+    apart(
+        COLUMN + "m = Max(c, w)  q = Shape(m)  e = Expand(c, q)  u = Unsqueeze(e, last)  "
+        "v = Expand(w, q)  k = Unsqueeze(v, last)  p = Concat<axis = -1>(u, k)  y = GatherND(x, p)",
+        X,
+        **GIVEN,
+        w=ints(0, 2),
+    ),
     # Other numbers, or other uses of them
     mixed(EACH + "y = Identity(r)", X, **GIVEN),
     mixed(COLUMN + "f = Cast<to = 1>(c)  y = Add(x, f)", X, **GIVEN),

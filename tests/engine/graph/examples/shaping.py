@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.engine.graph.examples.example import apart, ints, mixed
 
-X, SQUARE, TEXT = "float[B, 4] x", "float[B, 3, 4] x", "string[B, 2] x"
+X, SQUARE = "float[B, 4] x", "float[B, 3, 4] x"
 
 EXAMPLES = [
     # Reshape: blocks of a row stay a block, or are cut across.
