@@ -21,3 +21,7 @@ __version__ = "0.1.0"
 # ONNX Runtime 1.32 tells its makers about the models it loads unless it finds this when it is
 # imported (onnxruntime#27379).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# numpy's OpenBLAS makes a thread a core when it is imported, which takes 30 to 70 ms, and nothing
+# here multiplies matrices: ONNX Runtime does, by itself.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from app.engine.graph.process import Question
 from app.engine.graph.read import read_graph
+from app.engine.graph.report import Question
 
 
 def main(idle_seconds: float) -> None:

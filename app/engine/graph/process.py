@@ -13,19 +13,13 @@ from threading import Timer
 
 import msgspec
 
-from app.engine.graph.report import Batching, GraphReport
+from app.engine.graph.report import Answer, Batching, GraphReport, Question
 
 PATIENCE_SECONDS = 60.0
 """For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
 
 IDLE_SECONDS = 0.5
 """After which a child that is not asked ends: 40 MB that nobody needs."""
-
-Question = tuple[int, str]
-"""Its number, and the path of a model."""
-
-Answer = tuple[int, GraphReport]
-"""To the question of that number."""
 
 _decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _app_folder = Path(__file__).parents[3]

@@ -98,3 +98,10 @@ class GraphReport(Struct, frozen=True):
     domains: list[Domain] = []
     external: list[str] = []
     shapeless: list[str] = []
+
+
+Question = tuple[int, str]
+"""Its number, and the path of a model."""
+
+Answer = tuple[int, GraphReport]
+"""To the question of that number."""
