@@ -157,7 +157,7 @@ def claims() -> dict[str, Sent]:
     found = {}
     for path, name, datatype, shapes in (
         (PAIR, "left", "FP32", ([2**62, 2], [2**62, 0], [0, 2], [-1, 2])),
-        (WORDS, "words", "BYTES", ([2**62, 2], [2**32, 2], [0, 2])),
+        (WORDS, "words", "BYTES", ([2**62, 2], [2**32, 2])),
         (FREE, "x", "FP32", ([2**62, 2**62], [0, 2**62], [2**62, 0], [2**31, 2**31])),
     ):
         for shape in shapes:

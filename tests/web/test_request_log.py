@@ -25,9 +25,10 @@ LONG = 40_000
 
 @pytest.fixture(scope="module")
 def slow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose rows say how long they take."""
+    """A model whose rows say how long they take, together; which its owner accepts."""
     path = tmp_path_factory.mktemp("log") / "slow.onnx"
     path.write_bytes(models.loop_model())
+    path.with_suffix(".json").write_text('{"batching": "accept"}')
     return path
 
 
