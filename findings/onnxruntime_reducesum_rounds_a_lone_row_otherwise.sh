@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ONNX Runtime 1.32.0 (CPU): a ReduceSum over the axis behind the batch rounds a lone row otherwise than a row of a batch.
+# ONNX Runtime 1.32.0 (CPU): a ReduceSum over the axis behind the batch rounds a lone row otherwise than one of many.
 #
 # Guess before it was run: each row is summed by itself, over as many numbers in the same order, so that it is the same
 # to the last bit for any size of the batch; only products of matrices change their kernel with the number of rows.

@@ -54,7 +54,7 @@ class Bad(msgspec.Struct, frozen=True):
 
 BAD = (
     Bad("gather", NUM_ENTRIES + 1.0, 500, b'"code":"run_refused"'),
-    Bad("rows", LOST_BELOW - 1.0, 500, b"expected 1 rows, found shape (0, 1)"),
+    Bad("rows", LOST_BELOW - 1.0, 200, b'"predictions":[]'),
     Bad("memory", 1e12, 500, b'"code":"run_refused"'),
     Bad("memory", 2e9, 500, b'"code":"run_refused"'),
     Bad("numbers", -1.0, 200, b'"predictions":[null]'),
