@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from app.engine.bfloat import widened
-from app.engine.graph.report import Classes
-from app.engine.roles import ACROSS, Roles
-from app.engine.tensor import Array, TensorSpec
+from app.engine.graph.report import Classes, Meaning
+from app.engine.metadata import ModelMetadata
+from app.engine.roles import ACROSS, Roles, find_roles
+from app.engine.session_pool import SessionPool
+from app.engine.tensor import Array, Tensors, TensorSpec
+from app.errors import RunRefused
 
 Cut = tuple[Any, Any, Any, list[str] | None]
 """Predictions, probabilities, scores and labels of one request."""
@@ -130,6 +133,27 @@ class AnswerReader:
             except KeyError:  # a label that is no class: it names itself, and changes no other's
                 return [names.get(value, str(value)) for value in values]
         return predictions.tolist() if predictions.dtype.hasobject else None
+
+
+def open_reader(
+    pool: SessionPool, sample: Tensors, meanings: list[Meaning], metadata: ModelMetadata
+) -> AnswerReader:
+    """Tell the roles of a model's outputs from the graph, the metadata and one run.
+
+    Raises:
+        ModelLoadError: The metadata contradicts the file.
+    """
+    outputs = pool.sessions[0].outputs
+    try:
+        arrays = pool.run(sample)
+    except RunRefused:  # the trial of batching will say so
+        arrays = []
+    trial = [
+        widened(a) if s.dtype == "bfloat16" else a for a, s in zip(arrays, outputs, strict=False)
+    ]
+    return AnswerReader(
+        outputs, find_roles(outputs, meanings, metadata, trial), metadata.class_names
+    )
 
 
 def _flat(values: Array, *, across: bool = False) -> Array:

@@ -14,12 +14,11 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from app.engine.answer import AnswerReader
+from app.engine.answer import open_reader
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.batcher import Batcher
 from app.engine.batching import domains_of, why_alone
-from app.engine.bfloat import widened
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
 from app.engine.graph.process import GraphReader
@@ -29,12 +28,11 @@ from app.engine.metadata import ModelMetadata, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
 from app.engine.proof import Proof
-from app.engine.roles import find_roles
 from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors, TensorSpec
 from app.engine.warm_up import measure
-from app.errors import InvalidInput, ModelLoadError, RunRefused
+from app.errors import InvalidInput, ModelLoadError
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
@@ -113,14 +111,13 @@ class Model:
             self.name, self.version, self.digest, ort.__version__, *options.providers
         )
         self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains_of(graph))
-        self.reader = _reader(pool, self.sample, self)
+        self.reader = open_reader(pool, self.sample, graph.meanings, metadata)
         self.batching_reason = why_alone(
             pool, self.sample, metadata, graph, options.batch.max_batch_size
         )
         self.disproof = ""
-        self.proof: Proof | None = None
-        if graph.batching.verdict != "independent":
-            self.proof = Proof(accepted=metadata.batching == "accept")
+        accepted, shown = metadata.batching == "accept", graph.batching.verdict == "independent"
+        self.proof = None if shown else Proof(accepted=accepted)
         self.load_seconds = 0.0
         self.num_users = 0
         self._unused: asyncio.Event | None = None
@@ -281,8 +278,8 @@ def load_model(
     started = perf_counter()
     if not file.path.is_file():
         raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
-    graphs.ask(file.path)
     digest = digest_of(file)
+    graphs.ask(file.path)  # not before: what is read must be what the digests before and behind see
     metadata = read_metadata(file.metadata_path)
     options = options.of(metadata)
     pool = SessionPool(
@@ -297,17 +294,3 @@ def load_model(
     model.open(options.batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started
     return model
-
-
-def _reader(pool: SessionPool, sample: Tensors, model: "Model") -> AnswerReader:
-    """Tell the roles of the outputs from the graph, the metadata and one run."""
-    outputs = pool.sessions[0].outputs
-    try:
-        arrays = pool.run(sample)
-    except RunRefused:  # the batching proof will say so
-        arrays = []
-    trial = [
-        widened(a) if s.dtype == "bfloat16" else a for a, s in zip(arrays, outputs, strict=False)
-    ]
-    roles = find_roles(outputs, model.graph.meanings, model.metadata, trial)
-    return AnswerReader(outputs, roles, model.metadata.class_names)
