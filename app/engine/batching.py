@@ -5,7 +5,7 @@ from app.engine.metadata import ModelMetadata
 from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors
-from app.engine.trial import Evidence, try_batching
+from app.engine.trial import CHECK_SECONDS, TRIAL_SECONDS, Evidence, try_batching
 from app.engine.trial_rows import Domains, trial_rows
 
 
@@ -60,10 +60,9 @@ def _try(
     if metadata.sample is not None and not all(spec.settled for spec in inputs):
         # Real rows of one step, say: what has as many rows as steps would pass for them.
         samples.append(sample_inputs(pool, inputs, None, domains))
-    found = [
-        try_batching(pool, trial_rows(inputs, each, domains, wild=wild), max_batch_size)
-        for each in samples
-    ]
+    seconds = CHECK_SECONDS if independent else TRIAL_SECONDS
+    rows = [trial_rows(inputs, each, domains, wild=wild) for each in samples]
+    found = [try_batching(pool, each, max_batch_size, seconds=seconds) for each in rows]
     contrary = [each for each in found if each.outcome in ("differs", "unfit")]
     return (contrary or found)[0]
 

@@ -26,8 +26,9 @@ from app.errors import RunRefused
 FEW = 6
 """Rows that are tried however long that takes."""
 
-TRIAL_SECONDS = 0.5
-"""Time for all other rows: a slow model is ready after a few runs."""
+TRIAL_SECONDS, CHECK_SECONDS = 0.5, 0.1
+"""Time for all other rows: a slow model is ready after a few runs. The latter where the graph shows
+already what the trial is to find."""
 
 NUM_COPIED = 3
 """Rows of a run of which it is found out whether their neighbours make the difference."""
