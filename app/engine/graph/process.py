@@ -52,7 +52,7 @@ class GraphReader:
             return
         self.close()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "app.engine.graph", str(self._idle_seconds)],
+            [sys.executable, "-P", "-m", "app.engine.graph", str(self._idle_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -36,6 +36,58 @@ def by_shape(target: list[str]) -> bytes:
     )
 
 
+def by_number_of_rows(*nodes: Any) -> bytes:
+    """`y = x * 2` if the nodes make `chosen` true of `num`, the number of rows, else `y = x`."""
+    return models.graph(
+        [
+            node("Shape", ["x"], ["num"], start=0, end=1),
+            *nodes,
+            node("Where", ["chosen", "two", "one"], ["factor"]),
+            node("Mul", ["x", "factor"], ["y"]),
+        ],
+        [models.tensor("x", "float32", ["n", 4])],
+        [models.tensor("y", "float32", ["n", 4])],
+        one=np.float32(1),
+        two=np.float32(2),
+        few=np.array([8]),
+        many=np.array([100]),
+        most=np.array([200_000]),
+        none=np.array([0]),
+    )
+
+
+among = [
+    node("Greater", ["num", "few"], ["more"]),
+    node("Less", ["num", "many"], ["less"]),
+    node("And", ["more", "less"], ["chosen"]),
+]
+
+counted: list[Any] = [
+    pytest.param([node("Equal", ["num", "few"], ["chosen"])], id="equal"),
+    pytest.param(
+        [node("Equal", ["num", "few"], ["equal"]), node("Not", ["equal"], ["chosen"])], id="not"
+    ),
+    pytest.param(among, id="between"),
+    pytest.param(
+        [node("Mod", ["num", "most"], ["rest"]), node("Equal", ["rest", "few"], ["chosen"])],
+        id="remainder",
+    ),
+]
+
+
+@pytest.mark.parametrize("nodes", counted)
+def test_a_graph_that_asks_how_many_rows_there_are_is_coupled(nodes: list[Any]) -> None:
+    """Also where it answers alike for each number of rows that the graph is followed with."""
+    assert verdict(by_number_of_rows(*nodes)).verdict == "coupled"
+
+
+def test_asking_whether_a_size_is_left_open_counts_no_rows() -> None:
+    """As exporters do before they stretch a tensor: a number of rows is never 0 or -1."""
+    model = by_number_of_rows(node("Equal", ["num", "none"], ["chosen"]))
+
+    assert verdict(model).verdict == "independent"
+
+
 coupled: list[Any] = [
     pytest.param(models.scale_model(shape=[4, 3]), "x has no free first dim", id="fixed"),
     pytest.param(models.scale_model(shape=[]), "x has no free first dim", id="scalar"),

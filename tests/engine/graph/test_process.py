@@ -44,6 +44,18 @@ def test_one_child_reads_many(reader: GraphReader, path: Path) -> None:
     assert reader.process_id == first
 
 
+def test_a_folder_of_the_same_name_beside_the_caller_is_not_taken_for_it(
+    reader: GraphReader, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may be started where somebody keeps a package `app` of their own."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    reader.ask(path)
+
+    assert reader.answer().random.startswith("Random")
+
+
 def test_an_answer_that_nobody_waited_for_is_left_out(
     reader: GraphReader, path: Path, tmp_path: Path
 ) -> None:

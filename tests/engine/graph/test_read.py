@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -79,6 +80,22 @@ def dropout(training: bool | None) -> bytes:
     )
 
 
+def batch_normalisation(*, training: bool) -> bytes:
+    """Give a model whose only node normalises, in training as PyTorch exports it."""
+    outputs = ["y", "new_mean", "new_variance"] if training else ["y"]
+    operands = ["x", "scale", "bias", "mean", "variance"]
+    switch = {"training_mode": 1} if training else {}
+    return models.graph(
+        [models.node("BatchNormalization", operands, outputs, **switch)],
+        [models.tensor("x", "float32", [None, 3])],
+        [models.tensor("y", "float32", [None, 3])],
+        scale=np.ones(3, np.float32),
+        bias=np.zeros(3, np.float32),
+        mean=np.zeros(3, np.float32),
+        variance=np.ones(3, np.float32),
+    )
+
+
 draws: list[Any] = [
     pytest.param(models.random_model(), "RandomNormalLike", id="top"),
     pytest.param(noisy(), "RandomNormal noise", id="branch"),
@@ -97,6 +114,18 @@ def test_a_random_draw_is_found(model: bytes, node: str) -> None:
 def test_a_dropout_at_rest_draws_nothing(training: bool | None) -> None:
     """Which is how models are exported."""
     assert read(dropout(training)).random == ""
+
+
+def test_a_normalisation_in_training_counts_as_drawn() -> None:
+    """ONNX Runtime answers the same rows otherwise each time: it goes on from the last averages."""
+    training = batch_normalisation(training=True)
+    session = ort.InferenceSession(training)
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    first, second = (session.run(None, {"x": rows})[0] for _ in range(2))
+
+    assert not np.array_equal(first, second)  # if it stops doing so, these may be cached again
+    assert read(training).random == "BatchNormalization y"
+    assert read(batch_normalisation(training=False)).random == ""
 
 
 def test_a_dropout_that_a_request_may_train_draws() -> None:

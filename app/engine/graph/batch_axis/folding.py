@@ -4,6 +4,7 @@ Computed by ONNX' own reference implementation, once for each number of rows.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -24,6 +25,14 @@ FOLDED = set(
     "ConstantOfShape CumSum Compress Split".split()
 )
 """Operators that exporters compute shapes, indices and masks with."""
+
+MOVING = set(
+    "Compress Concat ConstantOfShape Expand Flatten Gather GatherElements Identity Range Reshape "
+    "ScatterElements ScatterND Slice Split Squeeze Tile Transpose Unsqueeze".split()
+)
+"""Those that make no other numbers: what they give is the same wherever it is for `BATCHES`."""
+
+COMPARING = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 
 
 def constant_of(node: NodeProto) -> Value:
@@ -86,7 +95,26 @@ def fold(node: NodeProto, version: int, operands: Sequence[Value | None]) -> lis
         if computed is None:
             return None
         worlds.append(computed)
-    return [of_data(found, _kind_of(found[0].dtype)) for found in zip(*worlds, strict=True)]
+    results = [of_data(found, _kind_of(found[0].dtype)) for found in zip(*worlds, strict=True)]
+    if any(v is not None and v.hidden for v in operands) or _hides(node, operands, results):
+        return [replace(value, counts=True, hidden=True) for value in results]
+    return results
+
+
+def _hides(node: NodeProto, operands: Sequence[Value | None], results: Sequence[Value]) -> bool:
+    """Whether what is the same for each of `BATCHES` may differ for other numbers of rows."""
+    known = [value for value in operands if value is not None]
+    counting = [value for value in known if value.counts]
+    moves = node.op_type in MOVING or (node.op_type == "Where" and not known[0].counts)
+    if not counting or moves or any(value.counts for value in results):
+        return False
+    if node.op_type in ("Sub", "Div"):  # of two sizes that hold the rows: 3 * B / B
+        return len(counting) == 1
+    if node.op_type in COMPARING and len(counting) == 1:  # no size is 0 or -1
+        others = [value for value in known if not value.counts]
+        positive = all((array > 0).all() for array in counting[0].data or ())
+        return not (positive and all((value.data[-1] <= 0).all() for value in others if value.data))
+    return not (node.op_type == "Equal" and results[0].data and results[0].data[-1].all())
 
 
 def _same_operands(operands: Sequence[Value | None]) -> bool:

@@ -113,7 +113,8 @@ def _inherited(operands: Sequence[Value | None]) -> Fault | None:
 def _settled(step: Step) -> list[Value]:
     """Apply the operator's rule, and hold what it says against the sizes."""
     rule = RULES.get(step.domain, {}).get(step.operator)
-    counts = any(value is not None and value.counts for value in step.operands)
+    counting = [(i, v) for i, v in enumerate(step.operands) if v is not None and v.counts]
+    counts = bool(counting)
     if not step.with_rows and not (counts and step.operator in MAKE_ROWS):
         return [_checked(step, replace(value, counts=counts)) for value in step.results]
     if step.operator == "Range":
@@ -123,7 +124,7 @@ def _settled(step: Step) -> list[Value]:
     if (sorted_or_back := ordering.follow(step)) is not None:
         return [_checked(step, value) for value in sorted_or_back]
     sizes = MAY_COUNT.get(step.operator, ())
-    if any(v is not None and v.counts and i not in sizes for i, v in enumerate(step.operands)):
+    if any(value.hidden or place not in sizes for place, value in counting):
         raise Mixed("computes with the number of rows")
     if any(value is not None and value.numbers for value in step.operands):
         return [_checked(step, value) for value in numbering.follow(step, rule)]

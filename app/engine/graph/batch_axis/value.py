@@ -70,6 +70,7 @@ class Value:
         fault: Set where that cannot be said.
         data: Its elements for each of `BATCHES`, if they are few and no input decides them.
         counts: Whether its elements depend on how many rows there are.
+        hidden: Whether they may although they are the same for each of `BATCHES`: "are there 8?".
         guessed: Whether they may come of sizes that the inputs leave open.
         numbers: Whether its elements are numbers of rows: "each" its own (`Range`), or in the
             "first" place of the last axis, as indices hold them; "sorted" as a sort gives them, and
@@ -86,6 +87,7 @@ class Value:
     fault: Fault | None = None
     data: tuple[Array, ...] | None = None
     counts: bool = False
+    hidden: bool = False
     guessed: bool = False
     numbers: Literal["", "each", "first", "sorted", "back"] = ""
     sort: str = ""
