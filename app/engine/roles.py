@@ -207,6 +207,8 @@ def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMeta
         values = _values(predictions, known, metadata.class_labels)
         known = known or predictions.meaning.classes or None
         has_names = _is_one_a_row(predictions) and values != []
+        if predictions.columns == 1 and not has_names and values != []:  # a number has no name
+            check_classes(metadata, 1)
     classes = known or metadata.class_labels
     width = columns.columns if columns is not None and roles.is_classifier else 0
     counts = (len(known or ()), width if width > 1 else 0, len(classes or ()))

@@ -8,6 +8,7 @@ import pytest
 
 from app.engine.codec import WireFormat
 from app.errors import ModelLoadError
+from tests import models
 from tests.conftest import Load, Serve, WriteModel
 from tests.models import (
     found_model,
@@ -131,3 +132,21 @@ def test_outputs_that_metadata_cannot_name(
 
     with pytest.raises(ModelLoadError, match=told):
         load(path)
+
+
+def test_names_of_classes_for_a_lone_number_are_refused(
+    write_model: WriteModel, load: Load
+) -> None:
+    """One sigmoid says how likely a class is, and no row would ever be given a name."""
+    model = models.graph(
+        [
+            models.node("MatMul", ["x", "weights"], ["z"]),
+            models.node("Sigmoid", ["z"], ["y"]),
+        ],
+        [models.tensor("x", "float32", [None, 3])],
+        [models.tensor("y", "float32", [None, 1])],
+        weights=np.ones((3, 1), np.float32),
+    )
+
+    with pytest.raises(ModelLoadError, match="class_names: number of names: expected 1"):
+        load(write_model(model, class_names=["no", "yes"]))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from threading import Timer
+from time import perf_counter
 
 import msgspec
 
@@ -77,7 +78,7 @@ class GraphReader:
             except OSError as error:
                 return _unread(f"its reader cannot be started: {error.strerror}")
             answer = self._receive()
-        return answer or _unread("its reader ended, or took too long")
+        return answer or _unread("its reader ended")
 
     def _send(self) -> None:
         self.start()
@@ -94,6 +95,7 @@ class GraphReader:
         if self._child is None:
             return None
         assert self._child.stdout is not None
+        late = perf_counter() + PATIENCE_SECONDS
         timer = Timer(PATIENCE_SECONDS, self._child.kill)
         timer.daemon = True
         timer.start()
@@ -106,7 +108,7 @@ class GraphReader:
             self.close()  # it may still be ending, and would be asked again
         finally:
             timer.cancel()
-        return None
+        return None if perf_counter() < late else _unread("its reader took too long")
 
     def close(self) -> None:
         """End the child; idempotent."""
