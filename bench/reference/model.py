@@ -43,6 +43,7 @@ class PredictResponse(BaseModel):
 
     predictions: list[int]
     probabilities: list[list[float]]
+    scores: None = None
     labels: list[str]
     model_info: ModelInfo
 

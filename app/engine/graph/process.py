@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 60.0
 """For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
 
 IDLE_SECONDS = 0.5
-"""After which a child that is not asked ends: 40 MB that nobody needs."""
+"""After which a child that is not asked again ends: 40 MB that nobody needs."""
 
 _decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _app_folder = Path(__file__).parents[3]
@@ -43,8 +43,11 @@ class GraphReader:
         """Of the child; None before the first and after `close`."""
         return None if self._child is None else self._child.pid
 
-    def start(self) -> None:
+    def start(self, niceness: int = 0) -> None:
         """Start the child, which takes 0.2 s until it reads; others can be done meanwhile.
+
+        Args:
+            niceness: How much less of a contended core it asks for than this thread.
 
         Raises:
             OSError: It cannot be started.
@@ -53,7 +56,14 @@ class GraphReader:
             return
         self.close()
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app.engine.graph", str(self._idle_seconds)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "app.engine.graph",
+                str(self._idle_seconds),
+                str(niceness),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
