@@ -37,7 +37,7 @@ Serve = Callable[..., Awaitable["Served"]]
 @pytest.fixture(scope="session")
 def graphs() -> Iterator[GraphReader]:
     """One reader for all tests, which stays: it takes 0.2 s to start."""
-    reader = GraphReader(idle_seconds=600.0)
+    reader = GraphReader(lasting=True)
     yield reader
     reader.close()
 

@@ -19,7 +19,7 @@ class Judge(GraphReader):
     """Reads graphs, and says of each that its rows are as told."""
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(idle_seconds=600.0)
+        super().__init__()
         self.batching = Batching(verdict, NODE, REASON)
 
     def answer(self) -> GraphReport:

@@ -195,7 +195,10 @@ class Repository:
             # Here, as a child of the loader's thread would be as nice as that is, which is too
             # nice for 0.2 s of work that the load waits for.
             self._graphs.start(LANE_NICENESS)
-        loaded = await self._in_background(load, *arguments)
+        try:
+            loaded = await self._in_background(load, *arguments)
+        finally:
+            await asyncio.to_thread(self._graphs.rest)
         if self.recall is not None:
             await self.recall(loaded)
         self._apply_disproofs(loaded)

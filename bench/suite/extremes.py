@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from bench.harness import QUIET_SERVER, SERVE_COMMAND, ServerError
@@ -20,8 +19,6 @@ REPLICAS = (1, 2, 3)
 HOUR_REQUESTS = 360_000
 """One replica's requests in an hour, at 100 a second."""
 MOST_LOADS = 60
-READER_ENDS = 100
-"""Tenths of a second in which a process that read graphs has ended by itself."""
 UNCACHED = json_request(1, SAMPLE_FEATURES, use_cache=False)
 DIFFERENT = json_request(1, SAMPLE_FEATURES, use_cache=True, numbered=True)
 ALONE = Servers("one replica", replicas=1, environment=dict(QUIET_SERVER))
@@ -81,11 +78,5 @@ def _use_much(results: Results, running: Stack, fresh_mb: float) -> None:
 
 
 def _memory_mb(running: Stack) -> float:
-    found = running.processes()["replica"]
-    for _ in range(READER_ENDS):  # beside a fresh server there is one that reads graphs
-        if len(found) == 1:
-            break
-        time.sleep(0.1)
-        found = running.processes()["replica"]
-    (replica,) = found
+    (replica,) = running.processes()["replica"]
     return float(replica.memory_info().rss / 1e6)

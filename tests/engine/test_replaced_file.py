@@ -16,7 +16,7 @@ class Interrupted(GraphReader):
     """Reads a graph at once, and then somebody replaces the file."""
 
     def __init__(self, replacement: bytes) -> None:
-        super().__init__(idle_seconds=60.0)
+        super().__init__()
         self._replacement = replacement
 
     def ask(self, path: Path) -> None:

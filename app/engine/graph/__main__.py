@@ -1,29 +1,25 @@
-"""The child process of `process.py`: reads paths, writes reports, ends when idle."""
+"""The child process of `process.py`: reads paths, writes reports, ends with its input."""
 
-import select
 import sys
 from pathlib import Path
 
 import msgspec
 
 from app.engine.graph.read import read_graph
-from app.engine.graph.report import FIRST_SECONDS, Question
+from app.engine.graph.report import Question
 from app.engine.thread_priority import give_way
 
 
-def main(idle_seconds: float, niceness: int) -> None:
-    """Answer until nobody asks for a while, or the server is gone."""
+def main(niceness: int) -> None:
+    """Answer until nobody has more questions, or the server is gone."""
     _be_the_first_to_go()
     if niceness:
         give_way(niceness)
-    told, patience = sys.stdout.buffer, max(idle_seconds, FIRST_SECONDS)
-    # Unbuffered: a question that is read ahead would not be seen by select.
-    with open(0, "rb", buffering=0, closefd=False) as asked:
-        while select.select([asked], [], [], patience)[0] and (line := asked.readline()):
-            number, path = msgspec.json.decode(line, type=Question)
-            told.write(msgspec.json.encode((number, read_graph(Path(path)))) + b"\n")
-            told.flush()
-            patience = idle_seconds
+    told = sys.stdout.buffer
+    while line := sys.stdin.buffer.readline():
+        number, path = msgspec.json.decode(line, type=Question)
+        told.write(msgspec.json.encode((number, read_graph(Path(path)))) + b"\n")
+        told.flush()
 
 
 def _be_the_first_to_go() -> None:
@@ -35,4 +31,4 @@ def _be_the_first_to_go() -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Asks a child process what a graph says; the child ends by itself when it is not asked.
+"""Asks a child process what a graph says; the child is there for as long as models are loaded.
 
 One line of JSON each way: number and path, number and report. A child that dies, or takes longer
 than `PATIENCE_SECONDS`, leaves a report that says so, and the model is served as one of which
@@ -19,9 +19,6 @@ from app.engine.graph.report import Answer, Batching, GraphReport, Question
 PATIENCE_SECONDS = 60.0
 """For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
 
-IDLE_SECONDS = 0.5
-"""After which a child that is not asked again ends: 40 MB that nobody needs."""
-
 _decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _app_folder = Path(__file__).parents[3]
 
@@ -30,17 +27,17 @@ class GraphReader:
     """Any thread, one at a time. Mutable state: the child, and the question it was asked last.
 
     Args:
-        idle_seconds: After which the child ends.
+        lasting: Whether the child stays until `close`, for who loads again and again.
     """
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._idle_seconds = idle_seconds
+    def __init__(self, *, lasting: bool = False) -> None:
+        self._lasting = lasting
         self._child: subprocess.Popen[bytes] | None = None
         self._question: Question = (0, "")
 
     @property
     def process_id(self) -> int | None:
-        """Of the child; None before the first and after `close`."""
+        """Of the child; None where there is none."""
         return None if self._child is None else self._child.pid
 
     def start(self, niceness: int = 0) -> None:
@@ -56,14 +53,7 @@ class GraphReader:
             return
         self.close()
         self._child = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "app.engine.graph",
-                str(self._idle_seconds),
-                str(niceness),
-            ],
+            [sys.executable, "-P", "-m", "app.engine.graph", str(niceness)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -76,12 +66,12 @@ class GraphReader:
         try:
             self._send()
         except OSError:  # `answer` tries once more, and tells
-            self.close()  # it may still be ending, and would be asked again
+            self.close()
 
     def answer(self) -> GraphReport:
         """Wait for what was asked last."""
         answer = self._receive()
-        if answer is None:  # it had just ended, having had nothing to do: once more, with a new one
+        if answer is None:  # somebody has ended it: once more, with a new one
             self.close()  # it may still be ending, and would be asked again
             try:
                 self._send()
@@ -98,7 +88,7 @@ class GraphReader:
         self._child.stdin.flush()
 
     def _receive(self) -> GraphReport | None:
-        """Read the answer; None if the child ends, which it is made to when it takes too long.
+        """Read the answer; None if the child has ended. One that takes too long is ended.
 
         Answers to questions before are left by models that could not be loaded.
         """
@@ -115,10 +105,15 @@ class GraphReader:
                 if number == self._question[0]:
                     return report
         except msgspec.DecodeError:  # it was killed in the middle of a line
-            self.close()  # it may still be ending, and would be asked again
+            self.close()
         finally:
             timer.cancel()
         return None if perf_counter() < late else _unread("its reader took too long")
+
+    def rest(self) -> None:
+        """End the child until it is needed again: 40 MB; idempotent."""
+        if not self._lasting:
+            self.close()
 
     def close(self) -> None:
         """End the child; idempotent."""

@@ -105,6 +105,3 @@ Question = tuple[int, str]
 
 Answer = tuple[int, GraphReport]
 """To the question of that number."""
-
-FIRST_SECONDS = 10.0
-"""Time for the first question: a server on a busy machine takes that long to come to its models."""

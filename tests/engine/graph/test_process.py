@@ -1,4 +1,4 @@
-"""The child that reads graphs: it answers, ends by itself, and is replaced when it has died."""
+"""The child that reads graphs: it answers, rests, and is replaced when it has died."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 
 from app.engine.graph.process import GraphReader
 from tests import models
+from tests.server import run_python, wait_until
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def reader() -> Iterator[GraphReader]:
     """One that stays for as long as the test needs it."""
-    reader = GraphReader(60.0)
+    reader = GraphReader(lasting=True)
     yield reader
     reader.close()
 
@@ -68,20 +69,33 @@ def test_an_answer_that_nobody_waited_for_is_left_out(
     assert reader.answer().random == ""
 
 
-def test_a_child_that_is_not_asked_ends(path: Path) -> None:
-    """And the next one is asked instead."""
-    reader = GraphReader(0.2)
+def test_a_reader_that_rests_has_no_child(path: Path) -> None:
+    """It leaves nothing behind, and has another when it is asked again."""
+    reader = GraphReader()
     reader.ask(path)
     reader.answer()
     first = reader.process_id
     assert first is not None
-    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)  # it ends, and nobody ended it
 
+    reader.rest()
+
+    assert reader.process_id is None
+    assert not Path(f"/proc/{first}").exists()
     reader.ask(path)
-
     assert reader.answer().random.startswith("Random")
-    assert reader.process_id != first
     reader.close()
+
+
+def test_a_child_ends_with_its_server() -> None:
+    """However that ends: nobody is left to ask it."""
+    script = (
+        "import os; from app.engine.graph.process import GraphReader; reader = GraphReader(); "
+        "reader.start(); print(reader.process_id, flush=True); os._exit(1)"
+    )
+
+    child = Path("/proc", run_python(script).stdout.strip(), "cmdline")
+
+    wait_until(lambda: not child.exists() or not child.read_bytes())  # gone, or not yet buried
 
 
 def test_a_child_that_died_is_replaced(reader: GraphReader, path: Path) -> None:
