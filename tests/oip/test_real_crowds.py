@@ -123,5 +123,5 @@ async def test_a_crowd_is_answered_as_each_alone(name: str, serve: Serve) -> Non
         for output, values in zip(found, expected, strict=True):
             largest = float(np.abs(values).max()) or 1.0
             np.testing.assert_allclose(
-                np.reshape(output["data"], values.shape), values, rtol=1e-3, atol=1e-4 * largest
+                np.reshape(output["data"], values.shape), values, rtol=0, atol=1e-5 * largest
             )

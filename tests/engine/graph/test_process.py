@@ -93,8 +93,10 @@ def test_a_child_ends_with_its_server() -> None:
         "reader.start(); print(reader.process_id, flush=True); os._exit(1)"
     )
 
-    child = Path("/proc", run_python(script).stdout.strip(), "cmdline")
+    told = run_python(script).stdout.strip()
+    child = Path("/proc", told, "cmdline")
 
+    assert told.isdigit()
     wait_until(lambda: not child.exists() or not child.read_bytes())  # gone, or not yet buried
 
 
