@@ -9,10 +9,13 @@ from app.engine.graph.nodes import domain_of, walk
 from app.engine.graph.read import report
 from tests.engine.graph.examples import EXAMPLES, NEVER_APART, WITHOUT_KERNEL
 from tests.engine.graph.examples.example import Example
-from tests.engine.graph.together import difference, session
+from tests.engine.graph.together import ABSOLUTE, difference, session
 
 COUNTS = (2, 7, 64)
 """Numbers of rows that are run together."""
+
+ROUNDS_MORE = "MatMulNBits"
+"""Adds up weights of four bits by another kernel for one row: 1e-6, where others have 1e-7."""
 
 
 def names(example: Example) -> str:
@@ -31,7 +34,8 @@ def test_rows_that_are_said_to_stay_apart_do(example: Example) -> None:
     """Each is answered as alone, however many run together."""
     assert judge(example.model).verdict == "independent", judge(example.model)
     run = session(example.model)
-    assert [difference(run, example.rows(count)) for count in COUNTS] == ["", "", ""]
+    near = 1e-6 if ROUNDS_MORE in example.text else ABSOLUTE
+    assert [difference(run, example.rows(count), near) for count in COUNTS] == ["", "", ""]
 
 
 @of_verdict("coupled")

@@ -10,7 +10,7 @@ from tests.engine.graph.examples.example import Array
 
 Rows = dict[str, Array]
 
-RELATIVE, ABSOLUTE = 1e-5, 1e-6
+RELATIVE, ABSOLUTE = 1e-5, 1e-7
 """By how much kernels round differently in batches of other sizes."""
 
 
@@ -22,7 +22,7 @@ def session(model: ModelProto) -> ort.InferenceSession:
     return ort.InferenceSession(model.SerializeToString(), options)
 
 
-def difference(run: ort.InferenceSession, rows: Rows) -> str:
+def difference(run: ort.InferenceSession, rows: Rows, absolute: float = ABSOLUTE) -> str:
     """Tell what differs between rows together and each row alone; "" if nothing does."""
     count = len(next(iter(rows.values())))
     try:
@@ -34,14 +34,14 @@ def difference(run: ort.InferenceSession, rows: Rows) -> str:
         if len(np.shape(found)) == 0:
             return f"output {place} has no rows"
         for row, each in enumerate(alone):
-            if not _same(each[place], found[row : row + 1]):
+            if not _same(each[place], found[row : row + 1], absolute):
                 return f"output {place} of row {row}: {found[row : row + 1]}, alone {each[place]}"
         if len(found) != count:
             return f"output {place} has {len(found)} rows of {count}"
     return ""
 
 
-def _same(left: Any, right: Any) -> bool:
+def _same(left: Any, right: Any, absolute: float) -> bool:
     if isinstance(left, list):  # of maps, one a row
         return len(left) == len(right) and all(
             a.keys() == b.keys() and np.allclose(list(a.values()), list(b.values()), RELATIVE)
@@ -51,4 +51,4 @@ def _same(left: Any, right: Any) -> bool:
         return False
     if left.dtype.kind != "f":
         return bool(np.array_equal(left, right))
-    return bool(np.allclose(left, right, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    return bool(np.allclose(left, right, rtol=RELATIVE, atol=absolute, equal_nan=True))
