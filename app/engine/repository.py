@@ -6,14 +6,13 @@ Where they lie is `model_files.py`, what one is `model.py`.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
 from app.engine.model_files import ModelFile, find_models
-from app.engine.thread_priority import LANE_NICENESS, LOADER_NICENESS, give_way
+from app.engine.thread_priority import LOADER_NICENESS, give_way
 from app.errors import ModelLoadError, ModelNotFound, NotReady
 
 Result = TypeVar("Result")
@@ -191,10 +190,7 @@ class Repository:
 
     async def _open(self, load: Callable[..., list[Model]], *arguments: Any) -> list[Model]:
         """Load, and learn of disproofs before anything is answered."""
-        with suppress(OSError):  # then it is tried again, and told
-            # Here, as a child of the loader's thread would be as nice as that is, which is too
-            # nice for 0.2 s of work that the load waits for.
-            self._graphs.start(LANE_NICENESS)
+        self._graphs.in_turn = bool(self._models)  # others are answered meanwhile
         try:
             loaded = await self._in_background(load, *arguments)
         finally:

@@ -7,14 +7,11 @@ import msgspec
 
 from app.engine.graph.read import read_graph
 from app.engine.graph.report import Question
-from app.engine.thread_priority import give_way
 
 
-def main(niceness: int) -> None:
+def main() -> None:
     """Answer until nobody has more questions, or the server is gone."""
     _be_the_first_to_go()
-    if niceness:
-        give_way(niceness)
     told = sys.stdout.buffer
     while line := sys.stdin.buffer.readline():
         number, path = msgspec.json.decode(line, type=Question)
@@ -31,4 +28,4 @@ def _be_the_first_to_go() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()

@@ -8,6 +8,8 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+STEP_BYTES = 256 * 1024
+
 
 def load(path: Path) -> ModelProto:
     """Read a model without the weights that lie in files of their own.
@@ -15,7 +17,22 @@ def load(path: Path) -> ModelProto:
     Raises:
         Exception: What `onnx`, or ONNX Runtime for a file in its own format, says of a broken one.
     """
-    return _from_ort(path) if path.suffix == ".ort" else onnx.load(path, load_external_data=False)
+    return _from_ort(path) if path.suffix == ".ort" else ModelProto.FromString(_read(path))
+
+
+def _read(path: Path) -> bytearray:
+    """Read a file in steps: a kernel without preemption keeps its core for all of one read(2).
+
+    In one step a file of 100 MB kept clients of the server beside it waiting for 27 ms, whoever was
+    nicer; so they wait for 4 ms at times, its tick (`bench/loading`).
+    """
+    content = bytearray(path.stat().st_size)
+    position = 0
+    with path.open("rb", buffering=0) as file, memoryview(content) as places:
+        while count := file.readinto(places[position : position + STEP_BYTES]):
+            position += count
+    del content[position:]
+    return content
 
 
 def _from_ort(path: Path) -> ModelProto:

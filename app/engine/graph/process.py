@@ -24,27 +24,33 @@ _app_folder = Path(__file__).parents[3]
 
 
 class GraphReader:
-    """Any thread, one at a time. Mutable state: the child, and the question it was asked last.
+    """Any thread, one at a time. Mutable state: the child, what it was asked last, the answer.
 
     Args:
         lasting: Whether the child stays until `close`, for who loads again and again.
+
+    Attributes:
+        in_turn: Whether `ask` waits for the answer, so that who asks does not compute beside the
+            child: it is no slower where one core is all that others leave, and they wait for half
+            as long (`bench/loading`).
     """
 
     def __init__(self, *, lasting: bool = False) -> None:
         self._lasting = lasting
         self._child: subprocess.Popen[bytes] | None = None
         self._question: Question = (0, "")
+        self._report: GraphReport | None = None
+        self.in_turn = False
 
     @property
     def process_id(self) -> int | None:
         """Of the child; None where there is none."""
         return None if self._child is None else self._child.pid
 
-    def start(self, niceness: int = 0) -> None:
+    def start(self) -> None:
         """Start the child, which takes 0.2 s until it reads; others can be done meanwhile.
 
-        Args:
-            niceness: How much less of a contended core it asks for than this thread.
+        It is as nice as the calling thread.
 
         Raises:
             OSError: It cannot be started.
@@ -53,7 +59,7 @@ class GraphReader:
             return
         self.close()
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app.engine.graph", str(niceness)],
+            [sys.executable, "-P", "-m", "app.engine.graph"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -61,15 +67,19 @@ class GraphReader:
         )
 
     def ask(self, path: Path) -> None:
-        """Begin to read a graph, beside whatever the caller does next; then call `answer`."""
+        """Begin to read a graph, beside what the caller does until it calls `answer`."""
         self._question = self._question[0] + 1, str(path.absolute())
         try:
             self._send()
         except OSError:  # `answer` tries once more, and tells
             self.close()
+        self._report = self._wait() if self.in_turn else None
 
     def answer(self) -> GraphReport:
         """Wait for what was asked last."""
+        return self._report or self._wait()
+
+    def _wait(self) -> GraphReport:
         answer = self._receive()
         if answer is None:  # somebody has ended it: once more, with a new one
             self.close()  # it may still be ending, and would be asked again

@@ -34,6 +34,18 @@ def test_a_report_comes_back(reader: GraphReader, path: Path) -> None:
     assert reader.answer().random.startswith("Random")
 
 
+def test_who_reads_in_turn_has_the_answer_when_it_has_asked(
+    reader: GraphReader, path: Path
+) -> None:
+    """A load beside others computes on one core at a time: its child's, then its own."""
+    reader.in_turn = True
+    reader.ask(path)
+    reader.close()
+
+    assert reader.answer().random.startswith("Random")
+    assert reader.process_id is None  # nobody was asked again
+
+
 def test_one_child_reads_many(reader: GraphReader, path: Path) -> None:
     """Starting it is what takes time."""
     reader.ask(path)

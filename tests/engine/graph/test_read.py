@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from app.engine.graph.nodes import STEP_BYTES, load
 from app.engine.graph.read import read_graph, report
 from app.engine.graph.report import GraphReport
 from tests import models
@@ -171,6 +172,16 @@ def test_weights_in_other_files_are_named(tmp_path: Path) -> None:
     onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
 
     assert read_graph(path).external == ["weights.bin"]
+
+
+def test_a_file_is_read_as_a_whole(tmp_path: Path) -> None:
+    """It is read in steps, the last of which is a part of one."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.network_model(512))
+    assert path.stat().st_size % STEP_BYTES > 0
+    assert path.stat().st_size > STEP_BYTES
+
+    assert load(path) == onnx.load(path)
 
 
 def test_a_file_that_is_none_is_unknown(tmp_path: Path) -> None:
