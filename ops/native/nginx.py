@@ -77,12 +77,13 @@ def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
     """Let new workers take over; no request is lost. Takes about 2 s."""
     check(folder)
     closing = folder.nginx / "closing"
-    workers = _workers(folder)
+    # It may have been started just now, without workers yet, in place of one that was killed.
+    workers = _wait_for_workers(folder, set(), "nginx does not run")
     closing.touch()
     try:
         time.sleep(CLOSING_SECONDS)
         supervisor.signal("nginx", "HUP")
-        _wait_for_new_workers(folder, workers)
+        _wait_for_workers(folder, workers, "nginx kept its old configuration")
         time.sleep(CLOSING_SECONDS / 2)  # for connections that the old ones have just accepted
     finally:
         closing.unlink(missing_ok=True)
@@ -121,19 +122,23 @@ def workers_needed() -> int:
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
+def _wait_for_workers(
+    folder: Folder, old: set[int], otherwise: str, timeout_seconds: float = 10.0
+) -> set[int]:
+    """Give Nginx's workers once there are others than those; StackError if none come."""
+    give_up = time.monotonic() + timeout_seconds
+    while not (workers := _workers(folder)) - old:
+        if time.monotonic() > give_up:
+            raise StackError(f"{otherwise}: ops/stack logs nginx")
+        time.sleep(0.02)
+    return workers
+
+
 def _workers(folder: Folder) -> set[int]:
-    """Give the process ids of Nginx's workers, old and new."""
+    """Give the process ids of Nginx's workers, old and new; none while it does not run."""
     try:
         master = int((folder.nginx / "nginx.pid").read_text())
         with open(f"/proc/{master}/task/{master}/children") as children:
             return set(map(int, children.read().split()))
     except (OSError, ValueError):
-        raise StackError("nginx does not run: ops/stack logs nginx") from None
-
-
-def _wait_for_new_workers(folder: Folder, old: set[int], timeout_seconds: float = 10.0) -> None:
-    give_up = time.monotonic() + timeout_seconds
-    while not _workers(folder) - old:
-        if time.monotonic() > give_up:
-            raise StackError("nginx kept its old configuration: ops/stack logs nginx")
-        time.sleep(0.02)
+        return set()

@@ -110,9 +110,16 @@ class Supervisor:
                 raise
 
     def restart(self, name: str) -> None:
-        """Stop a service, wait for its end, and start it."""
+        """Stop a service, wait for its end, and start it.
+
+        One that had ended may be started meanwhile, since that is what supervisord does with it.
+        """
         self._stop(name)
-        self._call("startProcess", name)
+        try:
+            self._call("startProcess", name)
+        except Refused as refused:
+            if refused.code != Faults.ALREADY_STARTED:
+                raise
 
     def signal(self, name: str, signal: str) -> None:
         """Send a signal to a service."""
