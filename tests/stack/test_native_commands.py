@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -271,6 +272,25 @@ def test_nginx_comes_back_when_it_is_killed(tmp_path: Path) -> None:
 
         assert stack.run("restart", "nginx").returncode == 0  # whatever is under way by then
         assert stack.pid("nginx") not in (0, pid)
+        assert stack.client.get("/api/health/ready").status_code == 200
+
+
+def test_an_nginx_that_is_slow_to_start_is_waited_for(tmp_path: Path) -> None:
+    """It is there and has no workers yet: a reload takes it for what it is."""
+    program = tmp_path / "nginx"
+    program.write_text(f"""#!/bin/sh
+case "$*" in *daemon*) sleep 2 ;; esac
+exec {shutil.which("nginx")} "$@"
+""")
+    program.chmod(0o755)
+    with Stack(tmp_path / "s", replicas=1, PATH=f"{tmp_path}:{os.environ['PATH']}") as stack:
+        pid = stack.pid("nginx")
+        stack.kill("nginx", signal.SIGKILL)
+        wait_until(lambda: stack.pid("nginx") not in (0, pid))
+
+        done = stack.run("restart", "nginx")
+
+        assert done.returncode == 0, done.stderr
         assert stack.client.get("/api/health/ready").status_code == 200
 
 
