@@ -170,7 +170,12 @@ class Application:
         layer = RequestLayer(
             litestar,
             [rows, batches],
-            InferRoute(predictor, self._metrics, timeout_seconds, settings.max_body_bytes),
+            InferRoute(
+                predictor,
+                self._metrics,
+                timeout_seconds,
+                settings.max_inflated_bytes or settings.max_body_bytes,
+            ),
             access=Access(self._keys) if self._keys is not None else None,
             lifecycle=self.lifecycle,
             metrics=self._metrics,

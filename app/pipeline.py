@@ -13,10 +13,12 @@ from app.cache.base import ResponseCache, Terms
 from app.cache.single_flight import SingleFlight
 from app.call.base import Call
 from app.engine.batch_queue import RunResult
-from app.engine.cache_key import cache_key
+from app.engine.cache_key import cache_key, cache_key_in_steps
 from app.engine.codec import DecodedRequest
+from app.engine.json_pieces import is_heavy
 from app.engine.model import Model
 from app.engine.repository import Repository
+from app.engine.turns import Steps, Turns
 from app.errors import DeadlineExceeded, Overloaded
 
 
@@ -45,6 +47,7 @@ class Predictor:
         self._default_ttl_seconds = default_ttl_seconds
         self._max_ttl_seconds = max_ttl_seconds
         self._caching = caching
+        self.turns = Turns()
         self.flights: SingleFlight[bytes] = SingleFlight((DeadlineExceeded, Overloaded))
 
     async def predict(self, call: Call) -> bytes:
@@ -54,8 +57,11 @@ class Predictor:
             InferenceError: Any of the tree in `errors.py` but the load errors.
         """
         with self.repository.get(call.model_name, call.model_version) as model:
-            request = self.decode(model, call)
-            key = self.key(model, request, call)
+            if call.heavy:
+                request, key = await self.turns.take(self.open_heavy(model, call), call.deadline)
+            else:
+                request = self.decode(model, call)
+                key = self.key(model, request, call)
             if key is None:
                 return await self._compute(model, request, call)
             if (hit := self.cache.peek(key)) is not None:
@@ -86,6 +92,25 @@ class Predictor:
         key = cache_key(model.identity, request.inputs, call.answer_type)
         call.cache_seconds = perf_counter() - started
         return key
+
+    def open_heavy(self, model: Model, call: Call) -> Steps[tuple[DecodedRequest, bytes | None]]:
+        """Decode and make the key, of a body that keeps the event loop for too long in one go.
+
+        Raises:
+            InferenceError: What is wrong with it.
+        """
+        started = perf_counter()
+        call.model_name, call.model_version, call.found = model.name, model.version, True
+        request = yield from call.decode_in_steps(model)
+        call.num_rows = request.num_rows
+        call.decode_seconds = perf_counter() - started
+        yield
+        if not (self._caching and request.use_cache and model.cacheable):
+            return request, None
+        started = perf_counter()
+        key = yield from cache_key_in_steps(model.identity, request.inputs, call.answer_type)
+        call.cache_seconds = perf_counter() - started
+        return request, key
 
     async def compute_once(
         self,
@@ -163,14 +188,31 @@ class Predictor:
             waited = monotonic() - call.arrived - call.decode_seconds - call.cache_seconds
             call.queue_seconds = max(waited, 0.0)
             raise
+        if request.num_rows > model.light_rows and is_heavy(result.outputs):
+            return await self.encode_heavy(model, request, call, result)
         return self.encode(model, request, call, result)
 
     @staticmethod
     def encode(model: Model, request: DecodedRequest, call: Call, result: RunResult) -> bytes:
         """Outputs to bytes."""
-        call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
-        call.batch_rows = result.shared.num_rows
+        _note_run(call, result)
         started = perf_counter()
         answer = call.encode(model, request, result)
         call.encode_seconds = perf_counter() - started
         return answer
+
+    async def encode_heavy(
+        self, model: Model, request: DecodedRequest, call: Call, result: RunResult
+    ) -> bytes:
+        """Outputs to bytes, of so many values that it is done in pieces."""
+        _note_run(call, result)
+        started = perf_counter()
+        writing = call.encode_in_steps(model, request, result)
+        answer = await self.turns.take(writing, call.deadline)
+        call.encode_seconds = perf_counter() - started
+        return answer
+
+
+def _note_run(call: Call, result: RunResult) -> None:
+    call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
+    call.batch_rows = result.shared.num_rows

@@ -12,11 +12,16 @@ import msgspec
 
 from app.call.predict import PredictCall
 from app.engine.batch_queue import RunResult
-from app.engine.codec import DecodedRequest, decode_batch, encode
+from app.engine.codec import DecodedRequest, decode_batch, decode_batch_in_steps, encode
+from app.engine.json_pieces import is_heavy
 from app.engine.model import Model
 from app.engine.schema import BatchResponse, FailedMember, to_problem
+from app.engine.turns import HEAVY_BYTES, Steps
 from app.errors import InferenceError, InvalidInput, RunFailed
 from app.pipeline import Predictor
+
+MEMBERS_A_TURN = 64
+"""Decoded, queued or answered in one turn of the event loop: 2 ms at most."""
 
 NO_REQUEST = DecodedRequest({}, 0, use_cache=False, cache_ttl=None)
 """Of a member that could not be decoded."""
@@ -76,12 +81,8 @@ class BatchPredictor:
         """
         with self._predictor.repository.get(batch.model_name, batch.model_version) as model:
             batch.model_name, batch.model_version = model.name, model.version
-            raws = decode_batch(bytes(batch.body), batch.body_format)
-            if len(raws) > self._max_members:
-                raise InvalidInput(
-                    f"requests: expected at most {self._max_members}, found {len(raws)}"
-                )
-            members = [self._open(model, batch, index, raw) for index, raw in enumerate(raws)]
+            opening = self._open(model, batch)
+            members = await self._predictor.turns.take(opening, batch.deadline)
             batch.members = [member.call for member in members]
             await self._look_up(model, members, batch)
             await self._compute(model, members)
@@ -89,23 +90,36 @@ class BatchPredictor:
         answered = [member.call for member in members if member.error is None]
         return encode(BatchResponse(results), batch.answer_format), answered
 
-    def _open(self, model: Model, batch: PredictCall, index: int, raw: msgspec.Raw) -> _Member:
-        """Decode a member and make its key."""
-        call = PredictCall(
-            model.name,
-            model.version,
-            batch.deadline,
-            batch.arrived,
-            body=raw,
-            body_format=batch.body_format,
-            answer_format=batch.answer_format,
-        )
-        try:
-            request = self._predictor.decode(model, call)
-        except InferenceError as error:
-            error.detail = f"requests[{index}].{error.detail}"
-            return _Member(call, NO_REQUEST, error=error)
-        return _Member(call, request, self._predictor.key(model, request, call))
+    def _open(self, model: Model, batch: PredictCall) -> Steps[list[_Member]]:
+        """Decode the members and make their keys."""
+        raws = yield from self._split(batch)
+        members: list[_Member] = []
+        for index, raw in enumerate(raws):
+            call = _call_of(model, batch, raw)
+            try:
+                if call.heavy:
+                    request, key = yield from self._predictor.open_heavy(model, call)
+                else:
+                    request = self._predictor.decode(model, call)
+                    key = self._predictor.key(model, request, call)
+            except InferenceError as error:
+                error.detail = f"requests[{index}].{error.detail}"
+                members.append(_Member(call, NO_REQUEST, error=error))
+            else:
+                members.append(_Member(call, request, key))
+            if index % MEMBERS_A_TURN == MEMBERS_A_TURN - 1:
+                yield
+        return members
+
+    def _split(self, batch: PredictCall) -> Steps[list[msgspec.Raw]]:
+        body = bytes(batch.body)
+        if batch.heavy:
+            raws = yield from decode_batch_in_steps(body, batch.body_format, self._max_members)
+        else:
+            raws = decode_batch(body, batch.body_format)
+        if len(raws) > self._max_members:
+            raise InvalidInput(f"requests: expected at most {self._max_members}, found {len(raws)}")
+        return raws
 
     async def _look_up(self, model: Model, members: list[_Member], batch: PredictCall) -> None:
         """Answer the members that are cached; one round trip for all."""
@@ -126,9 +140,13 @@ class BatchPredictor:
         waiting = [m for m in members if m.answer is None and m.error is None]
         started = monotonic()
         try:
-            for member in waiting:
+            for index, member in enumerate(waiting, 1):
                 self._start(model, member)
-            for member in waiting:
+                if index % MEMBERS_A_TURN == 0:
+                    await asyncio.sleep(0)
+            for index, member in enumerate(waiting, 1):
+                if index % MEMBERS_A_TURN == 0:
+                    await asyncio.sleep(0)
                 if member.run is not None:
                     await self._finish(model, member, member.run, started)
             for member in waiting:
@@ -176,7 +194,10 @@ class BatchPredictor:
             self._land(member, error)
             return
         try:
-            answer = self._predictor.encode(model, request, call, result)
+            if request.num_rows > model.light_rows and is_heavy(result.outputs):
+                answer = await self._predictor.encode_heavy(model, request, call, result)
+            else:
+                answer = self._predictor.encode(model, request, call, result)
         except Exception as error:  # odd outputs: whatever is wrong, it is this member's alone
             member.error = RunFailed(f"outputs: {type(error).__name__}")
             self._land(member, member.error)
@@ -216,3 +237,16 @@ class BatchPredictor:
             if awaited is not None and not awaited.cancel() and not awaited.cancelled():
                 awaited.exception()  # seen: asyncio need not complain
         self._land(member, asyncio.CancelledError())
+
+
+def _call_of(model: Model, batch: PredictCall, raw: msgspec.Raw) -> PredictCall:
+    return PredictCall(
+        model.name,
+        model.version,
+        batch.deadline,
+        batch.arrived,
+        body=raw,
+        body_format=batch.body_format,
+        answer_format=batch.answer_format,
+        heavy=len(raw) > HEAVY_BYTES,
+    )

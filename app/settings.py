@@ -68,6 +68,14 @@ class Settings(msgspec.Struct, frozen=True):
         int,
         Meta(ge=1024, le=2**31, description="Largest request body; more is refused while reading."),
     ] = 16 * 1024 * 1024
+    max_inflated_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**31,
+            description="Largest request body once it is decompressed; 0 = `MAX_BODY_BYTES`.",
+        ),
+    ] = 0
     max_rows: Annotated[int, Meta(ge=1, le=10**7, description="Most rows in one request.")] = 10_000
     request_timeout_ms: Annotated[
         int,

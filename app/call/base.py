@@ -5,6 +5,7 @@ import msgspec
 from app.engine.batch_queue import DEFAULT_PRIORITY, RunResult
 from app.engine.codec import DecodedRequest
 from app.engine.model import Model
+from app.engine.turns import Steps
 
 
 class Call(msgspec.Struct, gc=False):
@@ -26,6 +27,7 @@ class Call(msgspec.Struct, gc=False):
         encode_seconds: Outputs to bytes; 0 without a run.
         batch_rows: Of the run, its own and others'; 0 without a run.
         found: Whether name and version are those of a model that is served.
+        heavy: Whether its body has to be read in pieces (`engine/turns.py`).
     """
 
     model_name: str | None
@@ -42,6 +44,7 @@ class Call(msgspec.Struct, gc=False):
     encode_seconds: float = 0.0
     batch_rows: int = 0
     found: bool = False
+    heavy: bool = False
 
     @property
     def answer_type(self) -> bytes:
@@ -56,8 +59,22 @@ class Call(msgspec.Struct, gc=False):
         """
         raise NotImplementedError
 
+    def decode_in_steps(self, model: Model) -> Steps[DecodedRequest]:
+        """Bytes to checked arrays, of a body that is heavy.
+
+        Raises:
+            InferenceError: What is wrong with them.
+        """
+        raise NotImplementedError
+
     def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
         """Outputs to bytes, the same for all who ask the same."""
+        raise NotImplementedError
+
+    def encode_in_steps(
+        self, model: Model, request: DecodedRequest, result: RunResult
+    ) -> Steps[bytes]:
+        """The same of many values."""
         raise NotImplementedError
 
     def for_cache(self, answer: bytes) -> bytes:

@@ -3,9 +3,11 @@
 from app.call.base import Call
 from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest
-from app.engine.infer_answer import WrittenOutput, write_answer
-from app.engine.infer_request import RequestedOutput
+from app.engine.infer_answer import WrittenOutput, write_answer, write_in_steps
+from app.engine.infer_request import InferRequest, RequestedOutput
+from app.engine.inflate import inflate
 from app.engine.model import Model
+from app.engine.turns import HEAVY_BYTES, Steps
 
 
 class InferCall(Call, gc=False, kw_only=True):
@@ -14,6 +16,8 @@ class InferCall(Call, gc=False, kw_only=True):
     Attributes:
         body: As received.
         header: `Inference-Header-Content-Length`, None without it.
+        encoding: `Content-Encoding`, None without it.
+        max_inflated_bytes: Of a body that comes compressed.
         started: `time.monotonic()` seconds of its first byte, from which a client's timeout counts.
         id: The client's own, to be repeated; empty if there is none.
         outputs: Those to answer.
@@ -21,6 +25,8 @@ class InferCall(Call, gc=False, kw_only=True):
 
     body: bytes
     header: bytes | None
+    encoding: bytes | None
+    max_inflated_bytes: int
     started: float
     id: str = ""
     outputs: tuple[RequestedOutput, ...] = ()
@@ -35,7 +41,18 @@ class InferCall(Call, gc=False, kw_only=True):
 
     def decode(self, model: Model) -> DecodedRequest:
         """Bytes to checked arrays, and what the client asks for beside them."""
-        request = model.infer_reader.read(self.body, self.header)
+        return self._accept(model, model.infer_reader.read(self.body, self.header))
+
+    def decode_in_steps(self, model: Model) -> Steps[DecodedRequest]:
+        """Likewise; what comes compressed is inflated before."""
+        if self.encoding is not None:
+            self.body = yield from inflate(self.body, self.encoding, self.max_inflated_bytes)
+        if len(self.body) <= HEAVY_BYTES:
+            return self.decode(model)
+        request = yield from model.infer_reader.read_in_steps(self.body, self.header)
+        return self._accept(model, request)
+
+    def _accept(self, model: Model, request: InferRequest) -> DecodedRequest:
         self.id, self.outputs = request.id, request.outputs
         if request.timeout_seconds is not None:
             self.deadline = min(self.deadline, self.started + request.timeout_seconds)
@@ -49,6 +66,15 @@ class InferCall(Call, gc=False, kw_only=True):
 
     def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
         """The outputs asked for; the id goes in last (`infer_answer.with_id`)."""
+        return write_answer(model.name, model.version, self._written(model, result))
+
+    def encode_in_steps(
+        self, model: Model, request: DecodedRequest, result: RunResult
+    ) -> Steps[bytes]:
+        """Likewise."""
+        written = self._written(model, result)
+        return (yield from write_in_steps(model.name, model.version, written))
+
+    def _written(self, model: Model, result: RunResult) -> list[WrittenOutput]:
         arrays, specs = result.outputs, model.outputs
-        written = [WrittenOutput(specs[o.index], arrays[o.index], o.binary) for o in self.outputs]
-        return write_answer(model.name, model.version, written)
+        return [WrittenOutput(specs[o.index], arrays[o.index], o.binary) for o in self.outputs]

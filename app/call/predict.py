@@ -8,8 +8,10 @@ import msgspec
 from app.call.base import Call
 from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest, WireFormat, encode, mark_cached, rows_for_wire
+from app.engine.json_pieces import write_lists
 from app.engine.model import Model
 from app.engine.schema import ModelInfo, PredictResponse
+from app.engine.turns import Steps
 
 
 class PredictCall(Call, gc=False, kw_only=True):
@@ -36,6 +38,10 @@ class PredictCall(Call, gc=False, kw_only=True):
         """Bytes to checked arrays; the one input, `[b, …]`."""
         return model.codec.decode(self.body, self.body_format)
 
+    def decode_in_steps(self, model: Model) -> Steps[DecodedRequest]:
+        """Likewise."""
+        return model.codec.decode_in_steps(bytes(self.body), self.body_format)
+
     def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
         """Predictions, probabilities, scores and labels."""
         if (answers := result.shared.answers) is None:
@@ -53,10 +59,29 @@ class PredictCall(Call, gc=False, kw_only=True):
                 likely = rows_for_wire(likely, wire_format)
             if scores is not None:
                 scores = rows_for_wire(scores, wire_format)
-        shape = list(next(iter(request.inputs.values())).shape)
-        info = ModelInfo(model.name, model.version, result.run_seconds, shape, False)
+        info = _info(model, request, result)
         return encode(PredictResponse(predictions, likely, scores, labels, info), wire_format)
+
+    def encode_in_steps(
+        self, model: Model, request: DecodedRequest, result: RunResult
+    ) -> Steps[bytes]:
+        """Likewise; in MessagePack arrays are their own bytes."""
+        if self.answer_format is not WireFormat.JSON:
+            return self.encode(model, request, result)
+        if (answers := result.shared.answers) is None:
+            answers = result.shared.answers = model.reader.read(result.shared.arrays)
+        predictions, likely, scores, labels = answers.as_arrays(result.rows)
+        predictions = yield from write_lists(predictions)
+        likely = None if likely is None else (yield from write_lists(likely))
+        scores = None if scores is None else (yield from write_lists(scores))
+        info = _info(model, request, result)
+        return encode(PredictResponse(predictions, likely, scores, labels, info), WireFormat.JSON)
 
     def for_cache(self, answer: bytes) -> bytes:
         """Say that it was cached."""
         return mark_cached(answer, self.answer_format)
+
+
+def _info(model: Model, request: DecodedRequest, result: RunResult) -> ModelInfo:
+    shape = list(next(iter(request.inputs.values())).shape)
+    return ModelInfo(model.name, model.version, result.run_seconds, shape, False)

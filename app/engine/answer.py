@@ -9,6 +9,7 @@ import numpy as np
 
 from app.engine.bfloat import widened
 from app.engine.graph.report import Classes, Meaning
+from app.engine.json_pieces import is_heavy
 from app.engine.metadata import ModelMetadata
 from app.engine.roles import ACROSS, Roles, find_roles
 from app.engine.session_pool import SessionPool
@@ -50,13 +51,21 @@ class Answers:
     def as_lists(self, rows: slice | None) -> Cut:
         """Give some rows, or all, as JSON wants them."""
         if self._lists is None:
+            if rows is not None and self._is_heavy:  # no request takes others' time
+                predictions, likely, scores, labels = self.as_arrays(rows)
+                return predictions.tolist(), _listed(likely), _listed(scores), labels
             likely, scores = self.probabilities, self.scores
             self._lists = (
                 self.predictions.tolist(),
-                None if likely is None else likely.tolist(),
-                None if scores is None else scores.tolist(),
+                _listed(likely),
+                _listed(scores),
             )
         return _cut(*self._lists, self.labels, rows)
+
+    @property
+    def _is_heavy(self) -> bool:
+        arrays = (self.predictions, self.probabilities, self.scores)
+        return is_heavy([array for array in arrays if array is not None])
 
     def as_arrays(self, rows: slice | None) -> Cut:
         """Give some rows, or all, as arrays; views."""
@@ -165,6 +174,10 @@ def _flat(values: Array, *, across: bool = False) -> Array:
         return values
     flat: Array = values.reshape(-1)
     return flat
+
+
+def _listed(array: Array | None) -> list[Any] | None:
+    return None if array is None else array.tolist()
 
 
 def _as_array(values: Classes) -> Array:

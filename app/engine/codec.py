@@ -6,9 +6,10 @@ look like is `schema.py`; which values are valid is `tensor.py`.
 """
 
 import warnings
+from contextlib import suppress
 from enum import Enum
 from math import prod
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import msgspec
 import numpy as np
@@ -18,9 +19,12 @@ from app.engine.duplicate_keys import (
     refuse_msgpack_duplicates,
     refuse_outer_json_duplicates,
 )
-from app.engine.explain import LARGE_BODY_BYTES, explain_decode_error, explain_rows
+from app.engine.explain import explain_decode_error, explain_rows
+from app.engine.large_batch import refuse_long_batch, split_batch
+from app.engine.large_rows import MAX_PACKED_BYTES, read_rows, read_texts, refuse_long_packed
 from app.engine.schema import BatchBody, PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
+from app.engine.turns import Steps
 from app.errors import InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
@@ -31,7 +35,7 @@ MAX_RANK, MAX_SIZE = 8, 2**31 - 1
 """Most dimensions of a raw tensor, and the largest of them; far beyond what a body can hold."""
 
 MANY = 65_536
-"""Lists longer than this, and than the model's, are refused before they are made.
+"""Rows beyond this, and beyond those of a request, are refused before they are made.
 
 A byte of a body may take 64 of memory as a list; how many there were too many is told up to here.
 """
@@ -53,19 +57,24 @@ class WireFormat(Enum):
         self.media_type = media_type.encode()
 
 
-def wire_type(spec: TensorSpec, max_rows: int = -1) -> Any:
+def wire_type(spec: TensorSpec, max_rows: int = -1, *, loose: bool = False) -> Any:
     """Give the type of a tensor's values as nested lists: `list[list[float]]` for `[b, F]`.
+
+    Lists within rows are as long as the model's at most, so that what is made of a body before its
+    shape is held against the model is no more than the model would take.
 
     Args:
         spec: Of the tensor.
         max_rows: Most of them, or MANY if that is more; -1 = any number.
+        loose: Whether lists within rows may be of any length.
     """
     nested: Any = _python_types[spec.numpy_dtype.kind]
     for axis, size in reversed(list(enumerate(spec.shape))):
         nested = list[nested]
-        longest = max_rows if axis == 0 else size
-        if longest != -1:
-            nested = Annotated[nested, msgspec.Meta(max_length=max(longest, MANY))]
+        if axis == 0 and max_rows != -1:
+            nested = Annotated[nested, msgspec.Meta(max_length=max(max_rows, MANY))]
+        elif axis > 0 and size != -1 and not loose:
+            nested = Annotated[nested, msgspec.Meta(max_length=size)]
     return nested
 
 
@@ -98,14 +107,16 @@ class RequestCodec:
         self._row_shape = spec.shape[1:]
         self._plain = spec.batched and spec.settled  # any number of rows, each of that shape
         self._max_rows = max_rows
-        self._most_values = _most_values(spec, max_rows)
-        nested, body_of = (
-            wire_type(spec, max_rows),
-            cast(Any, PredictBody),
-        )  # types made at run time
+        nested, loose = wire_type(spec, max_rows), wire_type(spec, max_rows, loose=True)
+        body_of = cast(Any, PredictBody)  # types made at run time
         self._keys_only_strings = spec.dtype != "str"
         self._json = msgspec.json.Decoder(body_of[nested])
         self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
+        self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(nested)
+        self._loose: dict[WireFormat, Any] = {
+            WireFormat.JSON: msgspec.json.Decoder(body_of[loose]),
+            WireFormat.MSGPACK: msgspec.msgpack.Decoder(body_of[WireTensor | loose]),
+        }
 
     def decode(self, body: bytes | msgspec.Raw, wire_format: WireFormat) -> DecodedRequest:
         """Decode and check one body.
@@ -115,12 +126,10 @@ class RequestCodec:
             InvalidInput: A field is missing, unknown, twice there, or has a wrong value.
         """
         as_json = wire_format is WireFormat.JSON
-        if as_json and len(body) > LARGE_BODY_BYTES:
-            self._refuse_many(bytes(body))
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            explain_decode_error(error, body, wire_format.name, PredictBody)
+            self._explain(error, body, wire_format)
         data = request.data
         if isinstance(data, WireTensor):
             array = tensor_from_bytes(data, self._spec.dtype)
@@ -133,17 +142,40 @@ class RequestCodec:
         else:
             refuse_msgpack_duplicates(memoryview(body))
             self._spec.check(array)
+        return self._to_request(array, request)
+
+    def _to_request(self, array: Array, body: PredictBody[Any]) -> DecodedRequest:
         num_rows = len(array) if array.ndim else 1
         if num_rows > self._max_rows:
             raise InvalidInput(f"data: expected at most {self._max_rows} rows, found {num_rows}")
-        return DecodedRequest(
-            {self._spec.name: array}, num_rows, request.use_cache, request.cache_ttl
-        )
+        return DecodedRequest({self._spec.name: array}, num_rows, body.use_cache, body.cache_ttl)
 
-    def _refuse_many(self, body: bytes) -> None:
-        """Refuse a large body of more values than any request may have, before lists are made."""
-        if self._most_values is not None and body.count(b",") > self._most_values:
-            raise InvalidInput(f"data: expected at most {self._max_rows} rows, found more")
+    def decode_in_steps(self, body: bytes, wire_format: WireFormat) -> Steps[DecodedRequest]:
+        """Decode and check a large body.
+
+        Raises:
+            MalformedRequest: As `decode`.
+            InvalidInput: Likewise.
+            BodyTooLarge: It can be read in one go alone, and would take too long.
+        """
+        if wire_format is WireFormat.MSGPACK:
+            refuse_long_packed(body)
+            return self.decode(body, wire_format)
+        if self._keys_only_strings:
+            array, options = yield from read_rows(body, self._spec, self._max_rows)
+        else:
+            texts, options = read_texts(body, self._rows)
+            array = self._to_array(texts)
+        self._spec.check_shape(array.shape)
+        return self._to_request(array, options)
+
+    def _explain(self, error: Exception, body: Any, wire_format: WireFormat) -> NoReturn:
+        """Raise our error for one of msgspec's; a list that is too long is told with its length."""
+        if "of length <=" in str(error) and len(body) <= MAX_PACKED_BYTES:
+            with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                found = self._to_array(self._loose[wire_format].decode(body).data)
+                self._spec.check_shape(found.shape)
+        explain_decode_error(error, body, wire_format.name, PredictBody)
 
     def _to_array(self, data: Any) -> Array:
         if not data and isinstance(data, list):
@@ -155,13 +187,6 @@ class RequestCodec:
         if not self._keys_only_strings and array.ndim != len(self._spec.shape):  # ragged strings
             explain_rows(data, self._spec)
         return array
-
-
-def _most_values(spec: TensorSpec, max_rows: int) -> int | None:
-    """Count the largest request's values; None if a dimension is free, or commas are text."""
-    if spec.dtype == "str" or not spec.settled:
-        return None
-    return max(max_rows, MANY) * prod(spec.shape[1:])
 
 
 _batch_decoders: dict[WireFormat, Any] = {
@@ -188,6 +213,20 @@ def decode_batch(body: bytes, wire_format: WireFormat) -> list[msgspec.Raw]:
     if not members:
         raise InvalidInput("requests: expected at least 1, found 0")
     return members
+
+
+def decode_batch_in_steps(
+    body: bytes, wire_format: WireFormat, max_members: int
+) -> Steps[list[msgspec.Raw]]:
+    """Split a large one; errors as of `decode_batch`.
+
+    Raises:
+        BodyTooLarge: It can be read in one go alone, and would take too long.
+    """
+    if wire_format is WireFormat.JSON:
+        return (yield from split_batch(body, max_members))
+    refuse_long_batch(body)
+    return decode_batch(body, wire_format)
 
 
 def tensor_from_bytes(tensor: WireTensor, dtype: str, field: str = "data") -> Array:
@@ -220,7 +259,7 @@ def tensor_from_bytes(tensor: WireTensor, dtype: str, field: str = "data") -> Ar
         array = array.reshape(shape)
     except ValueError:  # nothing, of sizes that multiply beyond the address space
         raise InvalidInput(f"{field}.shape: expected at least 1 value, found 0") from None
-    if dtype == "bool" and np.any(array.view(np.uint8) > 1):
+    if dtype == "bool" and array.view(np.uint8).max(initial=0) > 1:
         raise InvalidInput(f"{field}.data: expected booleans as bytes of 0 or 1, found others")
     return array if array.flags.aligned else array.copy()
 

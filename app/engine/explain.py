@@ -13,7 +13,7 @@ import numpy as np
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput, MalformedRequest
 
-LARGE_BODY_BYTES = 1_000_000
+LARGE_BODY_BYTES = 65_536
 """A body is not read a second time beyond this, for a better message."""
 
 _mismatch = re.compile(
@@ -51,7 +51,7 @@ def explain_decode_error(
         field = unknown[1][:24] if unknown[1].isidentifier() else "body"
         expected = ", ".join(struct.__struct_fields__)
         raise InvalidInput(f"{field}: expected one of {expected}, found an unknown field") from None
-    if many := re.search(r"`array` of length <= (\d+)(?: - at `\$\.?(.+)`)?$", text):
+    if many := re.search(r"`(?:array|object)` of length <= (\d+)(?: - at `\$\.?(.+)`)?$", text):
         field = (many[2] or "body").removeprefix(".")
         raise InvalidInput(f"{field}: expected at most {many[1]}, found more") from None
     if found := _mismatch.match(text):

@@ -9,9 +9,12 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import Raw
 
 from app.engine.infer_schema import InferResponse, InferTensor, datatypes, encoder
+from app.engine.json_pieces import write_lists
 from app.engine.tensor import Array, TensorSpec
+from app.engine.turns import Steps
 
 _prefix = Struct("<?I")
 """Of an answer without id: whether any output is binary, and the bytes of its JSON, which lacks the
@@ -41,18 +44,40 @@ def write_answer(name: str, version: str, outputs: Sequence[WrittenOutput]) -> b
         version: Likewise.
         outputs: In the order asked for, `[b, …]` each.
     """
+    lists = [None if binary else array.ravel().tolist() for _, array, binary in outputs]
+    return _write(name, version, outputs, lists)
+
+
+def write_in_steps(name: str, version: str, outputs: Sequence[WrittenOutput]) -> Steps[bytes]:
+    """Likewise, where there are many values."""
+    texts: list[Raw | None] = []
+    for _, array, binary in outputs:
+        if binary:
+            texts.append(None)
+        else:
+            text = yield from write_lists(array.ravel())
+            texts.append(text)
+    return _write(name, version, outputs, texts)
+
+
+def _write(
+    name: str,
+    version: str,
+    outputs: Sequence[WrittenOutput],
+    values: Sequence[list[Any] | Raw | None],
+) -> bytes:
+    """Join JSON and bytes; `values` are those of each output, flat as C++ clients count them."""
     tensors: list[InferTensor] = []
     buffers: list[Any] = []
-    for spec, array, binary in outputs:
+    for (spec, array, _), data in zip(outputs, values, strict=True):
         datatype, shape = datatypes[spec.dtype], list(array.shape)
-        if binary:
+        if data is None:
             buffer = _to_buffer(array)
             size = {"binary_data_size": len(buffer)}
             tensors.append(InferTensor(spec.name, datatype, shape, size))
             buffers.append(buffer)
         else:
-            values = array.ravel().tolist()  # flat: C++ clients count the outermost elements
-            tensors.append(InferTensor(spec.name, datatype, shape, data=values))
+            tensors.append(InferTensor(spec.name, datatype, shape, data=data))
     document = encoder.encode(InferResponse(name, version, tensors))[:-1]
     return b"".join([_prefix.pack(bool(buffers), len(document)), document, *buffers])
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from app.engine.explain import explain_decode_error
+from app.engine.infer_document import cut
 from app.engine.infer_schema import (
     WITHOUT_JSON,
     InferBody,
@@ -21,8 +22,15 @@ from app.engine.infer_schema import (
     Parameters,
     datatypes,
 )
-from app.engine.infer_tensor import from_bytes, from_json, text_of
+from app.engine.infer_tensor import (
+    from_bytes,
+    from_json,
+    from_text,
+    strings_in_steps,
+    text_of,
+)
 from app.engine.tensor import Array, Tensors, TensorSpec
+from app.engine.turns import Steps
 from app.errors import InvalidInput, MalformedRequest
 
 MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
@@ -69,6 +77,7 @@ class InferReader:
         inputs: Specs in the order of the signature.
         outputs: Likewise.
         optional: Inputs that need not be given.
+        max_rows: Most rows in one request.
     """
 
     def __init__(
@@ -76,9 +85,11 @@ class InferReader:
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         optional: Sequence[TensorSpec] = (),
+        max_rows: int = MAX_SIZE,
     ) -> None:
         self._inputs = {spec.name: spec for spec in inputs}
         self._known = self._inputs | {spec.name: spec for spec in optional}
+        self._max_rows = max_rows
         self._outputs = {spec.name: index for index, spec in enumerate(outputs)}
         self._without_json = [datatypes[spec.dtype] in WITHOUT_JSON for spec in outputs]
         self._all = {
@@ -101,11 +112,27 @@ class InferReader:
         if length == 0 and header is not None:
             return self._read_raw(body)
         document = body if length == len(body) else body[:length]
-        try:
-            request = _body_decoder.decode(document)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            explain_decode_error(error, document, "JSON", InferBody)
+        request = _decode(document)
         inputs = self._read_inputs(request.inputs, memoryview(body)[length:])
+        return self._finish(request, inputs)
+
+    def read_in_steps(self, body: bytes, header: bytes | None) -> Steps[InferRequest]:
+        """Decode and check a large body; arguments and errors as of `read`.
+
+        Raises:
+            BodyTooLarge: Its JSON is long beside the numbers in it.
+        """
+        length = len(body) if header is None else _json_length(header, len(body))
+        if length == 0 and header is not None:
+            return self._read_raw(body)
+        document, lists = cut(body[:length], len(self._known))
+        yield
+        request = _decode(document)
+        rest = memoryview(body)[length:]
+        inputs = yield from self._read_in_steps(request.inputs, rest, lists)
+        return self._finish(request, inputs)
+
+    def _finish(self, request: InferBody, inputs: Tensors) -> InferRequest:
         parameters = request.parameters or {}
         return InferRequest(
             inputs,
@@ -120,33 +147,65 @@ class InferReader:
         """Read each input, and take those with binary data off the bytes behind the JSON."""
         found: Tensors = {}
         for tensor in sent:
-            field = f"inputs.{tensor.name[:64]}"
-            spec = self._known.get(tensor.name)
-            if spec is None:
-                raise InvalidInput(f"{field}: expected one of {', '.join(self._known)}")
-            if tensor.name in found:
-                raise InvalidInput(f"{field}: expected once, found twice")
-            if any(abs(size) > MAX_SIZE for size in tensor.shape):  # too many digits to be told
-                raise InvalidInput(
-                    f"{field}.shape: expected sizes to {MAX_SIZE}, found a larger one"
-                )
-            _check_datatype(spec, tensor.datatype, field)
-            _check_shape(spec, tensor.shape, field)
-            size = _whole_number(tensor.parameters or {}, "binary_data_size", len(rest), field)
+            spec, field, size = self._check(tensor, found, len(rest))
             if size is None:
                 found[tensor.name] = from_json(tensor, spec, field)
-            elif tensor.data is not msgspec.UNSET:
-                raise InvalidInput(f"{field}: expected data or binary_data_size, found both")
             else:
                 found[tensor.name] = from_bytes(rest[:size], tensor.shape, spec, field)
                 rest = rest[size:]
-        if rest:
-            raise InvalidInput(
-                f"body: expected its end, found {len(rest)} bytes behind the tensors"
-            )
-        return self._in_order(found)
+        return self._in_order(found, len(rest))
 
-    def _in_order(self, found: Tensors) -> Tensors:
+    def _read_in_steps(
+        self, sent: list[InferInput], rest: memoryview, lists: dict[bytes, bytes]
+    ) -> Steps[Tensors]:
+        """Likewise; `data` is the name of one of `lists`, each of which is taken."""
+        found: Tensors = {}
+        for tensor in sent:
+            spec, field, size = self._check(tensor, found, len(rest))
+            if size is not None and spec.dtype == "str":
+                array = yield from strings_in_steps(rest[:size], tensor.shape, field)
+            elif size is not None:
+                array = from_bytes(rest[:size], tensor.shape, spec, field)
+            elif tensor.data is not msgspec.UNSET and (text := lists.pop(bytes(tensor.data), None)):
+                array = yield from from_text(text, tensor.shape, spec, field)
+            else:
+                array = from_json(tensor, spec, field)
+            found[tensor.name], rest = array, rest[size or 0 :]
+            yield
+        if lists:
+            raise InvalidInput("inputs: expected each data to be an input's, found another")
+        return self._in_order(found, len(rest))
+
+    def _check(
+        self, tensor: InferInput, found: Tensors, num_bytes: int
+    ) -> tuple[TensorSpec, str, int | None]:
+        """Hold all of a tensor but its values against the model, before they are decoded.
+
+        Returns:
+            What it has to be, what the caller calls it, and its bytes behind the JSON, None where
+            its values are in it.
+        """
+        field = f"inputs.{tensor.name[:64]}"
+        spec = self._known.get(tensor.name)
+        if spec is None:
+            raise InvalidInput(f"{field}: expected one of {', '.join(self._known)}")
+        if tensor.name in found:
+            raise InvalidInput(f"{field}: expected once, found twice")
+        shape = tensor.shape
+        if shape and (max(shape) > MAX_SIZE or min(shape) < -MAX_SIZE):  # too many digits to tell
+            raise InvalidInput(f"{field}.shape: expected sizes to {MAX_SIZE}, found a larger one")
+        _check_datatype(spec, tensor.datatype, field)
+        _check_shape(spec, shape, field)
+        if spec.batched and shape[0] > self._max_rows:
+            raise InvalidInput(f"inputs: expected at most {self._max_rows} rows, found {shape[0]}")
+        size = _whole_number(tensor.parameters or {}, "binary_data_size", num_bytes, field)
+        if size is not None and tensor.data is not msgspec.UNSET:
+            raise InvalidInput(f"{field}: expected data or binary_data_size, found both")
+        return spec, field, size
+
+    def _in_order(self, found: Tensors, num_left: int) -> Tensors:
+        if num_left:
+            raise InvalidInput(f"body: expected its end, found {num_left} bytes behind the tensors")
         try:
             ordered = {name: found[name] for name in self._inputs}
         except KeyError as missing:
@@ -158,6 +217,9 @@ class InferReader:
     ) -> tuple[RequestedOutput, ...]:
         if not outputs:
             requested = self._all[binary_by_default]
+        elif len(outputs) > len(self._outputs):
+            most = len(self._outputs)
+            raise InvalidInput(f"outputs: expected at most {most}, found {len(outputs)}")
         else:
             requested = tuple(self._request(output, binary_by_default) for output in outputs)
             if len({output.index for output in requested}) < len(requested):
@@ -202,6 +264,13 @@ class InferReader:
         spec.check_shape(shape, field)
         array = from_bytes(memoryview(body), shape, spec, field)
         return InferRequest({spec.name: array}, self._all[True])
+
+
+def _decode(document: bytes) -> InferBody:
+    try:
+        return _body_decoder.decode(document)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        explain_decode_error(error, document, "JSON", InferBody)
 
 
 def _json_length(header: bytes, num_bytes: int) -> int:

@@ -6,10 +6,10 @@ parameters are ignored, as the protocol wants it. Reading is `infer_request.py`,
 `infer_answer.py`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.engine.schema import Shape
 
@@ -34,7 +34,10 @@ datatypes = {
 WITHOUT_JSON = frozenset({"FP16", "BF16"})
 """Datatypes that JSON has no form for; they travel as bytes, both ways."""
 
-Parameters = dict[str, Any]
+MAX_PARAMETERS = 64
+Parameters = Annotated[dict[str, bool | int | float | str | None], Meta(max_length=MAX_PARAMETERS)]
+"""Of a request or a tensor: scalars, as the protocol has it. What is nested would be made before
+anybody knows that nobody wants it, at 64 bytes of memory for each of its own."""
 
 
 class InferInput(Struct, gc=False):
@@ -70,7 +73,7 @@ class InferTensor(Struct, gc=False, omit_defaults=True):
     datatype: str
     shape: list[int]
     parameters: dict[str, int] | UnsetType = UNSET
-    data: list[Any] | UnsetType = UNSET
+    data: list[Any] | Raw | UnsetType = UNSET
 
 
 class InferResponse(Struct, gc=False):

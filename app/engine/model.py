@@ -5,8 +5,9 @@ run is decided in `batching.py`; where files lie and which model answers is `rep
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from math import prod
 from time import perf_counter
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,7 @@ from app.engine.codec import RequestCodec
 from app.engine.graph.process import GraphReader
 from app.engine.graph.report import GraphReport
 from app.engine.infer_request import InferReader
+from app.engine.json_pieces import HEAVY_VALUES
 from app.engine.metadata import ModelMetadata, read_metadata, refine
 from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
@@ -82,6 +84,7 @@ class Model:
         reader: Picks the answer out of the outputs.
         infer_reader: Decodes requests of the Open Inference Protocol.
         max_batch_size: Most rows that are run together.
+        light_rows: Up to which an answer is not worth looking at: it is written in one go.
         cacheable: False where the graph is random, or the metadata says so.
         steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
             nor with operators whose work depends on values.
@@ -125,8 +128,11 @@ class Model:
         if len(specs) == 1 and specs[0].dtype != "bfloat16" and self.inputs[0].ranked:
             self._codec = RequestCodec(self.inputs[0], options.max_rows)
         self.optional_inputs = pool.sessions[0].optional_inputs
-        self.infer_reader = InferReader(self.inputs, self.outputs, self.optional_inputs)
+        self.infer_reader = InferReader(
+            self.inputs, self.outputs, self.optional_inputs, options.max_rows
+        )
         self.max_batch_size = options.batch.max_batch_size
+        self.light_rows = _light_rows(self.outputs)
         self._max_rows = options.max_rows
         self._one_group = all(spec.settled for spec in self.inputs)
         has_strings = any(spec.dtype == "str" for spec in self.inputs)  # each as long as it likes
@@ -247,6 +253,12 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model {self.name}/{self.version} [{self.num_users} users] {self.batcher!r}>"
+
+
+def _light_rows(outputs: Sequence[TensorSpec]) -> int:
+    if not all(spec.settled for spec in outputs):
+        return 0
+    return HEAVY_VALUES // max(sum(abs(prod(spec.shape)) for spec in outputs), 1)
 
 
 def _as_told(spec: TensorSpec, graph: GraphReport) -> TensorSpec:

@@ -1,14 +1,14 @@
 """`POST /v2/models/NAME[/versions/VERSION]/infer`: HTTP to `InferCall` and back."""
 
 import re
-import zlib
 from time import monotonic
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
 from app.call.infer import InferCall
 from app.engine.infer_answer import with_id
-from app.errors import BodyTooLarge, InferenceError, MalformedRequest, UnsupportedMediaType
+from app.engine.turns import HEAVY_BYTES
+from app.errors import InferenceError, MalformedRequest
 from app.http.message import HeaderList, Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
@@ -17,7 +17,6 @@ from app.web.predict import header_lines, read_deadline
 LENGTH_HEADER = b"inference-header-content-length"
 
 _raw_path = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer").fullmatch
-_window_bits = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 
 class InferRoute:
@@ -27,7 +26,7 @@ class InferRoute:
         predictor: The pipeline.
         metrics: Counts rows and cache results.
         timeout_seconds: Longest a request may take; a client may ask for less.
-        max_body_bytes: Of a compressed body, once it is not.
+        max_inflated_bytes: Of a compressed body, once it is not.
     """
 
     path = "/v2/models/{name}/infer"
@@ -37,12 +36,12 @@ class InferRoute:
         predictor: Predictor,
         metrics: Metrics,
         timeout_seconds: float,
-        max_body_bytes: int,
+        max_inflated_bytes: int,
     ) -> None:
         self._predictor = predictor
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
-        self._max_body_bytes = max_body_bytes
+        self._max_inflated_bytes = max_inflated_bytes
 
     def find(self, path: str) -> Self | None:
         """Take the paths of all models."""
@@ -81,46 +80,20 @@ class InferRoute:
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
         fields, body = request.fields, request.body
-        deadline = read_deadline(request, self._timeout_seconds)
-        if (encoding := fields.get(b"content-encoding")) is not None:
-            body = _inflated(body, encoding.strip().lower(), self._max_body_bytes)
+        encoding = fields.get(b"content-encoding")
         return InferCall(
             name,
             version,
-            deadline,
+            read_deadline(request, self._timeout_seconds),
             monotonic(),
             body=body,
             header=fields.get(LENGTH_HEADER),
+            encoding=encoding,
+            max_inflated_bytes=self._max_inflated_bytes,
+            heavy=encoding is not None or len(body) > HEAVY_BYTES,
             started=request.started,
         )
 
 
 def _decoded(part: bytes) -> str:
     return unquote_to_bytes(part).decode("utf-8", "replace")
-
-
-def _inflated(body: bytes, encoding: bytes, most: int) -> bytes:
-    """Decompress a body, as far as it may be long.
-
-    Raises:
-        UnsupportedMediaType: Neither gzip nor deflate.
-        MalformedRequest: It is not what it says.
-        BodyTooLarge: It is longer.
-    """
-    if encoding == b"identity":
-        return body
-    if encoding not in _window_bits:
-        raise UnsupportedMediaType(
-            "content-encoding: expected gzip or deflate, found "
-            + repr(encoding[:24].decode("latin-1"))
-        )
-    inflater = zlib.decompressobj(_window_bits[encoding])
-    try:
-        found = inflater.decompress(body, most + 1)
-    except zlib.error:
-        found = b""
-    if len(found) > most:
-        raise BodyTooLarge(f"body: expected at most {most} bytes when decompressed, found more")
-    if not inflater.eof or inflater.unused_data:
-        raise MalformedRequest(f"body: expected {encoding.decode()}, found something else")
-    return found

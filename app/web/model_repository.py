@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.engine.infer_schema import Parameters
 from app.engine.repository import Repository
-from app.errors import InvalidInput, MalformedRequest
+from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 from app.reload import Reloader
 from app.web.admin import Guard
 
@@ -37,6 +37,9 @@ class IndexedModel(Struct):
 
 
 Body = TypeVar("Body", bound=Struct)
+
+MAX_CONTROL_BYTES = 65_536
+"""Of a body here: a name and a few parameters."""
 
 REFUSED = ("config", "file:")
 """Parameters of `load` that would bring a model along: here models come from MODEL_PATH alone."""
@@ -83,7 +86,18 @@ def repository_routes(
 
 
 def _read(content: bytes, default: Body) -> Body:
-    """Decode a body that may be missing."""
+    """Decode a body that may be missing.
+
+    Raises:
+        BodyTooLarge: It is longer than what these routes need.
+        InvalidInput: A field of it has a wrong type.
+        MalformedRequest: It is no JSON.
+    """
+    if len(content) > MAX_CONTROL_BYTES:
+        raise BodyTooLarge(
+            f"body: expected at most {MAX_CONTROL_BYTES} bytes, for models are loaded from "
+            f"MODEL_PATH; found {len(content)}"
+        )
     if not content.strip():
         return default
     try:

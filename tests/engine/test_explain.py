@@ -454,29 +454,23 @@ def codec_of(*shape: int, dtype: str = "float32") -> RequestCodec:
     return RequestCodec(TensorSpec("x", dtype, shape), max_rows=3)
 
 
-@pytest.mark.parametrize(("start", "field"), [(b"", "data"), (b"\x91", "data[0]")])
-def test_lists_that_say_they_are_too_long_are_not_made(start: bytes, field: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "field", "most"), [(b"", "data", 65_536), (b"\x91", "data[0]", 2)]
+)
+def test_lists_that_say_they_are_too_long_are_not_made(start: bytes, field: str, most: int) -> None:
     """A list in MessagePack is refused by its header, of which nothing else need be there."""
     body = b"\x81\xa4data" + start + b"\xdd" + (65_537).to_bytes(4, "big")
 
     with pytest.raises(InvalidInput) as refused:
         codec_of(-1, 2).decode(body, MSGPACK)
 
-    assert refused.value.detail == f"{field}: expected at most 65536, found more"
+    assert refused.value.detail == f"{field}: expected at most {most}, found more"
 
 
 def test_a_batch_that_says_it_is_too_long_is_not_made() -> None:
     """So are the requests of a batch."""
     with pytest.raises(InvalidInput, match="requests: expected at most 65536, found more"):
         decode_batch(b"\x81\xa8requests\xdd" + (65_537).to_bytes(4, "big"), MSGPACK)
-
-
-def test_a_large_body_of_more_values_than_rows_may_have_is_not_read() -> None:
-    """In JSON the commas tell it; what stands between them is never looked at."""
-    body = b'{"data":' + b"[]," * 400_000
-
-    with pytest.raises(InvalidInput, match="data: expected at most 3 rows, found more"):
-        codec_of(-1, 2).decode(body, JSON)
 
 
 @pytest.mark.parametrize(("dtype", "shape"), [("float32", (-1, -1)), ("str", (-1, 2))])

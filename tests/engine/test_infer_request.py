@@ -299,7 +299,7 @@ def test_parameters_say_how_long_and_how_soon() -> None:
         **one(ROWS, [1, 3], data=[1, 2, 3]),
         "id": "ä-1",
         "model_name": "ignored",
-        "parameters": {"timeout": 1500, "priority": 2, "use_cache": True, "other": {"a": [1]}},
+        "parameters": {"timeout": 1500, "priority": 2, "use_cache": True, "other": "a"},
     }
 
     found = read(body)
@@ -516,14 +516,15 @@ def test_product_that_wraps_around_is_no_size() -> None:
 @pytest.mark.parametrize(
     ("packed", "told"),
     [
-        (strings("a"), "expected 2 strings, found 1"),
-        (strings("a", "b", "c"), "found more"),
-        (strings("a", "b")[:-1], "end within one"),
-        (strings("a") + b"\x01", "end within one"),
-        (b"\xff\xff\xff\xff", "end within one"),
+        (strings("abcd"), "expected 2 strings behind their lengths, found 8 bytes that end"),
+        (strings("a", "b", "c"), "expected 2 strings, found more"),
+        (strings("a", "b")[:-1], "end within number 1"),
+        (strings("abcd") + b"\x01", "end within number 1"),
+        (b"\xff\xff\xff\xffabcd", "end within number 0"),
+        (b"\0\0\0\0\0\0\0", "expected 2 strings behind their lengths, found 7 bytes"),
         (strings("a") + b"\x01\0\0\0\xff", "UTF-8"),
     ],
-    ids=["few", "many", "cut", "cut-length", "huge-length", "no-utf8"],
+    ids=["few", "many", "cut", "cut-length", "huge-length", "short", "no-utf8"],
 )
 def test_strings_that_do_not_add_up_are_refused(packed: bytes, told: str) -> None:
     """Each length is held against the bytes that are left."""

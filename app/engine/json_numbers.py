@@ -1,0 +1,161 @@
+"""Large JSON lists of numbers → one flat array, a piece at a time.
+
+msgspec would hold the event loop for as long as a body is long, and its lists take 30 times the
+bytes of the body; here a piece of it is taken at a comma, its brackets are blanked, and what is
+left is a list of numbers. What the brackets said is kept: a *skeleton*, the text without its
+numbers, such as `[[,],[,]]` for two rows of two. A text is what it seems if its numbers read as a
+list, no number stands before a bracket that opens, and its skeleton is that of a shape.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from app.engine.tensor import Array
+from app.engine.turns import Steps
+from app.errors import InvalidInput
+
+PIECE_BYTES = 32_768
+"""Of text; numbers of it are read in a millisecond at most."""
+
+MOST_PIECE_BYTES = 4 * PIECE_BYTES
+"""With the last number, or all the brackets at the end."""
+
+WORDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}
+decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    "f": msgspec.json.Decoder(list[float]),
+    "i": msgspec.json.Decoder(list[int]),
+    "u": msgspec.json.Decoder(list[int]),
+    "b": msgspec.json.Decoder(list[bool]),
+}
+"""Of flat lists, by the kind of the dtype."""
+
+_blank = bytes.maketrans(b"[]", b"  ")
+_spaces = b" \t\r\n"
+_in_values = {kind: b"0123456789+-.eE" for kind in "fiu"} | {"b": b"truefals"}
+_to_zeros = {kind: bytes.maketrans(own, b"0" * len(own)) for kind, own in _in_values.items()}
+
+
+class Numbers(NamedTuple):
+    """What a text holds: its values in their order, and the text without them."""
+
+    values: Array
+    skeleton: bytes
+
+
+def read_numbers(
+    text: bytes,
+    dtype: np.dtype[Any],
+    most: int | None,
+    field: str,
+    piece_bytes: int = PIECE_BYTES,
+) -> Steps[Numbers]:
+    """Read lists of numbers, nested anyhow.
+
+    Args:
+        text: JSON from the first bracket to the last.
+        dtype: Of the values; no strings.
+        most: Values that there may be; None = any number.
+        field: What the caller calls it.
+        piece_bytes: Least of it that is read in one go.
+
+    Raises:
+        InvalidInput: It is something else, there are more, or one is out of the dtype's range.
+    """
+    arrays: list[Array] = []
+    skeleton: list[bytes] = []
+    start = count = 0
+    while start <= len(text):
+        stop = text.find(b",", start + piece_bytes, start + MOST_PIECE_BYTES)
+        if stop < 0 and len(text) <= start + MOST_PIECE_BYTES:
+            stop = len(text)
+        if stop < 0:
+            raise InvalidInput(
+                f"{field}: expected a comma in {MOST_PIECE_BYTES - PIECE_BYTES} bytes, found none"
+            )
+        array, frame = _read_piece(text[start:stop], dtype, field, start)
+        count += len(array)
+        if most is not None and count > most:
+            raise InvalidInput(f"{field}: expected at most {most} values, found more")
+        arrays.append(array)
+        skeleton.append(frame)
+        start = stop + 1
+        if start <= len(text):
+            yield
+    return Numbers(np.concatenate(arrays), b",".join(skeleton))
+
+
+def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> tuple[Array, bytes]:
+    """Read from one comma to another."""
+    kind = dtype.kind
+    frame = piece.translate(_to_zeros[kind], _spaces)
+    try:
+        values = decoders[kind].decode(b"[%b]" % piece.translate(_blank))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        values = None
+    if values is None or b"0[" in frame:
+        raise InvalidInput(
+            f"{field}: expected lists of {WORDS[kind]}, found something else in its bytes {place} "
+            f"to {place + len(piece)}"
+        )
+    try:
+        return np.array(values, dtype), frame.translate(None, b"0")
+    except (ValueError, OverflowError, RuntimeWarning):
+        raise InvalidInput(
+            f"{field}: expected values of {dtype.name}, found one out of its range in its bytes "
+            f"{place} to {place + len(piece)}"
+        ) from None
+
+
+def skeleton_of(shape: Sequence[int]) -> bytes:
+    """Give the text of an array without its values."""
+    text = b""
+    for size in reversed(shape):
+        text = b"[%b]" % ((text + b",") * (size - 1) + text if size else b"")
+    return text
+
+
+def shape_of(skeleton: bytes, rank: int, field: str) -> list[int]:
+    """Tell the shape of lists that are of one length at each depth.
+
+    A list of one value cannot be told from an empty one: the number of values tells that.
+
+    Raises:
+        InvalidInput: They are not, or are nested otherwise than `rank` deep.
+    """
+    found = len(skeleton) - len(skeleton.lstrip(b"["))
+    if found != rank:
+        raise InvalidInput(f"{field}: expected lists nested {rank} deep, found {found}")
+    sizes: list[int] = []
+    length = 0  # of the text of one member
+    for depth in range(1, rank + 1):
+        end = skeleton.find(b"]" * depth) + depth
+        whole = end - (rank - depth)  # of the first list of this depth, with its brackets
+        size, rest = divmod(whole - 1, length + 1)
+        if end < depth or rest or size < 1:
+            break
+        sizes.insert(0, size)
+        length = whole
+    else:
+        if skeleton_of(sizes) == skeleton:
+            return sizes
+    raise InvalidInput(f"{field}: expected lists of one length in all rows, found others")
+
+
+def is_balanced(skeleton: bytes) -> Steps[bool]:
+    """Tell whether every bracket is closed, and the first one last."""
+    depth, begun = 0, False
+    for start in range(0, len(skeleton), PIECE_BYTES):
+        brackets = skeleton[start : start + PIECE_BYTES].translate(None, b",")
+        if brackets:
+            if begun and depth == 0:
+                return False  # closed before
+            steps = 92 - np.frombuffer(brackets, np.uint8).astype(np.int64)  # `[` is 91, `]` is 93
+            depths = depth + np.cumsum(steps)
+            if depths[-1] < 0 or (len(depths) > 1 and depths[:-1].min() <= 0):
+                return False
+            depth, begun = int(depths[-1]), True
+        yield
+    return depth == 0

@@ -1,0 +1,130 @@
+"""Large bodies of `POST /predict` → arrays, in pieces or not at all.
+
+What can be read in pieces is: lists of numbers in JSON. A raw tensor in MessagePack needs no
+reading. All else has a bound that is reached in about 5 ms, and whoever sends more is told so.
+"""
+
+import re
+from math import prod
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from app.engine.duplicate_keys import refuse_json_duplicates
+from app.engine.explain import explain_decode_error
+from app.engine.json_numbers import read_numbers, shape_of
+from app.engine.schema import PredictBody
+from app.engine.tensor import Array, TensorSpec
+from app.engine.turns import Steps
+from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
+
+MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 131_072
+"""Of a JSON body whose values are strings: 1 ns a byte, 70 a string."""
+
+MAX_PACKED_BYTES = 262_144
+"""Of lists in MessagePack, in which a byte may be a number: 20 ns each."""
+
+_option = rb'"(?:use_cache|cache_ttl)"\s{0,64}:\s{0,64}[-+.\w]{1,24}\s{0,64}'
+_head = re.compile(
+    rb'\s{0,64}\{\s{0,64}((?:%b,\s{0,64}){0,2})"data"\s{0,64}:\s{0,64}(?=\[)' % _option
+)
+_tail = re.compile(rb"\s{0,64}((?:,\s{0,64}%b){0,2})\}\s{0,64}" % _option)
+_options: msgspec.json.Decoder[PredictBody[int]] = msgspec.json.Decoder(PredictBody[int])
+
+
+class Rows(NamedTuple):
+    """What a body holds; its values are not yet held against the model's shape."""
+
+    array: Array
+    options: PredictBody[Any]
+
+
+def read_rows(body: bytes, spec: TensorSpec, max_rows: int) -> Steps[Rows]:
+    """Read numbers in JSON.
+
+    Args:
+        body: As received.
+        spec: Of the input, with numbers.
+        max_rows: Most rows in one request.
+
+    Raises:
+        MalformedRequest: It is no object with `data` and what may stand beside it.
+        InvalidInput: Its rows are not of one shape, of other values, or too many.
+    """
+    text, options = _open(body)
+    most = max_rows * prod(spec.shape[1:]) if spec.settled else None
+    values, skeleton = yield from read_numbers(text, spec.numpy_dtype, most, "data")
+    shape = shape_of(skeleton, len(spec.shape), "data")
+    if prod(shape) != len(values):
+        raise InvalidInput("data: expected lists of at least 1 value, found an empty one")
+    return Rows(values.reshape(shape), options)
+
+
+def read_texts(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, PredictBody[int]]:
+    """Read strings in JSON, in one go.
+
+    Args:
+        body: As received.
+        decoder: Of the nested lists of strings.
+
+    Returns:
+        The lists, and what stands beside them.
+
+    Raises:
+        BodyTooLarge: Names the bound.
+        MalformedRequest: As `read_rows`.
+        InvalidInput: There is something else in the lists.
+    """
+    quotes = body.count(b'"') if len(body) <= MAX_TEXT_BYTES else 0
+    if len(body) > MAX_TEXT_BYTES or quotes > MAX_TEXT_QUOTES:
+        raise BodyTooLarge(
+            f"data: expected at most {MAX_TEXT_QUOTES // 2} strings in {MAX_TEXT_BYTES} bytes, "
+            f"found {f'{quotes // 2} strings' if quotes else f'{len(body)} bytes'}"
+        )
+    text, options = _open(body)
+    try:
+        return decoder.decode(text), options
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        explain_decode_error(error, text, "JSON", cast(Any, PredictBody))
+
+
+def _open(body: bytes) -> tuple[bytes, PredictBody[int]]:
+    """Give the list that is `data`, and what stands beside it."""
+    end = body.rfind(b"]") + 1
+    head = _head.match(body)
+    tail = _tail.fullmatch(body, end) if end else None
+    if head is None or tail is None:
+        raise MalformedRequest(
+            f'body: expected {{"data": […]}} in JSON of {len(body)} bytes, with use_cache and '
+            "cache_ttl once each at most beside it, found something else"
+        )
+    options = _read_options(b'{%b"data":0%b}' % (head[1], tail[1]))
+    return body[head.end() : end], options
+
+
+def _read_options(document: bytes) -> PredictBody[int]:
+    try:
+        found = _options.decode(document)
+    except msgspec.DecodeError as error:
+        explain_decode_error(error, document, "JSON", cast(Any, PredictBody))
+    refuse_json_duplicates(document, True)
+    return found
+
+
+def refuse_long_packed(body: bytes) -> None:
+    """Refuse MessagePack that would be read in one go, and for too long.
+
+    Raises:
+        BodyTooLarge: Names the bound.
+        MalformedRequest: It is no map of what `POST /predict` takes.
+    """
+    if not 0x81 <= body[0] <= 0x83:  # a map of one to three
+        raise MalformedRequest("body: expected MessagePack of a map with data, found another")
+    place = body.find(b"data", 0, 64)
+    if place >= 0 and body[place + 4] == 0x83:
+        return  # a tensor
+    if len(body) > MAX_PACKED_BYTES:
+        raise BodyTooLarge(
+            f"data: expected lists of at most {MAX_PACKED_BYTES} bytes, or a tensor (dtype, shape, "
+            f"data) of any size, found {len(body)} bytes"
+        )

@@ -1,0 +1,90 @@
+"""Compressed bodies: what they are, and how far they may grow."""
+
+import gzip
+import os
+import zlib
+
+import pytest
+
+from app.engine.inflate import FREE_BYTES, MAX_RATIO, PIECE_BYTES, inflate
+from app.engine.turns import at_once
+from app.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
+
+MOST = 64 * 1024 * 1024
+
+
+def of_ratio(ratio: int, size: int) -> bytes:
+    """A gzip of `size` bytes that is about so many times smaller."""
+    return gzip.compress((os.urandom(1000) + b"\0" * 1000 * (ratio - 1)) * (size // 1000 // ratio))
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"GZip ", b"deflate", b"identity"])
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, 3 * PIECE_BYTES + 1])
+def test_what_was_compressed_comes_back(encoding: bytes, size: int) -> None:
+    """Of any length, and the same byte for byte."""
+    plain = os.urandom(size)
+    packers = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"identity": bytes}
+
+    assert at_once(inflate(packers[encoding.strip().lower()](plain), encoding, MOST)) == plain
+
+
+def test_the_loop_gets_a_turn_after_each_piece() -> None:
+    """However little of what was sent makes it."""
+    steps = inflate(gzip.compress(b"0" * FREE_BYTES), b"gzip", MOST)
+
+    assert len(list(steps)) >= FREE_BYTES // PIECE_BYTES - 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(b"{}")[:-4],
+        gzip.compress(os.urandom(3 * PIECE_BYTES))[: 2 * PIECE_BYTES],
+        gzip.compress(b"{}") + b"more",
+        gzip.compress(b"{}") * 2,
+        gzip.compress(b"{}") + b"\0" * 2 * PIECE_BYTES,
+        gzip.compress(b"{}")[:-8] + b"\1" * 8,
+        zlib.compress(b"{}"),
+    ],
+    ids=["empty", "none", "cut", "cut-late", "more", "twice", "much-more", "checksum", "deflate"],
+)
+def test_what_is_no_gzip_is_refused(body: bytes) -> None:
+    """Also what is cut off, and what goes on behind its end."""
+    with pytest.raises(MalformedRequest, match="expected gzip, found something else"):
+        at_once(inflate(body, b"gzip", MOST))
+
+
+@pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"x-gzip", b""])
+def test_other_codings_are_refused(encoding: bytes) -> None:
+    """Those that were applied twice, too."""
+    with pytest.raises(UnsupportedMediaType, match="expected gzip or deflate"):
+        at_once(inflate(b"{}", encoding, MOST))
+
+
+def test_bytes_have_a_bound() -> None:
+    """To the byte, and named."""
+    body = gzip.compress(os.urandom(5000))
+
+    assert len(at_once(inflate(body, b"gzip", 5000))) == 5000
+    with pytest.raises(BodyTooLarge, match="at most 4999 bytes when decompressed, found more"):
+        at_once(inflate(body, b"gzip", 4999))
+
+
+def test_the_ratio_has_a_bound() -> None:
+    """Beyond 1 MiB: what costs a client nothing to send costs next to nothing to read."""
+    size = 4 * FREE_BYTES
+    welcome, greedy = of_ratio(MAX_RATIO // 2, size), of_ratio(MAX_RATIO * 2, size)
+
+    assert len(at_once(inflate(welcome, b"gzip", MOST))) > FREE_BYTES
+    with pytest.raises(BodyTooLarge, match=f"at most {MAX_RATIO} times what was sent"):
+        at_once(inflate(greedy, b"gzip", MOST))
+
+
+def test_a_short_body_may_be_all_alike() -> None:
+    """A picture of zeros is no bomb."""
+    body = gzip.compress(b"0," * (FREE_BYTES // 2))
+
+    assert len(body) < FREE_BYTES / MAX_RATIO
+    assert len(at_once(inflate(body, b"gzip", MOST))) == FREE_BYTES

@@ -1,0 +1,57 @@
+"""Large answers: the bytes that a small one would have."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.engine.infer_answer import WrittenOutput, write_answer, write_in_steps
+from app.engine.json_pieces import HEAVY_VALUES, VALUES_A_PIECE, is_heavy, write_lists
+from app.engine.tensor import Array, TensorSpec
+from app.engine.turns import at_once
+
+SIZES = [
+    (0,), (1,), (VALUES_A_PIECE,), (3 * VALUES_A_PIECE + 1,), (0, 3), (3, 0), (20_000, 0),
+    (9000, 3), (1, 30_000), (2, 20_000), (3, 3 * VALUES_A_PIECE), (100, 20, 30), (2, 1, 30_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "object"])
+def test_the_text_is_that_of_one_go(shape: tuple[int, ...], dtype: str) -> None:
+    """Of any rank, and whichever dimension is the long one."""
+    array: Array = np.random.default_rng(1).uniform(-9, 9, shape).astype(dtype)
+
+    assert bytes(at_once(write_lists(array))) == msgspec.json.encode(array.tolist())
+
+
+def test_what_is_no_number_is_null() -> None:
+    """In each piece."""
+    array = np.full(3 * VALUES_A_PIECE, np.nan, np.float32)
+
+    assert set(msgspec.json.decode(at_once(write_lists(array)))) == {None}
+
+
+def test_a_piece_is_short() -> None:
+    """One row of many values is cut as well."""
+    steps = write_lists(np.zeros((1, 10 * VALUES_A_PIECE)))
+
+    assert len(list(steps)) == 10
+
+
+def test_an_answer_of_the_protocol_is_the_same() -> None:
+    """With a binary output beside."""
+    array = np.random.default_rng(2).uniform(size=(9000, 3)).astype(np.float32)
+    spec = TensorSpec("y", "float32", (-1, 3))
+    outputs = [WrittenOutput(spec, array, False), WrittenOutput(spec, array, True)]
+
+    found = at_once(write_in_steps("m", "1", outputs))
+
+    assert found == write_answer("m", "1", outputs)
+
+
+def test_many_values_are_heavy() -> None:
+    """Those of all outputs together."""
+    half = np.zeros((HEAVY_VALUES // 2, 1))
+
+    assert not is_heavy([half, half])
+    assert is_heavy([half, half, half[:1]])

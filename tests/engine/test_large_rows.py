@@ -1,0 +1,221 @@
+"""Large bodies of `POST /predict` and `/predict/batch`: read as small ones are, or refused."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.engine.codec import (
+    DecodedRequest,
+    RequestCodec,
+    WireFormat,
+    decode_batch,
+    decode_batch_in_steps,
+)
+from app.engine.large_batch import MAX_PACKED_BATCH_BYTES
+from app.engine.large_rows import MAX_PACKED_BYTES, MAX_TEXT_BYTES, MAX_TEXT_QUOTES
+from app.engine.tensor import TensorSpec
+from app.engine.turns import HEAVY_BYTES, at_once
+from app.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
+
+JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
+ROWS = TensorSpec("x", "float32", (-1, 10))
+FREE = TensorSpec("x", "float32", (-1, -1))
+CUBE = TensorSpec("x", "int64", (-1, 4, 5))
+WORDS = TensorSpec("x", "str", (-1, 2))
+NUMBER = np.random.default_rng(3)
+
+
+def codec(spec: TensorSpec = ROWS, max_rows: int = 50_000) -> RequestCodec:
+    """Of an input."""
+    return RequestCodec(spec, max_rows)
+
+
+def large(body: bytes, spec: TensorSpec = ROWS, wire_format: WireFormat = JSON) -> DecodedRequest:
+    """What a body is, read in pieces."""
+    return at_once(codec(spec).decode_in_steps(body, wire_format))
+
+
+def rows(count: int = 20_000, shape: tuple[int, ...] = (10,)) -> Any:
+    """Random rows, rounded so that they are what they seem in any dtype."""
+    return NUMBER.integers(-1000, 1000, (count, *shape)).tolist()
+
+
+def dump(data: Any, **more: Any) -> bytes:
+    """A body of JSON."""
+    return msgspec.json.encode({"data": data, **more})
+
+
+@pytest.mark.parametrize(
+    ("spec", "data"),
+    [(ROWS, rows()), (FREE, rows(3, (40_000,))), (CUBE, rows(9_000, (4, 5)))],
+    ids=["rows", "wide", "cube"],
+)
+@pytest.mark.parametrize("more", [{}, {"use_cache": False, "cache_ttl": 7}], ids=["", "more"])
+def test_a_large_body_is_what_a_small_one_is(spec: TensorSpec, data: Any, more: Any) -> None:
+    """Numbers of any rank, with what stands beside them."""
+    body = dump(data, **more)
+    wanted = codec(spec).decode(body, JSON)
+
+    found = large(body, spec)
+
+    assert len(body) > HEAVY_BYTES / 2
+    assert found.inputs["x"].dtype == wanted.inputs["x"].dtype
+    assert np.array_equal(found.inputs["x"], wanted.inputs["x"])
+    assert (found.num_rows, found.use_cache, found.cache_ttl) == (
+        wanted.num_rows,
+        wanted.use_cache,
+        wanted.cache_ttl,
+    )
+
+
+def test_keys_may_come_in_any_order() -> None:
+    """And with space between."""
+    text = msgspec.json.encode(rows())
+
+    found = large(b' {\n "use_cache" : false ,\t"data" : %b ,\n "cache_ttl":9}\n' % text)
+
+    assert (found.num_rows, found.use_cache, found.cache_ttl) == (20_000, False, 9)
+
+
+def test_strings_are_read_too() -> None:
+    """With brackets and quotes in them."""
+    data = [['a],"', "\\"], ['{"data":[', "ä\n"]] * 4000
+
+    found = large(dump(data, cache_ttl=5), WORDS)
+
+    assert found.inputs["x"].tolist() == data
+    assert found.cache_ttl == 5
+
+
+TEXT = msgspec.json.encode(rows(2000))
+
+
+@pytest.mark.parametrize(
+    ("body", "spec", "error", "told"),
+    [
+        (dump(rows(2000, (11,))), ROWS, InvalidInput, "10 features in each row, found 11"),
+        (dump([*rows(2000)[:-1], [1, 2]]), ROWS, InvalidInput, "lists of one length"),
+        (dump(rows(60_000, (1,))), FREE, InvalidInput, "at most 50000 rows, found 60000"),
+        (dump(rows(60_000)), ROWS, InvalidInput, "at most 500000 values, found more"),
+        (dump(rows(2000, (5, 2))), ROWS, InvalidInput, "nested 2 deep, found 3"),
+        (dump([[]] * 9000), ROWS, InvalidInput, "data: expected lists of numbers"),
+        (dump([*rows(2000), ["a"] * 10]), ROWS, InvalidInput, "data: expected lists of numbers"),
+        (dump(rows(2000), cache_ttl=0), ROWS, InvalidInput, "cache_ttl"),
+        (dump(rows(2000), use_cache=1), ROWS, InvalidInput, "use_cache"),
+        (b'{"data":%b,"data":%b}' % (TEXT, TEXT), ROWS, InferenceError, "data"),
+        (b'{"data":%b,"use_cache":true,"use_cache":true}' % TEXT, ROWS, InvalidInput, "twice"),
+        (dump(rows(2000), other=1), ROWS, MalformedRequest, "body: expected"),
+        (dump(rows(2000))[:-1], ROWS, MalformedRequest, "body: expected"),
+        (dump(rows(2000)) + b"x", ROWS, MalformedRequest, "body: expected"),
+        (TEXT, ROWS, MalformedRequest, "body: expected"),
+        (b"x" * HEAVY_BYTES, ROWS, MalformedRequest, "body: expected"),
+        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected str"),
+        (dump([["a"]] * 5000), WORDS, InvalidInput, "2 features in each row, found 1"),
+        (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "65536 strings"),
+        (dump([["a" * MAX_TEXT_BYTES]]), WORDS, BodyTooLarge, f"{MAX_TEXT_BYTES} bytes"),
+    ],
+)
+def test_a_bad_one_is_told_why(
+    body: bytes, spec: TensorSpec, error: type[InferenceError], told: str
+) -> None:
+    """With the field, the expected and the found."""
+    with pytest.raises(error) as caught:
+        large(body, spec)
+
+    assert told in caught.value.detail
+    assert len(caught.value.detail) < 300
+
+
+def test_a_packed_tensor_may_be_large() -> None:
+    """It is a view of the body."""
+    array = NUMBER.uniform(size=(40_000, 10)).astype("<f4")
+    tensor = {"dtype": "float32", "shape": [40_000, 10], "data": array.tobytes()}
+
+    found = large(msgspec.msgpack.encode({"use_cache": False, "data": tensor}), ROWS, MSGPACK)
+
+    assert np.array_equal(found.inputs["x"], array)
+    assert not found.use_cache
+
+
+@pytest.mark.parametrize("size", [MAX_PACKED_BYTES + 1, 4_000_000])
+def test_packed_lists_have_a_bound(size: int) -> None:
+    """They are read in one go; the refusal names the form that needs no reading."""
+    body = b"\x81\xa4data\xdd" + size.to_bytes(4, "big") + b"\x90" * size
+
+    with pytest.raises(BodyTooLarge, match="lists of at most 262144 bytes, or a tensor"):
+        large(body, ROWS, MSGPACK)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x84" + b"\xa4data\x83" * 99_999, b"\xdf\0\1\0\0" + b"\xa4data\x90" * 99_999, b"\x90" * 999],
+)
+def test_packed_maps_of_many_keys_are_refused(body: bytes) -> None:
+    """Before the first is read."""
+    with pytest.raises(MalformedRequest, match="a map with data"):
+        large(body, ROWS, MSGPACK)
+
+
+@pytest.mark.parametrize("wire_format", WireFormat)
+def test_lists_within_rows_are_as_long_as_the_models(wire_format: WireFormat) -> None:
+    """A longer one is refused as soon as it is met; a short body says how long it was."""
+    encode = {JSON: msgspec.json.encode, MSGPACK: msgspec.msgpack.encode}[wire_format]
+
+    with pytest.raises(InvalidInput, match="data: expected 10 features in each row, found 249"):
+        codec().decode(encode({"data": rows(3, (249,))}), wire_format)
+    with pytest.raises(InvalidInput, match=r"data\[0\]: expected at most 10, found more"):
+        codec().decode(encode({"data": rows(9_000, (249,))}), wire_format)
+
+
+def split(body: bytes, max_members: int = 10_000) -> list[bytes]:
+    """Members of a large batch."""
+    return [bytes(raw) for raw in at_once(decode_batch_in_steps(body, JSON, max_members))]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [{"data": rows(3)}] * 5000,
+        [{"data": rows(9000)}] * 3,
+        [{"data": [['},{"data":[', '\\"},']], "use_cache": True}] * 9000,
+        [{"data": [["},"] * 40_000]}, {"data": [["\\\\"]]}, 7, None],
+        [],
+    ],
+    ids=["many", "long", "strings", "long-strings", "none"],
+)
+def test_a_batch_is_split_as_a_small_one_is(members: list[Any]) -> None:
+    """Wherever its pieces end."""
+    body = msgspec.json.encode({"requests": members})
+
+    assert split(body) == [msgspec.json.encode(each) for each in members]
+    if members:
+        assert split(body) == [bytes(raw) for raw in decode_batch(body, JSON)]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"requests":[' + b"{}," * 20_000 + b"{}]}", "requests: expected at most 10000"),
+        (b'{"requests":[' + b"{}," * 9_000 + b"{]}", "requests: expected JSON"),
+        (b'{"requests":[' + b"{}," * 90_000 + b"]}", "requests: expected"),
+        (b'{"requests":[{}],"requests":[{}]}', "requests: expected JSON"),
+        (b'{"requests":[{}],"more":1}', "body: expected"),
+        (b'{"requests":' + b"[" * 300_000, "body: expected"),
+        (b"[" * 300_000, "body: expected"),
+        (b"", "body: expected"),
+    ],
+)
+def test_a_bad_batch_is_told_why(body: bytes, told: str) -> None:
+    """As a whole; members answer for themselves."""
+    with pytest.raises(InferenceError) as caught:
+        split(body)
+
+    assert caught.value.detail.startswith(told)
+
+
+def test_a_packed_batch_has_a_bound() -> None:
+    """It is split in one go."""
+    with pytest.raises(BodyTooLarge, match=f"at most {MAX_PACKED_BATCH_BYTES} bytes"):
+        at_once(decode_batch_in_steps(b"\x80" * (MAX_PACKED_BATCH_BYTES + 1), MSGPACK, 10))
