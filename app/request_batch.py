@@ -104,7 +104,8 @@ class BatchPredictor:
                     key = self._predictor.key(model, request, call)
             except InferenceError as error:
                 error.detail = f"requests[{index}].{error.detail}"
-                members.append(_Member(call, NO_REQUEST, error=error))
+                # Its traceback would hold these frames, and they the members: memory for long.
+                members.append(_Member(call, NO_REQUEST, error=error.with_traceback(None)))
             else:
                 members.append(_Member(call, request, key))
             if index % MEMBERS_A_TURN == MEMBERS_A_TURN - 1:

@@ -124,8 +124,11 @@ class RequestCodec:
         Raises:
             MalformedRequest: Not JSON or not MessagePack.
             InvalidInput: A field is missing, unknown, twice there, or has a wrong value.
+            BodyTooLarge: Lists in MessagePack are too long.
         """
         as_json = wire_format is WireFormat.JSON
+        if not as_json and len(body) > MAX_PACKED_BYTES:
+            refuse_long_packed(body)
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -159,7 +162,6 @@ class RequestCodec:
             BodyTooLarge: It can be read in one go alone, and would take too long.
         """
         if wire_format is WireFormat.MSGPACK:
-            refuse_long_packed(body)
             return self.decode(body, wire_format)
         if self._keys_only_strings:
             array, options = yield from read_rows(body, self._spec, self._max_rows)

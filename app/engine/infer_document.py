@@ -7,6 +7,7 @@ import os
 import re
 from typing import NamedTuple
 
+from app.engine.json_numbers import Text
 from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
 MAX_DOCUMENT_BYTES = 1_048_576
@@ -23,7 +24,7 @@ class Cut(NamedTuple):
     """
 
     document: bytes
-    lists: dict[bytes, bytes]
+    lists: dict[bytes, Text]
 
 
 def cut(document: bytes, max_lists: int) -> Cut:
@@ -39,7 +40,7 @@ def cut(document: bytes, max_lists: int) -> Cut:
         BodyTooLarge: What is left is more than is read in one go.
     """
     parts: list[bytes] = []
-    lists: dict[bytes, bytes] = {}
+    lists: dict[bytes, Text] = {}
     secret = os.urandom(16).hex().encode()
     position = left = 0
     while found := _data.search(document, position, position + MAX_DOCUMENT_BYTES):
@@ -58,7 +59,7 @@ def cut(document: bytes, max_lists: int) -> Cut:
                 raise InvalidInput(f"inputs: expected at most {max_lists} with data, found more")
             name = b'"%b-%d"' % (secret, len(lists))
             parts += (document[position:start], name)
-            lists[name] = document[start:stop]
+            lists[name] = Text(document, start, stop)
             left += start - position
             position = stop
         if left > MAX_DOCUMENT_BYTES:

@@ -29,6 +29,7 @@ from app.engine.infer_tensor import (
     strings_in_steps,
     text_of,
 )
+from app.engine.json_numbers import Text
 from app.engine.tensor import Array, Tensors, TensorSpec
 from app.engine.turns import Steps
 from app.errors import InvalidInput, MalformedRequest
@@ -156,7 +157,7 @@ class InferReader:
         return self._in_order(found, len(rest))
 
     def _read_in_steps(
-        self, sent: list[InferInput], rest: memoryview, lists: dict[bytes, bytes]
+        self, sent: list[InferInput], rest: memoryview, lists: dict[bytes, Text]
     ) -> Steps[Tensors]:
         """Likewise; `data` is the name of one of `lists`, each of which is taken."""
         found: Tensors = {}

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from app.engine.infer_schema import WITHOUT_JSON, InferInput, datatypes
-from app.engine.json_numbers import is_balanced, read_numbers, skeleton_of
+from app.engine.json_numbers import Text, is_balanced, read_numbers, skeleton_of
 from app.engine.tensor import Array, TensorSpec
 from app.engine.turns import Steps, at_once
 from app.errors import InvalidInput
@@ -101,7 +101,7 @@ def from_json(tensor: InferInput, spec: TensorSpec, field: str) -> Array:
         ) from None
 
 
-def from_text(text: bytes, shape: Sequence[int], spec: TensorSpec, field: str) -> Steps[Array]:
+def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) -> Steps[Array]:
     """Make an array of a long `data`, likewise.
 
     Args:

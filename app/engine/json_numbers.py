@@ -7,6 +7,7 @@ numbers, such as `[[,],[,]]` for two rows of two. A text is what it seems if its
 list, no number stands before a bracket that opens, and its skeleton is that of a shape.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,10 +33,22 @@ decoders: dict[str, msgspec.json.Decoder[Any]] = {
 }
 """Of flat lists, by the kind of the dtype."""
 
+COMPARED_BYTES = 1_048_576
+"""Of a skeleton in one go."""
+
+_opening = re.compile(rb"\[*")
 _blank = bytes.maketrans(b"[]", b"  ")
 _spaces = b" \t\r\n"
 _in_values = {kind: b"0123456789+-.eE" for kind in "fiu"} | {"b": b"truefals"}
 _to_zeros = {kind: bytes.maketrans(own, b"0" * len(own)) for kind, own in _in_values.items()}
+
+
+class Text(NamedTuple):
+    """A list in a body, from its first bracket to behind its last: no copy."""
+
+    body: bytes
+    start: int
+    stop: int
 
 
 class Numbers(NamedTuple):
@@ -46,7 +59,7 @@ class Numbers(NamedTuple):
 
 
 def read_numbers(
-    text: bytes,
+    text: Text,
     dtype: np.dtype[Any],
     most: int | None,
     field: str,
@@ -55,7 +68,7 @@ def read_numbers(
     """Read lists of numbers, nested anyhow.
 
     Args:
-        text: JSON from the first bracket to the last.
+        text: JSON.
         dtype: Of the values; no strings.
         most: Values that there may be; None = any number.
         field: What the caller calls it.
@@ -66,25 +79,29 @@ def read_numbers(
     """
     arrays: list[Array] = []
     skeleton: list[bytes] = []
-    start = count = 0
-    while start <= len(text):
-        stop = text.find(b",", start + piece_bytes, start + MOST_PIECE_BYTES)
-        if stop < 0 and len(text) <= start + MOST_PIECE_BYTES:
-            stop = len(text)
+    body, start, end = text
+    count = 0
+    while start <= end:
+        yield
+        stop = body.find(b",", start + piece_bytes, min(start + MOST_PIECE_BYTES, end))
+        if stop < 0 and end <= start + MOST_PIECE_BYTES:
+            stop = end
         if stop < 0:
             raise InvalidInput(
                 f"{field}: expected a comma in {MOST_PIECE_BYTES - PIECE_BYTES} bytes, found none"
             )
-        array, frame = _read_piece(text[start:stop], dtype, field, start)
+        array, frame = _read_piece(body[start:stop], dtype, field, start)
         count += len(array)
         if most is not None and count > most:
             raise InvalidInput(f"{field}: expected at most {most} values, found more")
         arrays.append(array)
         skeleton.append(frame)
         start = stop + 1
-        if start <= len(text):
-            yield
-    return Numbers(np.concatenate(arrays), b",".join(skeleton))
+    yield
+    values = np.concatenate(arrays)
+    del arrays
+    yield
+    return Numbers(values, b",".join(skeleton))
 
 
 def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> tuple[Array, bytes]:
@@ -117,7 +134,7 @@ def skeleton_of(shape: Sequence[int]) -> bytes:
     return text
 
 
-def shape_of(skeleton: bytes, rank: int, field: str) -> list[int]:
+def shape_of(skeleton: bytes, rank: int, field: str) -> Steps[list[int]]:
     """Tell the shape of lists that are of one length at each depth.
 
     A list of one value cannot be told from an empty one: the number of values tells that.
@@ -125,23 +142,35 @@ def shape_of(skeleton: bytes, rank: int, field: str) -> list[int]:
     Raises:
         InvalidInput: They are not, or are nested otherwise than `rank` deep.
     """
-    found = len(skeleton) - len(skeleton.lstrip(b"["))
+    found = _opening.match(skeleton).end()  # type: ignore[union-attr]  # it matches nothing, too
     if found != rank:
         raise InvalidInput(f"{field}: expected lists nested {rank} deep, found {found}")
+    sizes = _sizes_of_first(skeleton, rank)
+    if sizes is not None:
+        row = skeleton_of(sizes[1:]) + b","
+        rows = row * max(COMPARED_BYTES // len(row), 1)
+        start, stop = 1, len(skeleton) - 1
+        while start < stop and skeleton.startswith(rows[: stop - start], start):
+            start += len(rows)
+            yield
+        if start >= stop and skeleton.endswith(b"]"):
+            return sizes
+    raise InvalidInput(f"{field}: expected lists of one length in all rows, found others")
+
+
+def _sizes_of_first(skeleton: bytes, rank: int) -> list[int] | None:
+    """Tell the sizes of the first list of each depth; None where it is of no one length itself."""
     sizes: list[int] = []
     length = 0  # of the text of one member
     for depth in range(1, rank + 1):
-        end = skeleton.find(b"]" * depth) + depth
+        end = skeleton.find(b"]" * depth) + depth if depth < rank else len(skeleton)
         whole = end - (rank - depth)  # of the first list of this depth, with its brackets
         size, rest = divmod(whole - 1, length + 1)
         if end < depth or rest or size < 1:
-            break
+            return None
         sizes.insert(0, size)
         length = whole
-    else:
-        if skeleton_of(sizes) == skeleton:
-            return sizes
-    raise InvalidInput(f"{field}: expected lists of one length in all rows, found others")
+    return sizes
 
 
 def is_balanced(skeleton: bytes) -> Steps[bool]:

@@ -41,7 +41,7 @@ def split_batch(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
         stop = _next_border(body, start, end)
         text = body[start:stop]
         if len(text) > 2 * PIECE_BYTES:
-            members.append(msgspec.Raw(text.strip()))
+            members.append(_long_member(text.strip()))
         else:
             members += _split(text)
         if len(members) > max_members:
@@ -76,6 +76,12 @@ def _ends_within_string(body: bytes, start: int, stop: int) -> bool:
         plain = body[start:stop].replace(b"\\\\", b"").replace(b'\\"', b"")
         quotes = plain.count(b'"')
     return quotes % 2 == 1
+
+
+def _long_member(text: bytes) -> msgspec.Raw:
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        raise MalformedRequest("requests: expected JSON objects, found something else")
+    return msgspec.Raw(text)
 
 
 def _split(text: bytes) -> list[msgspec.Raw]:

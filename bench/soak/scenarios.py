@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.soak import (
     backend,
     bad_input,
+    bombs,
     clock,
     deadlines,
     descriptors,
@@ -117,6 +118,12 @@ SCENARIOS = (
         "A broken request under `/v2` is refused with 4xx within 10 s, and memory grows by 20 MB "
         "at most",
         bad_input.tensors,
+    ),
+    Scenario(
+        "bombs",
+        "A request that weighs more than it looks is refused with 4xx, takes 64 MB and 8 times its "
+        "bytes at most, and keeps nobody waiting: p99 of `/health` beside them 20 ms",
+        bombs.run,
     ),
     Scenario(
         "graphs",

@@ -144,13 +144,17 @@ def test_packed_lists_have_a_bound(size: int) -> None:
     """They are read in one go; the refusal names the form that needs no reading."""
     body = b"\x81\xa4data\xdd" + size.to_bytes(4, "big") + b"\x90" * size
 
-    with pytest.raises(BodyTooLarge, match="lists of at most 262144 bytes, or a tensor"):
+    with pytest.raises(BodyTooLarge, match="lists of at most 131072 bytes, or a tensor"):
         large(body, ROWS, MSGPACK)
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"\x84" + b"\xa4data\x83" * 99_999, b"\xdf\0\1\0\0" + b"\xa4data\x90" * 99_999, b"\x90" * 999],
+    [
+        b"\x84" + b"\xa4data\x83" * 99_999,
+        b"\xdf\0\1\0\0" + b"\xa4data\x90" * 99_999,
+        b"\x90" * 200_000,
+    ],
 )
 def test_packed_maps_of_many_keys_are_refused(body: bytes) -> None:
     """Before the first is read."""
@@ -165,7 +169,10 @@ def test_lists_within_rows_are_as_long_as_the_models(wire_format: WireFormat) ->
 
     with pytest.raises(InvalidInput, match="data: expected 10 features in each row, found 249"):
         codec().decode(encode({"data": rows(3, (249,))}), wire_format)
-    with pytest.raises(InvalidInput, match=r"data\[0\]: expected at most 10, found more"):
+    long = (
+        r"data\[0\]: expected at most 10, found more" if wire_format is JSON else "data: expected"
+    )
+    with pytest.raises(InferenceError, match=long):
         codec().decode(encode({"data": rows(9_000, (249,))}), wire_format)
 
 

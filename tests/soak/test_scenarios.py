@@ -13,7 +13,7 @@ from bench.targets import README
 FAULTS = {"kills", "restarts", "disk", "clock", "models", "descriptors"}
 """Scenarios in which something breaks that somebody may have to mend."""
 
-TESTS = {"documented", "any_order", "streams", "graphs", "backend"}
+TESTS = {"documented", "any_order", "streams", "bombs", "graphs", "backend"}
 """Scenarios that are tests of other folders with more input; `tensors` is one too, and is run."""
 
 HELD = Finding("100 requests", "none lost", [])
