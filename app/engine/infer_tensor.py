@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from app.engine.infer_schema import WITHOUT_JSON, InferInput, datatypes
-from app.engine.json_numbers import Text, is_balanced, read_numbers, skeleton_of
+from app.engine.json_numbers import Text, is_balanced, read_numbers
 from app.engine.tensor import Array, TensorSpec
 from app.engine.turns import Steps, at_once
 from app.errors import InvalidInput
@@ -117,12 +117,14 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
         wanted = "strings" if spec.dtype == "str" else f"binary data for {datatypes[spec.dtype]}"
         raise InvalidInput(f"{field}.data: expected {wanted}, found others")
     count = prod(shape)
+    if count > text.stop - text.start:  # less than a byte for each
+        raise InvalidInput(f"{field}.data: expected {count} values for {list(shape)}, found fewer")
     values, skeleton = yield from read_numbers(text, spec.numpy_dtype, count, f"{field}.data")
     if len(values) != count:
         raise InvalidInput(
             f"{field}.data: expected {count} values for {list(shape)}, found {len(values)}"
         )
-    if skeleton not in (skeleton_of([count]), skeleton_of(shape)):
+    if skeleton.count(b",") != len(skeleton) - 2 or skeleton[-1:] != b"]":  # they are not flat
         balanced = yield from is_balanced(skeleton)
         if not balanced:
             raise InvalidInput(f"{field}.data: expected lists of values, found others")

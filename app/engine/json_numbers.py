@@ -77,9 +77,12 @@ def read_numbers(
     Raises:
         InvalidInput: It is something else, there are more, or one is out of the dtype's range.
     """
-    arrays: list[Array] = []
     skeleton: list[bytes] = []
     body, start, end = text
+    room = (end - start) // 2 + 1  # for as many as there can be; memory is taken as it is filled
+    if most is not None:
+        room = min(room, most)
+    values: Array = np.empty(room, dtype)
     count = 0
     while start <= end:
         yield
@@ -91,17 +94,14 @@ def read_numbers(
                 f"{field}: expected a comma in {MOST_PIECE_BYTES - PIECE_BYTES} bytes, found none"
             )
         array, frame = _read_piece(body[start:stop], dtype, field, start)
-        count += len(array)
-        if most is not None and count > most:
+        if count + len(array) > room:
             raise InvalidInput(f"{field}: expected at most {most} values, found more")
-        arrays.append(array)
+        values[count : count + len(array)] = array
+        count += len(array)
         skeleton.append(frame)
         start = stop + 1
     yield
-    values = np.concatenate(arrays)
-    del arrays
-    yield
-    return Numbers(values, b",".join(skeleton))
+    return Numbers(values[:count], b",".join(skeleton))
 
 
 def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> tuple[Array, bytes]:

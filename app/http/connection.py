@@ -76,6 +76,15 @@ class Connection(Reader, asyncio.Protocol):
             self._look_for_reset(FIRST_LOOK_SECONDS)
         return True
 
+    def _breathe(self) -> None:
+        self._transport.pause_reading()
+        self._listener.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """Go on after a breath, unless something else keeps it from reading by now."""
+        if not (self._waiting or self._transport.is_closing()):
+            self._transport.resume_reading()
+
     def _look_for_reset(self, seconds: float) -> None:
         """Look now and again: the event loop does not, where nothing more can be read."""
         if self._transport.is_closing() or self._work is None:

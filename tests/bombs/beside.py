@@ -2,17 +2,20 @@
 
 A latency counts as far as the server worked meanwhile, by the CPU time of its process: so long it
 kept the client waiting, while what it waited for a core is the machine's affair. One that is longer
-than the 5 ms stands for those that would have been asked in it, too.
+than the 5 ms stands for those that would have been asked in it, too. Where it may, it goes before
+all else that waits for a core, so that an answer is seen when it has come.
 
 `python beside.py PORT PID` begins at once, ends with its standard input, and then writes the
 sorted seconds as JSON: those that count, and those by the clock.
 """
 
 import json
+import os
 import select
 import socket
 import sys
 import time
+from contextlib import suppress
 
 EVERY_SECONDS = 0.005
 REQUEST = b"GET /health HTTP/1.1\r\nHost: beside\r\n\r\n"
@@ -21,6 +24,8 @@ REQUEST = b"GET /health HTTP/1.1\r\nHost: beside\r\n\r\n"
 def main() -> None:
     """Ask until standard input ends."""
     port, pid = map(int, sys.argv[1:])
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     worked: list[float] = []
     waited: list[float] = []
     with socket.create_connection(("127.0.0.1", port), 30.0) as connection:

@@ -169,10 +169,10 @@ def test_lists_within_rows_are_as_long_as_the_models(wire_format: WireFormat) ->
 
     with pytest.raises(InvalidInput, match="data: expected 10 features in each row, found 249"):
         codec().decode(encode({"data": rows(3, (249,))}), wire_format)
-    long = (
+    told = (
         r"data\[0\]: expected at most 10, found more" if wire_format is JSON else "data: expected"
     )
-    with pytest.raises(InferenceError, match=long):
+    with pytest.raises(InferenceError, match=told):
         codec().decode(encode({"data": rows(9_000, (249,))}), wire_format)
 
 
