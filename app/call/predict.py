@@ -8,7 +8,7 @@ import msgspec
 from app.call.base import Call
 from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest, WireFormat, encode, mark_cached, rows_for_wire
-from app.engine.json_pieces import write_lists
+from app.engine.json_pieces import PLACE, fill_in, write_lists
 from app.engine.model import Model
 from app.engine.schema import ModelInfo, PredictResponse
 from app.engine.turns import Steps
@@ -71,11 +71,15 @@ class PredictCall(Call, gc=False, kw_only=True):
         if (answers := result.shared.answers) is None:
             answers = result.shared.answers = model.reader.read(result.shared.arrays)
         predictions, likely, scores, labels = answers.as_arrays(result.rows)
-        predictions = yield from write_lists(predictions)
-        likely = None if likely is None else (yield from write_lists(likely))
-        scores = None if scores is None else (yield from write_lists(scores))
+        lists: list[list[bytes]] = []
+        for array in (predictions, likely, scores):
+            if array is not None:
+                pieces = yield from write_lists(array)
+                lists.append(pieces)
         info = _info(model, request, result)
-        return encode(PredictResponse(predictions, likely, scores, labels, info), WireFormat.JSON)
+        likely, scores = (None if array is None else PLACE for array in (likely, scores))
+        response = PredictResponse(PLACE, likely, scores, labels, info)
+        return fill_in(encode(response, WireFormat.JSON), lists)
 
     def for_cache(self, answer: bytes) -> bytes:
         """Say that it was cached."""

@@ -12,9 +12,9 @@ import numpy as np
 from msgspec import Raw
 
 from app.engine.infer_schema import InferResponse, InferTensor, datatypes, encoder
-from app.engine.json_pieces import write_lists
+from app.engine.json_pieces import PLACE, fill_in, write_lists
 from app.engine.tensor import Array, TensorSpec
-from app.engine.turns import Steps
+from app.engine.turns import HEAVY_BYTES, Steps
 
 _prefix = Struct("<?I")
 """Of an answer without id: whether any output is binary, and the bytes of its JSON, which lacks the
@@ -50,14 +50,19 @@ def write_answer(name: str, version: str, outputs: Sequence[WrittenOutput]) -> b
 
 def write_in_steps(name: str, version: str, outputs: Sequence[WrittenOutput]) -> Steps[bytes]:
     """Likewise, where there are many values."""
-    texts: list[Raw | None] = []
+    lists: list[list[bytes]] = []
     for _, array, binary in outputs:
-        if binary:
-            texts.append(None)
-        else:
-            text = yield from write_lists(array.ravel())
-            texts.append(text)
-    return _write(name, version, outputs, texts)
+        if not binary:
+            pieces = yield from write_lists(array.ravel())
+            lists.append(pieces)
+    places = [None if output.binary else PLACE for output in outputs]
+    short = _write(name, version, outputs, places)
+    has_binary, length = _prefix.unpack_from(short)
+    yield
+    start, stop = _prefix.size, _prefix.size + length
+    document = fill_in(short[start:stop], lists)
+    yield
+    return b"".join([_prefix.pack(has_binary, len(document)), document, memoryview(short)[stop:]])
 
 
 def _write(
@@ -93,6 +98,8 @@ def with_id(answer: bytes, request_id: str) -> InferReply:
     start, stop = _prefix.size, _prefix.size + length
     tail = b',"id":%b}' % encoder.encode(request_id) if request_id else b"}"
     if not has_binary:
+        if length > HEAVY_BYTES:  # one copy less, for 0.1 µs
+            return InferReply(b"".join([memoryview(answer)[start:], tail]), None)
         return InferReply(answer[start:] + tail, None)
     body = b"".join([memoryview(answer)[start:stop], tail, memoryview(answer)[stop:]])
     return InferReply(body, length + len(tail))

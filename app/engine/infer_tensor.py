@@ -16,8 +16,8 @@ from app.engine.tensor import Array, TensorSpec
 from app.engine.turns import Steps, at_once
 from app.errors import InvalidInput
 
-STRINGS_A_STEP = 4096
-"""Read in one go, 1.5 ms of those in bytes."""
+STRINGS_A_STEP = 2048
+"""Read in one go, 0.7 ms of those in bytes."""
 
 _flat_decoders: dict[str, msgspec.json.Decoder[Any]] = {
     "f": msgspec.json.Decoder(list[float]),

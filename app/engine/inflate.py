@@ -16,8 +16,8 @@ MAX_RATIO = 100
 FREE_BYTES = 1_048_576
 """To which any body may grow: a short one may be all alike, such as a picture of zeros."""
 
-PIECE_BYTES = 262_144
-"""Inflated in one go, 1 ms at most."""
+PIECE_BYTES = 131_072
+"""Inflated in one go, 0.5 ms at most."""
 
 _window_bits = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 

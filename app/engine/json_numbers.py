@@ -18,10 +18,10 @@ from app.engine.tensor import Array
 from app.engine.turns import Steps
 from app.errors import InvalidInput
 
-PIECE_BYTES = 32_768
-"""Of text; numbers of it are read in a millisecond at most."""
+PIECE_BYTES = 16_384
+"""Of text; numbers of it are read in 0.1 to 0.5 ms."""
 
-MOST_PIECE_BYTES = 4 * PIECE_BYTES
+MOST_PIECE_BYTES = 8 * PIECE_BYTES
 """With the last number, or all the brackets at the end."""
 
 WORDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}

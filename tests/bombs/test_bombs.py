@@ -3,12 +3,9 @@
 `ops/soak bombs` runs the same for BOMB_SECONDS, good requests among them.
 """
 
-import json
 import os
 import random
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ import pytest
 
 from tests import models
 from tests.bombs.cage import caged, forget_peak, peak_bytes, resident_bytes
+from tests.bombs.health import health_of
 from tests.bombs.table import BOMBS, MEGABYTE, Bomb
 from tests.server import Server
 from tests.web.conftest import end_well
@@ -51,34 +49,6 @@ def folder(tmp_path: Path) -> Path:
     }.items():
         (tmp_path / f"{name}.onnx").write_bytes(content)
     return tmp_path
-
-
-class Beside(NamedTuple):
-    """Seconds in which `/health` was answered, sorted: as far as the server worked, and all."""
-
-    worked: list[float]
-    waited: list[float]
-
-    def p99(self, seconds: list[float]) -> float:
-        """All but one in a hundred are shorter."""
-        return seconds[int(0.99 * len(seconds))]
-
-
-@contextmanager
-def health_of(server: Server) -> Iterator[Callable[[], Beside]]:
-    """Ask for its health by another process; what is yielded ends it and tells."""
-    script = Path(__file__).with_name("beside.py")
-    command = [sys.executable, str(script), str(server.port), str(server.pid)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-
-        def tell() -> Beside:
-            words, _ = process.communicate(timeout=60)
-            return Beside(*json.loads(words))
-
-        try:
-            yield tell
-        finally:
-            process.kill()
 
 
 class Harm(NamedTuple):
@@ -168,12 +138,11 @@ def test_bombs_are_refused_and_nobody_waits(
                 harms += [throw(server, bomb) for bomb in bombs]
             beside = tell()
         end_well(server)
-    p99 = beside.p99(beside.worked)
     record_property("bombs", len(harms))
     record_property("kinds", len(BOMBS))
     record_property("grown_mb", max(harm.grown for harm in harms) // MEGABYTE)
-    record_property("p99_us", int(p99 * 1e6))
+    record_property("p99_us", int(beside.p99 * 1e6))
     record_property("slowest_us", int(beside.worked[-1] * 1e6))
 
     assert [fault for harm in harms for fault in harm.faults] == []
-    assert p99 <= MOST_SECONDS
+    assert beside.p99 <= MOST_SECONDS
