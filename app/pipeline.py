@@ -15,7 +15,7 @@ from app.call.base import Call
 from app.engine.batch_queue import RunResult
 from app.engine.cache_key import cache_key, cache_key_in_steps
 from app.engine.codec import DecodedRequest
-from app.engine.json_pieces import is_heavy
+from app.engine.json_pieces import is_heavy_answer
 from app.engine.model import Model
 from app.engine.repository import Repository
 from app.engine.turns import Steps, Turns
@@ -188,7 +188,7 @@ class Predictor:
             waited = monotonic() - call.arrived - call.decode_seconds - call.cache_seconds
             call.queue_seconds = max(waited, 0.0)
             raise
-        if request.num_rows > model.light_rows and is_heavy(result.outputs):
+        if request.num_rows > model.light_rows and is_heavy_answer(result.outputs):
             return await self.encode_heavy(model, request, call, result)
         return self.encode(model, request, call, result)
 

@@ -12,11 +12,17 @@ import msgspec
 
 from app.call.predict import PredictCall
 from app.engine.batch_queue import RunResult
-from app.engine.codec import DecodedRequest, decode_batch, decode_batch_in_steps, encode
-from app.engine.json_pieces import is_heavy
+from app.engine.codec import (
+    DecodedRequest,
+    decode_batch,
+    decode_batch_in_steps,
+    encode,
+    is_heavy,
+)
+from app.engine.json_pieces import is_heavy_answer
 from app.engine.model import Model
 from app.engine.schema import BatchResponse, FailedMember, to_problem
-from app.engine.turns import HEAVY_BYTES, Steps
+from app.engine.turns import Steps
 from app.errors import InferenceError, InvalidInput, RunFailed
 from app.pipeline import Predictor
 
@@ -195,7 +201,7 @@ class BatchPredictor:
             self._land(member, error)
             return
         try:
-            if request.num_rows > model.light_rows and is_heavy(result.outputs):
+            if request.num_rows > model.light_rows and is_heavy_answer(result.outputs):
                 answer = await self._predictor.encode_heavy(model, request, call, result)
             else:
                 answer = self._predictor.encode(model, request, call, result)
@@ -249,5 +255,5 @@ def _call_of(model: Model, batch: PredictCall, raw: msgspec.Raw) -> PredictCall:
         body=raw,
         body_format=batch.body_format,
         answer_format=batch.answer_format,
-        heavy=len(raw) > HEAVY_BYTES,
+        heavy=is_heavy(raw, batch.body_format),
     )

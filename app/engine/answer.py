@@ -9,7 +9,7 @@ import numpy as np
 
 from app.engine.bfloat import widened
 from app.engine.graph.report import Classes, Meaning
-from app.engine.json_pieces import is_heavy
+from app.engine.json_pieces import is_heavy_answer
 from app.engine.metadata import ModelMetadata
 from app.engine.roles import ACROSS, Roles, find_roles
 from app.engine.session_pool import SessionPool
@@ -65,7 +65,7 @@ class Answers:
     @property
     def _is_heavy(self) -> bool:
         arrays = (self.predictions, self.probabilities, self.scores)
-        return is_heavy([array for array in arrays if array is not None])
+        return is_heavy_answer([array for array in arrays if array is not None])
 
     def as_arrays(self, rows: slice | None) -> Cut:
         """Give some rows, or all, as arrays; views."""

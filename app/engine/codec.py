@@ -21,10 +21,16 @@ from app.engine.duplicate_keys import (
 )
 from app.engine.explain import explain_decode_error, explain_rows
 from app.engine.large_batch import refuse_long_batch, split_batch
-from app.engine.large_rows import MAX_PACKED_BYTES, read_rows, read_texts, refuse_long_packed
+from app.engine.large_packed import (
+    MAX_PACKED_BYTES,
+    find_data,
+    read_packed_rows,
+    refuse_long_lists,
+)
+from app.engine.large_rows import read_rows, read_texts
 from app.engine.schema import BatchBody, PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
-from app.engine.turns import Steps
+from app.engine.turns import HEAVY_BYTES, Steps
 from app.errors import InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
@@ -55,6 +61,12 @@ class WireFormat(Enum):
 
     def __init__(self, media_type: str) -> None:
         self.media_type = media_type.encode()
+
+
+def is_heavy(body: bytes | msgspec.Raw, wire_format: WireFormat) -> bool:
+    """Tell whether a body has to be read in pieces (`turns.py`)."""
+    size = len(body)
+    return size > MAX_PACKED_BYTES and (size > HEAVY_BYTES or wire_format is WireFormat.MSGPACK)
 
 
 def wire_type(spec: TensorSpec, max_rows: int = -1, *, loose: bool = False) -> Any:
@@ -128,7 +140,7 @@ class RequestCodec:
         """
         as_json = wire_format is WireFormat.JSON
         if not as_json and len(body) > MAX_PACKED_BYTES:
-            refuse_long_packed(body)
+            refuse_long_lists(body)
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -162,8 +174,11 @@ class RequestCodec:
             BodyTooLarge: It can be read in one go alone, and would take too long.
         """
         if wire_format is WireFormat.MSGPACK:
-            return self.decode(body, wire_format)
-        if self._keys_only_strings:
+            if find_data(body)[1] or len(self._spec.shape) != 2 or self._numpy_dtype.kind != "f":
+                return self.decode(body, wire_format)
+            array, options = yield from read_packed_rows(body, self._spec, self._max_rows)
+            self._spec.check(array)
+        elif self._keys_only_strings:
             array, options = yield from read_rows(body, self._spec, self._max_rows)
         else:
             texts, options = read_texts(body, self._rows)

@@ -20,7 +20,7 @@ PLACE = msgspec.Raw(b'"%b"' % os.urandom(16).hex().encode())
 _encoder = msgspec.json.Encoder()
 
 
-def is_heavy(arrays: Sequence[Array]) -> bool:
+def is_heavy_answer(arrays: Sequence[Array]) -> bool:
     """Tell whether to write these in one go would keep the event loop for more than 5 ms."""
     return sum(array.size for array in arrays) > HEAVY_VALUES
 

@@ -1,8 +1,4 @@
-"""Large bodies of `POST /predict` → arrays, in pieces or not at all.
-
-What can be read in pieces is: lists of numbers in JSON. A raw tensor in MessagePack needs no
-reading. All else has a bound that is reached in about 5 ms, and whoever sends more is told so.
-"""
+"""Large JSON of `POST /predict`: numbers in pieces, strings up to a bound that is read in 5 ms."""
 
 import re
 from math import prod
@@ -20,9 +16,6 @@ from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
 MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 131_072
 """Of a JSON body whose values are strings: 1 ns a byte, 70 a string."""
-
-MAX_PACKED_BYTES = 131_072
-"""Of lists in MessagePack, in which a byte may be a number or a list: 20 to 50 ns each."""
 
 _option = rb'"(?:use_cache|cache_ttl)"\s{0,64}:\s{0,64}[-+.\w]{1,24}\s{0,64}'
 _head = re.compile(
@@ -109,21 +102,3 @@ def _read_options(document: bytes) -> PredictBody[int]:
         explain_decode_error(error, document, "JSON", cast(Any, PredictBody))
     refuse_json_duplicates(document, True)
     return found
-
-
-def refuse_long_packed(body: bytes | msgspec.Raw) -> None:
-    """Refuse MessagePack that would be read in one go, and for too long.
-
-    Raises:
-        BodyTooLarge: Names the bound.
-        MalformedRequest: It is no map of what `POST /predict` takes.
-    """
-    start = bytes(memoryview(body)[:80])
-    if not 0x81 <= start[0] <= 0x83:  # a map of one to three
-        raise MalformedRequest("body: expected MessagePack of a map with data, found another")
-    place = start.find(b"data", 0, 64)
-    if place < 0 or start[place + 4] != 0x83:  # no tensor
-        raise BodyTooLarge(
-            f"data: expected lists of at most {MAX_PACKED_BYTES} bytes, or a tensor (dtype, shape, "
-            f"data) of any size, found {len(body)} bytes"
-        )

@@ -78,9 +78,9 @@ class Connection(Reader, asyncio.Protocol):
 
     def _breathe(self) -> None:
         self._transport.pause_reading()
-        self._listener.loop.call_soon(self._read_on)
+        self._listener.loop.call_soon(self._after_breath)
 
-    def _read_on(self) -> None:
+    def _after_breath(self) -> None:
         """Go on after a breath, unless something else keeps it from reading by now."""
         if not (self._waiting or self._transport.is_closing()):
             self._transport.resume_reading()

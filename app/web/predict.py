@@ -5,8 +5,7 @@ from time import monotonic
 from app.call.base import Call
 from app.call.course import cache_states
 from app.call.predict import PredictCall
-from app.engine.codec import WireFormat
-from app.engine.turns import HEAVY_BYTES
+from app.engine.codec import WireFormat, is_heavy
 from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
 from app.http.message import Reply, Request
 from app.metrics.collector import Metrics
@@ -109,7 +108,7 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
         body=request.body,
         body_format=body_format,
         answer_format=answer_format,
-        heavy=len(request.body) > HEAVY_BYTES,
+        heavy=is_heavy(request.body, body_format),
     )
 
 

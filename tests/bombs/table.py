@@ -199,6 +199,8 @@ PACKED_LISTS = (
     Bomb("four thousand million bytes", lambda: packed(PREDICT, PACKED + b"\x83\xa5dtype\xa7float32\xa5shape\x91\1\xa4data\xc6\xff\xff\xff\xff")),
     Bomb("packed lists in lists", lambda: packed(PREDICT, PACKED + b"\x91" * FULL)),
     Bomb("packed maps in maps", lambda: packed(PREDICT, b"\x81\xa1a" * (FULL // 3))),
+    Bomb("packed floats, but for the last", lambda: packed(FREE, PACKED + b"\x91" + array32(1_800_000) + (b"\xcb" + bytes(8)) * 1_799_999 + b"\1")),
+    Bomb("packed floats beyond the dtype", lambda: packed(FREE, PACKED + b"\x91" + array32(1_800_000) + (b"\xcb\x7f\xe0" + bytes(6)) * 1_800_000)),
     Bomb("packed strings", lambda: packed(WORDS, PACKED + array32(FULL) + b"\xa0" * FULL)),
     Bomb("a packed tensor of many keys", lambda: packed(PREDICT, PACKED + b"\xdf\0\x20\0\0" + b"\xa5dtype\xa0" * (FULL // 7))),
     Bomb("a packed tensor of another size", lambda: packed(PREDICT, PACKED + b"\x83\xa5dtype\xa7float32\xa5shape\x92\xce\x7f\xff\xff\xff\n\xa4data\xc6" + struct.pack(">I", FULL) + bytes(FULL))),

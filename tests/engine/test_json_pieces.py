@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from app.engine.infer_answer import WrittenOutput, write_answer, write_in_steps
-from app.engine.json_pieces import HEAVY_VALUES, VALUES_A_PIECE, is_heavy, write_lists
+from app.engine.json_pieces import HEAVY_VALUES, VALUES_A_PIECE, is_heavy_answer, write_lists
 from app.engine.tensor import Array, TensorSpec
 from app.engine.turns import at_once
 
@@ -53,5 +53,5 @@ def test_many_values_are_heavy() -> None:
     """Those of all outputs together."""
     half = np.zeros((HEAVY_VALUES // 2, 1))
 
-    assert not is_heavy([half, half])
-    assert is_heavy([half, half, half[:1]])
+    assert not is_heavy_answer([half, half])
+    assert is_heavy_answer([half, half, half[:1]])

@@ -14,7 +14,8 @@ from app.engine.codec import (
     decode_batch_in_steps,
 )
 from app.engine.large_batch import MAX_PACKED_BATCH_BYTES
-from app.engine.large_rows import MAX_PACKED_BYTES, MAX_TEXT_BYTES, MAX_TEXT_QUOTES
+from app.engine.large_packed import MAX_PACKED_BYTES
+from app.engine.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
 from app.engine.tensor import TensorSpec
 from app.engine.turns import HEAVY_BYTES, at_once
 from app.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
@@ -139,13 +140,67 @@ def test_a_packed_tensor_may_be_large() -> None:
     assert not found.use_cache
 
 
+@pytest.mark.parametrize("spec", [ROWS, FREE], ids=["rows", "wide"])
+@pytest.mark.parametrize("width", [10, 20, 70_000])
+def test_packed_rows_of_floats_may_be_large(spec: TensorSpec, width: int) -> None:
+    """They are taken by their places, with what stands on both sides of them."""
+    array = NUMBER.uniform(-9, 9, (300_000 // width, width))
+    body = msgspec.msgpack.encode({"use_cache": False, "data": array.tolist(), "cache_ttl": 7})
+
+    if spec is ROWS and width != 10:
+        with pytest.raises(InvalidInput, match=f"10 features in each row, found {width}"):
+            large(body, spec, MSGPACK)
+    else:
+        found = large(body, spec, MSGPACK)
+        assert np.array_equal(found.inputs["x"], array.astype(np.float32))
+        assert (found.num_rows, found.use_cache, found.cache_ttl) == (len(array), False, 7)
+
+
+FLOATS = [[0.5] * 10] * 9000
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "error", "told"),
+    [
+        ([*FLOATS, [1] * 10], {}, BodyTooLarge, "of another kind"),
+        ([*FLOATS, [0.5] * 9], {}, BodyTooLarge, "of another kind"),
+        ([*FLOATS, [[0.5]] * 10], {}, BodyTooLarge, "of another kind"),
+        ([*FLOATS, [1e39] * 10], {}, InvalidInput, "float32, found one out of its range"),
+        ([*FLOATS, [float("nan")] * 10], {}, InvalidInput, "data[9000][0]: expected a finite"),
+        (FLOATS * 6, {}, InvalidInput, "at most 50000 rows, found 54000"),
+        (FLOATS, {"cache_ttl": 0}, InvalidInput, "cache_ttl: expected int >= 1, found 0"),
+        (FLOATS, {"more": 1}, InvalidInput, "unknown field"),
+    ],
+)  # fmt: skip
+def test_bad_packed_rows_are_told_why(
+    data: Any, more: dict[str, int], error: type[InferenceError], told: str
+) -> None:
+    """With the field, the expected and the found."""
+    with pytest.raises(error) as caught:
+        large(msgspec.msgpack.encode({"data": data, **more}), ROWS, MSGPACK)
+
+    assert told in caught.value.detail
+
+
+@pytest.mark.parametrize("cut", [1, 5, 8, 9, 100, 200_000])
+def test_packed_rows_that_are_cut_off_are_refused(cut: int) -> None:
+    """Wherever that is."""
+    body = msgspec.msgpack.encode({"data": FLOATS})
+
+    with pytest.raises(InferenceError):
+        large(body[:-cut], ROWS, MSGPACK)
+    with pytest.raises(InferenceError):
+        large(body + b"\0" * cut, ROWS, MSGPACK)
+
+
 @pytest.mark.parametrize("size", [MAX_PACKED_BYTES + 1, 4_000_000])
 def test_packed_lists_have_a_bound(size: int) -> None:
     """They are read in one go; the refusal names the form that needs no reading."""
-    body = b"\x81\xa4data\xdd" + size.to_bytes(4, "big") + b"\x90" * size
+    body = b"\x81\xa4data\xdd" + (9).to_bytes(4, "big") + b"\xda" + b"\1" * size
 
-    with pytest.raises(BodyTooLarge, match="lists of at most 131072 bytes, or a tensor"):
-        large(body, ROWS, MSGPACK)
+    for spec in (ROWS, CUBE, WORDS):
+        with pytest.raises(BodyTooLarge, match="lists of at most 131072 bytes, rows of"):
+            large(body, spec, MSGPACK)
 
 
 @pytest.mark.parametrize(
