@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from timeit import Timer
 from typing import Any
 
+import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client import Histogram as LibraryHistogram
@@ -21,6 +22,9 @@ from app.cache.envelope import seal, unseal
 from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
+from app.engine.json_numbers import Text, read_numbers
+from app.engine.json_pieces import VALUES_A_PIECE, write_lists
+from app.engine.turns import Steps, at_once
 from app.metrics.collector import Metrics, ModelSample
 from app.metrics.histogram import SECONDS, Histogram
 from bench import redis_costs
@@ -54,9 +58,42 @@ def main() -> None:
     sealed = seal(known, b"x" * 300, b"application/json", 2**31, 60)
     opened = _microseconds(lambda: unseal(known, sealed, b"application/json"))
     print(f"| value of 300 bytes out of its envelope | {opened:.2f} µs |")
+    for what, call, size in _readers():
+        print(f"| {what} | {_microseconds(call) * 1e3 / size:.1f} ns a byte |")
+    values = np.random.default_rng(1).uniform(size=VALUES_A_PIECE)
+    written = _microseconds(lambda: at_once(write_lists(values))) * 1e3 / len(values)
+    print(f"| a number written as JSON | {written:.0f} ns |")
     print(f"| cache entry beside its value | {_entry_bytes():.0f} bytes |")
     for what, cost in redis_costs.rows():
         print(f"| {what} | {cost} |")
+
+
+def _readers() -> Iterator[tuple[str, Callable[[], object], int]]:
+    """What the bounds of `large_rows.py` and its like are reckoned from: kind, call and bytes."""
+    rows = np.random.default_rng(1).uniform(size=(4_000, 10)).tolist()
+    for what, data in (("rows of ten", rows), ("rows of one 1", [[1]] * 30_000)):
+        body = msgspec.json.encode(data)
+        text, packed = Text(body, 0, len(body)), msgspec.msgpack.encode(data)
+        numbers = partial(read_numbers, text, np.dtype(np.float32), None, "data")
+        lists = list[list[float]]
+        yield f"{what} in JSON, at once", partial(_to_array, msgspec.json, body, lists), len(body)
+        yield f"{what} in JSON, in pieces", partial(_in_pieces, numbers), len(body)
+        yield (
+            f"{what} in MessagePack",
+            partial(_to_array, msgspec.msgpack, packed, lists),
+            len(packed),
+        )
+    for what, words in (("a string of 100 kB", ["a" * 100_000]), ("empty strings", [""] * 30_000)):
+        body = msgspec.json.encode(words)
+        yield f"{what} in JSON", partial(msgspec.json.decode, body, type=list[str]), len(body)
+
+
+def _to_array(language: Any, body: bytes, kind: Any) -> object:
+    return np.asarray(language.decode(body, type=kind), np.float32)
+
+
+def _in_pieces(make: Callable[[], Steps[Any]]) -> object:
+    return at_once(make())
 
 
 def _microseconds(call: Callable[[], object]) -> float:

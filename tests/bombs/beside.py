@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 
 EVERY_SECONDS = 0.005
-REQUEST = b"GET /health HTTP/1.1\r\nHost: beside\r\n\r\n"
+REQUEST = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 def main() -> None:

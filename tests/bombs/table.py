@@ -41,7 +41,7 @@ class Bomb(NamedTuple):
 
 def post(path: str, body: bytes, kind: str = JSON, **headers: str) -> bytes:
     """A whole request."""
-    named = {"Host": "bombs", "Content-Type": kind, "Content-Length": str(len(body))}
+    named = {"Host": "127.0.0.1", "Content-Type": kind, "Content-Length": str(len(body))}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
@@ -82,7 +82,7 @@ def binary(
 
 def chunked(path: str, chunks: bytes) -> bytes:
     """A request whose body comes in chunks."""
-    head = f"POST {path} HTTP/1.1\r\nHost: bombs\r\nContent-Type: {JSON}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {JSON}\r\n"
     return head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
