@@ -22,6 +22,7 @@ from app.cache.tiered import TieredCache
 from app.disproofs import LEAST_KEPT_SECONDS, RENEW_SECONDS, Disproofs
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
+from app.engine.custom_ops import find_libraries
 from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
@@ -84,6 +85,7 @@ class Application:
             self._on_batch,
             graphs or GraphReader(),
             called=settings.model_name or None,
+            load_timeout_seconds=settings.load_timeout_seconds,
         )
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
@@ -301,7 +303,8 @@ def engine_options(settings: Settings) -> EngineOptions:
     """Turn settings into the engine's units: seconds, bytes, rows.
 
     Raises:
-        ModelLoadError: An execution provider is not available; lists those that are.
+        ModelLoadError: An execution provider is not available, and those that are; or a library
+            of custom operators is not.
     """
     providers = list(settings.ort_providers)
     available = ort.get_available_providers()
@@ -320,4 +323,5 @@ def engine_options(settings: Settings) -> EngineOptions:
             max_queue_delay_seconds=settings.max_queue_delay_us / 1e6,
             inline_budget_seconds=settings.inline_budget_us / 1e6,
         ),
+        custom_ops=find_libraries(settings.custom_ops),
     )

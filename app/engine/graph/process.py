@@ -5,11 +5,12 @@ than `PATIENCE_SECONDS`, leaves a report that says so, and the model is served a
 nothing is known.
 """
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from time import perf_counter
 
 import msgspec
@@ -24,7 +25,9 @@ _app_folder = Path(__file__).parents[3]
 
 
 class GraphReader:
-    """Any thread, one at a time. Mutable state: the child, what it was asked last, the answer.
+    """Any thread, one at a time, but for `abandon`.
+
+    Mutable state: the child, what it was asked last, the answer, and whether it was given up.
 
     Args:
         lasting: Whether the child stays until `close`, for who loads again and again.
@@ -41,6 +44,7 @@ class GraphReader:
         self._question: Question = (0, "")
         self._report: GraphReport | None = None
         self.in_turn = False
+        self._abandoned = Event()
 
     @property
     def process_id(self) -> int | None:
@@ -53,8 +57,10 @@ class GraphReader:
         It is as nice as the calling thread.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: It cannot be started, or is not wanted any more.
         """
+        if self._abandoned.is_set():
+            raise OSError(errno.ECANCELED, "it is not wanted any more")
         if self._child is not None and self._child.poll() is None:
             return
         self.close()
@@ -65,6 +71,8 @@ class GraphReader:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())},
         )
+        if self._abandoned.is_set():  # meanwhile
+            self._child.kill()
 
     def ask(self, path: Path) -> None:
         """Begin to read a graph, beside what the caller does until it calls `answer`."""
@@ -124,6 +132,12 @@ class GraphReader:
         """End the child until it is needed again: 40 MB; idempotent."""
         if not self._lasting:
             self.close()
+
+    def abandon(self) -> None:
+        """End the child for good; any thread, also while another one waits for its answer."""
+        self._abandoned.set()
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """End the child; idempotent."""
