@@ -87,6 +87,7 @@ class Application:
             called=settings.model_name or None,
             load_timeout_seconds=settings.load_timeout_seconds,
         )
+        self.repository.on_refused = _log_refused
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
         self._disproofs = Disproofs(self.repository, replica)
@@ -273,6 +274,12 @@ def _read_keys(path: str) -> ApiKeys | None:
         return ApiKeys(Path(path)) if path else None
     except KeysError as error:
         raise SettingsError(f"API_KEYS_FILE: {error}") from None
+
+
+def _log_refused(error: ModelLoadError) -> None:
+    """Write a line for each file that cannot be served; with a traceback, if the fault is ours."""
+    for fault in error.faults:
+        get_logger().error("model_not_loaded", reason=fault, exc_info=error.__cause__)
 
 
 def _log_listening(reason: str) -> None:

@@ -5,8 +5,7 @@ What is told is the content digest of each model, not the model: every replica l
 and `ml_api_reload_behind` that it is behind. Cached answers need nothing: keys hold the digest.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from hashlib import sha256
 from time import time
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ import msgspec
 
 from app.engine.model import Model
 from app.engine.repository import Repository
-from app.errors import InferenceError, ModelLoadError
+from app.errors import InferenceError
 from app.log import get_logger
 
 RELOAD_KEPT_SECONDS = 3600
@@ -102,8 +101,7 @@ class Reloader:
             InferenceError: What `Repository.load` raises; nobody is told.
         """
         read_at = time()
-        with logged():
-            loaded = await self._repository.load(name)
+        loaded = await self._repository.load(name)
         log_loaded(loaded)
         self._read_at, self.behind = read_at, ""
         await self._announce()
@@ -127,8 +125,7 @@ class Reloader:
             InferenceError: What `Repository.reload` raises.
         """
         read_at = time()
-        with logged():
-            loaded = await self._repository.reload(unloaded)
+        loaded = await self._repository.reload(unloaded)
         self._read_at = read_at
         log_loaded(loaded)
         return loaded
@@ -191,9 +188,7 @@ class Reloader:
         name = differing[0] if len(differing) == 1 else ""
         read_at = time()
         if name in there and (name in here or name in self._repository.unloaded):
-            with logged():
-                loaded = await self._repository.load(name)
-            log_loaded(loaded)
+            log_loaded(await self._repository.load(name))
         elif name in news.unloaded:
             await self._repository.unload(name)
         else:
@@ -240,17 +235,6 @@ def _log_followed(news: Followed) -> None:
         get_logger().warning("replica_behind", replica=news.replica, reason=news.behind)
     else:
         get_logger().info("replica_reloaded", replica=news.replica)
-
-
-@contextmanager
-def logged() -> Iterator[None]:
-    """Write a line for each model file that a load could not be made of."""
-    try:
-        yield
-    except ModelLoadError as error:
-        for fault in error.faults:
-            get_logger().error("model_not_loaded", reason=fault, exc_info=error.__cause__)
-        raise
 
 
 def log_loaded(models: list[Model]) -> None:

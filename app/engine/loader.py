@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from app.engine.graph.process import GraphReader
 from app.engine.loading import Loading
@@ -12,8 +11,8 @@ from app.errors import InferenceError, ModelLoadError
 MAX_LEFT_BEHIND = 4
 """Loads that hang, each with a thread and what it has read: with as many, no more are begun."""
 
-Load = Callable[..., list[Model]]
-"""Called on a thread of its own with the reader of graphs, its arguments, and the `Loading`."""
+Load = Callable[[GraphReader, Loading[list[Model]]], list[Model]]
+"""Called on a thread of its own; says to the latter what it is at."""
 
 
 class Loader:
@@ -30,12 +29,11 @@ class Loader:
         self._under_way: Loading[list[Model]] | None = None
         self._left_behind: list[Loading[list[Model]]] = []
 
-    async def load(self, load: Load, *arguments: Any, in_turn: bool) -> list[Model]:
+    async def load(self, load: Load, *, in_turn: bool) -> list[Model]:
         """Load, one at a time.
 
         Args:
             load: What is to be done.
-            arguments: Of it.
             in_turn: Whether graphs are read before their models are loaded, not beside.
 
         Raises:
@@ -50,7 +48,7 @@ class Loader:
             )
         graphs = self._graphs
         graphs.in_turn = in_turn
-        loading: Loading[list[Model]] = Loading(partial(_load_and_rest, graphs, load, *arguments))
+        loading: Loading[list[Model]] = Loading(partial(_load_and_rest, graphs, load))
         self._under_way = loading
         try:
             return await loading.wait(self._limit_seconds)
@@ -68,8 +66,8 @@ class Loader:
             self._graphs.abandon()
 
 
-def _load_and_rest(graphs: GraphReader, load: Load, *arguments: Any) -> list[Model]:
+def _load_and_rest(graphs: GraphReader, load: Load, loading: Loading[list[Model]]) -> list[Model]:
     try:
-        return load(graphs, *arguments)
+        return load(graphs, loading)
     finally:
         graphs.rest()

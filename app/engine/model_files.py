@@ -121,7 +121,8 @@ def _versioned(folder: Path) -> list[ModelFile]:
         versions = sorted(found, key=int)
         chosen = _chosen(folder, versions)
     except (OSError, ModelLoadError) as error:
-        fault, place = reason_of(error), folder.name
+        place = folder.name if isinstance(error, OSError) else f"{folder.name}/metadata.json"
+        fault = reason_of(error)
         return [ModelFile(folder.name, "1", folder, None, place=place, fault=fault)]
     return [
         msgspec.structs.replace(found[version], chosen=version in chosen) for version in versions
@@ -169,16 +170,15 @@ def _chosen(folder: Path, versions: list[str]) -> list[str]:
         try:
             policy = msgspec.json.decode(path.read_bytes(), type=VersionPolicy)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ModelLoadError(f"{path.name}: {error}") from None
+            raise ModelLoadError(str(error)) from None
         except OSError as error:
-            raise ModelLoadError(f"{path.name}: {error.strerror}") from None
+            raise ModelLoadError(reason_of(error)) from None
     if isinstance(policy.versions, int):
         return versions[-policy.versions :]
     named = [str(version) for version in policy.versions]
     for version in named:
         if version not in versions:
             raise ModelLoadError(
-                f"{path.name}: versions: expected some of {', '.join(versions)}, "
-                f"found {version[:24]}"
+                f"versions: expected some of {', '.join(versions)}, found {version[:24]}"
             )
     return named

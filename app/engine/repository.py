@@ -5,14 +5,15 @@ Where they lie is `model_files.py`, what one is `model.py`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.engine.files_on_disk import reason_of
 from app.engine.graph.process import GraphReader
 from app.engine.load_model import load_model
-from app.engine.loader import Load, Loader
+from app.engine.loader import Loader
 from app.engine.loading import Loading, load_each
 from app.engine.model import EngineOptions, Model, OnBatch, served_name
 from app.engine.model_files import ModelFile, find_models
@@ -49,6 +50,7 @@ class Repository:
 
     Attributes:
         unloaded: Names of models that were taken out, until they are loaded again.
+        on_refused: Told of a load that was refused.
         on_disproved: Told of a model whose rows were found not to stay apart in service here.
         recall: Awaited with models before they answer, to `disprove` those that others have.
     """
@@ -72,8 +74,10 @@ class Repository:
         self.unloaded: frozenset[str] = frozenset()
         self._loader = Loader(graphs, load_timeout_seconds)
         self._disproofs: dict[bytes, str] = {}
+        self.on_refused: Callable[[ModelLoadError], None] | None = None
         self.on_disproved: Callable[[Model], None] | None = None
         self.recall: Callable[[list[Model]], Awaitable[None]] | None = None
+        self._looking: Loading[list[tuple[ModelFile, str]]] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -122,7 +126,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._open(self._load_all, frozenset(unloaded))
+            loaded = await self._open(lambda name: name not in unloaded)
             self.unloaded = frozenset(unloaded)
             self._swap(_by_name(loaded))
             return loaded
@@ -136,7 +140,9 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._open(self._load_one, name)
+            loaded = await self._open(lambda found: found == name)
+            if not loaded:
+                raise ModelNotFound(f"model: expected one under MODEL_PATH, found no {name[:64]!r}")
             self.unloaded -= {name}
             others = [model for model in self.models if model.name != name]
             self._swap(_by_name([*others, *loaded]))
@@ -155,7 +161,9 @@ class Repository:
 
     async def index(self) -> list[IndexEntry]:
         """List what is served, and what lies under the path and is not."""
-        on_disk = await Loading(lambda _: self._on_disk()).result  # not behind a load under way
+        if self._looking is None or self._looking.result.done():
+            self._looking = Loading(lambda _: self._on_disk())  # not behind a load under way
+        on_disk = await asyncio.shield(self._looking.result)
         served = {model.file.path: model for model in self.models}
         entries = [IndexEntry(model.name, model.version, True, "") for model in served.values()]
         for file, name in on_disk:
@@ -194,11 +202,17 @@ class Repository:
             if self.on_disproved is not None:
                 self.on_disproved(model)
 
-    async def _open(self, load: Load, *arguments: Any) -> list[Model]:
-        """Load, and learn of disproofs before anything is answered."""
+    async def _open(self, wanted: Callable[[str], bool]) -> list[Model]:
+        """Load those of the names that are wanted, and learn of disproofs before they answer."""
         if self._closed:
             raise NotReady(SHUTTING_DOWN)
-        loaded = await self._loader.load(load, *arguments, in_turn=bool(self._models))
+        in_turn = bool(self._models)  # others are answered meanwhile
+        try:
+            loaded = await self._loader.load(partial(self._load, wanted), in_turn=in_turn)
+        except ModelLoadError as error:
+            if self.on_refused is not None:
+                self.on_refused(error)
+            raise
         if self.recall is not None:
             await self.recall(loaded)
         self._apply_disproofs(loaded)
@@ -224,27 +238,14 @@ class Repository:
         except ModelLoadError:  # gone, or about to be replaced: what is served is served
             return []
 
-    def _load_one(
-        self, graphs: GraphReader, wanted: str, loading: Loading[list[Model]]
-    ) -> list[Model]:
-        files = [file for file, name in self._files() if name == wanted]
-        if not files:
-            raise ModelNotFound(f"model: expected one under MODEL_PATH, found no {wanted[:64]!r}")
-        return self._load(graphs, files, loading)
-
-    def _load_all(
-        self, graphs: GraphReader, unloaded: frozenset[str], loading: Loading[list[Model]]
-    ) -> list[Model]:
-        files = [file for file, name in self._files() if name not in unloaded]
-        return self._load(graphs, files, loading)
-
     def _load(
-        self, graphs: GraphReader, files: list[ModelFile], loading: Loading[list[Model]]
+        self, wanted: Callable[[str], bool], graphs: GraphReader, loading: Loading[list[Model]]
     ) -> list[Model]:
         def load(file: ModelFile) -> Model:
             return load_model(file, self._options, self._on_batch, self._find_disproved, graphs)
 
-        models = load_each([file for file in files if file.chosen], load, loading)
+        files = [file for file, name in self._files() if file.chosen and wanted(name)]
+        models = load_each(files, load, loading)
         _by_name(models)
         return models
 

@@ -201,7 +201,7 @@ BROKEN: list[tuple[Callable[[Path], None], str]] = [
     (_empty_in_a_version, "bert/2/model.onnx: expected a file with content, found an empty one"),
     (_metadata_of_a_wrong_type, "m.onnx: m.json: Expected `array | null`, got `str` - at `$.feat"),
     (_metadata_link, "m.onnx: m.json: No such file or directory"),
-    (_policy, "bert: metadata.json: Expected `int` >= 1 - at `$.versions`"),
+    (_policy, "bert/metadata.json: Expected `int` >= 1 - at `$.versions`"),
     (_pointer_for_weights, "m.onnx: external data m.weights: expected a file with content, found"),
     (_no_weights, "m.onnx: external data m.weights: expected a file, found none"),
     (_no_model, "bert/2/model.onnx: ONNX Runtime: "),
