@@ -130,8 +130,6 @@ class RequestCodec:
         data = request.data
         if isinstance(data, WireTensor):
             array = tensor_from_bytes(data, self._spec.dtype)
-        elif isinstance(data, np.ndarray):
-            array = data
         else:
             array = self._to_array(data)
         if as_json:
@@ -156,8 +154,10 @@ class RequestCodec:
             request = self._floats.decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
-        request.data = whole_numbers(request.data, self._numpy_dtype)
-        return None if request.data is None else request
+        if (whole := whole_numbers(request.data, self._numpy_dtype)) is None:
+            return None
+        request.data = whole.tolist()
+        return request
 
     def _refuse_many(self, body: bytes) -> None:
         """Refuse a large body of more values than any request may have, before lists are made."""

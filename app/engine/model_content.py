@@ -3,9 +3,9 @@
 Reading takes seconds, in which a file may be replaced: its graph would be read from one file and
 its session made of another. So each file's *signature* (inode, size, times) is taken before
 anything of it is read, and compared when all has been: a file that is renamed into place is another
-inode, one that is rewritten in place has another time. File systems count time in steps of some
-milliseconds, or seconds, so the signature of a file that was written just now proves nothing: such
-a one is digested a second time.
+inode, one that is rewritten in place has another time. Where a signature has changed the file is
+digested once more, for somebody may only have linked it. So is a file that was written just now:
+file systems count time in steps of some milliseconds, or seconds.
 """
 
 import hashlib
@@ -108,10 +108,8 @@ class ModelContent:
             OSError: One is gone.
         """
         for path, before in self._signatures.items():
-            changed = self._look(path) != before
-            if not changed and self._is_young(before):
-                changed = _hash(path).digest() != self._hashes[path].digest()
-            if changed:
+            doubtful = self._look(path) != before or self._is_young(before)
+            if doubtful and _hash(path).digest() != self._hashes[path].digest():
                 raise ModelLoadError(f"{path.name}: expected to stay as it is, found it replaced")
 
     def _is_young(self, signature: Signature) -> bool:

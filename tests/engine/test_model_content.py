@@ -144,6 +144,16 @@ def test_times_that_tell_nothing_are_not_relied_on(path: Path) -> None:
         content.check_unchanged()
 
 
+def test_a_file_that_is_only_touched_is_the_same(path: Path) -> None:
+    """A backup links it, or somebody copies the same content over it."""
+    content = ModelContent(path, None)
+    content.digest()
+
+    replace(path, path.read_bytes())
+
+    content.check_unchanged()
+
+
 def test_what_lies_outside_is_not_even_read(tmp_path: Path) -> None:
     """ONNX Runtime refuses it; a device would have no end."""
     folder = tmp_path / "model"
