@@ -48,10 +48,9 @@ def _load(
     graphs: GraphReader,
 ) -> Model:
     started = perf_counter()
-    content = ModelContent(file.path, file.metadata_path)  # before anything is read
+    content = ModelContent(file.path, file.metadata_path)  # before anything is made of it
     graphs.ask(file.path)
     metadata = read_metadata(file.metadata_path)
-    content.read()  # beside the graph's reader
     graph = graphs.answer()
     content.add_external(graph.external)
     options = options.of(metadata)
@@ -62,7 +61,7 @@ def _load(
         shared=content.num_bytes > options.share_weights_above_bytes,
         custom_ops=options.custom_ops,
     )
-    model = Model(file, metadata, pool, graph, options, digest=content.digest())
+    model = Model(file, metadata, pool, graph, options, digest=content.digest)
     content.check_unchanged()  # else the new file's key would lead to the old one's answers
     model.open(options.batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started

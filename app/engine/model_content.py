@@ -1,11 +1,12 @@
 """What a model is made of on disk: its bytes' digest, and whether all that was read is of one time.
 
 Reading takes seconds, in which a file may be replaced: its graph would be read from one file and
-its session made of another. So each file's *signature* (inode, size, times) is taken before
-anything of it is read, and compared when all has been: a file that is renamed into place is another
-inode, one that is rewritten in place has another time. Where a signature has changed the file is
-digested once more, for somebody may only have linked it. So is a file that was written just now:
-file systems count time in steps of some milliseconds, or seconds.
+its session made of another. So each file is digested before anything is made of it, and looked at
+again when all has been read. What that costs is a look at its *signature* (inode, size, times): a
+file that is renamed into place is another inode, one that is rewritten in place has another time.
+Where a signature has changed the file is digested once more, for somebody may only have linked it.
+So is a file that was written just now: file systems count time in steps of some milliseconds, or
+seconds.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ def signature_of(path: Path) -> Signature:
 class ModelContent:
     """The files of one model: the ONNX file, its external weights, its metadata.
 
-    Mutable state: what is known of each, by path; made before anything is read of them.
+    Mutable state: signature and digest of each, by path. A file of 100 MB takes 0.1 s or more.
 
     Args:
         path: The ONNX file.
@@ -56,9 +57,11 @@ class ModelContent:
         self._path = path
         self._metadata = [metadata_path] if metadata_path is not None else []
         self._external: list[Path] = []
-        self._signatures = {each: look(each) for each in [path, *self._metadata]}
+        self._signatures: dict[Path, Signature] = {}
         self._hashes: dict[Path, hashlib._Hash] = {}
         self._begun = time.time()
+        for each in [path, *self._metadata]:
+            self._take(each)
 
     @property
     def num_bytes(self) -> int:
@@ -66,7 +69,7 @@ class ModelContent:
         return sum(self._signatures[each][SIZE] for each in [self._path, *self._external])
 
     def add_external(self, locations: Iterable[str]) -> None:
-        """Take in the files that the graph names for weights; before a session reads them.
+        """Take in the files that the graph names for weights, before a session reads them.
 
         Args:
             locations: Relative to the ONNX file's folder. ONNX Runtime refuses paths, and links,
@@ -83,22 +86,20 @@ class ModelContent:
                 continue
             if fault := fault_of(path):
                 raise ModelLoadError(f"external data {location}: {fault}")
-            self._signatures[path] = self._look(path)
+            self._take(path)
             self._external.append(path)
 
-    def read(self) -> None:
-        """Digest what has not been digested; a file of 100 MB takes 0.1 s or more."""
-        for path in self._signatures:
-            if path not in self._hashes:
-                self._hashes[path] = _hash(path)
-
+    @property
     def digest(self) -> str:
-        """Give the digest of all files, SHA-256 in hex; of a lone ONNX file it is its own."""
-        self.read()
+        """SHA-256 of all files in hex; of a lone ONNX file it is the file's own."""
         together = self._hashes[self._path].copy()
         for part in [*self._external, *self._metadata]:
             together.update(self._hashes[part].digest())
         return together.hexdigest()
+
+    def _take(self, path: Path) -> None:
+        self._signatures[path] = self._look(path)  # first: what is digested is this, or newer
+        self._hashes[path] = _hash(path)
 
     def check_unchanged(self) -> None:
         """Hold every file against what it was before it was read.
