@@ -35,7 +35,7 @@ def fault_of(path: Path) -> str:
             start = file.read(len(LFS_POINTER))
     except FileNotFoundError:
         if path.is_symlink():
-            return f"expected a file, found a link to {path.readlink()}, where nothing is"
+            return "expected a file, found a link that leads nowhere"
         return "expected a file, found none"
     except OSError as error:
         return reason_of(error)

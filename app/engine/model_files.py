@@ -111,9 +111,9 @@ def _flat(path: Path, *, alone: bool) -> ModelFile:
 
 def _versioned(folder: Path) -> list[ModelFile]:
     """List the versions in a folder; none if it is no folder, or has none."""
-    if not folder.is_dir():
-        return []
     try:
+        if not folder.is_dir():
+            return []
         places = [each for each in folder.iterdir() if each.name.isdecimal()]
         found = {each.name: file for each in places if (file := _version(folder.name, each))}
         if not found:
