@@ -132,7 +132,7 @@ def test_a_reload_that_takes_too_long_is_refused(tmp_path: Path) -> None:
     """And the next one, of a good file, is made; the old model has answered all the time."""
     path = tmp_path / "model.onnx"
     path.write_bytes(models.scale_model(2.0))
-    with Server(tmp_path, LOAD_TIMEOUT_SECONDS="1") as server:
+    with Server(tmp_path, LOAD_TIMEOUT_SECONDS="5") as server:
         write_slow(path)
         refused = server.client.post("/models/reload")
         meanwhile = answer(server.client)

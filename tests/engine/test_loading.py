@@ -86,7 +86,7 @@ async def test_a_load_that_hangs_does_not_block_the_next(
     path: Path, stuck: Stuck, options: EngineOptions
 ) -> None:
     """Which has a thread and a reader of its own, while the other still hangs."""
-    limit = 3.0  # for the next one, however busy the machine is
+    limit = 5.0  # for the next one, however busy the machine is
     repository = Repository(path, options, lambda *_: None, stuck, load_timeout_seconds=limit)
     with pytest.raises(ModelLoadError):
         await repository.reload()

