@@ -109,7 +109,8 @@ def test_a_stop_waits_for_no_load(number: signal.Signals, tmp_path: Path) -> Non
     with Server(tmp_path) as server, server.connect() as waiting:
         write_slow(path)
         waiting.sendall(b"POST /models/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        wait_until(lambda: is_busy(server))
+        wait_until(lambda: bool(children_of(server.pid)))
+        (child,) = [Path("/proc", line.split()[0]) for line in children_of(server.pid)]
 
         server.send(number)
         begun = time.monotonic()
@@ -121,11 +122,7 @@ def test_a_stop_waits_for_no_load(number: signal.Signals, tmp_path: Path) -> Non
     assert seconds < END_SECONDS
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"shutting down" in answer
-
-
-def is_busy(server: Server) -> bool:
-    """Whether a load is under way: the child that reads graphs is there, or a session is tried."""
-    return bool(children_of(server.pid))
+    wait_until(lambda: not child.exists(), END_SECONDS)
 
 
 def test_a_reload_that_takes_too_long_is_refused(tmp_path: Path) -> None:
