@@ -16,18 +16,18 @@ class InferCall(Call, gc=False, kw_only=True):
     Attributes:
         body: As received.
         header: `Inference-Header-Content-Length`, None without it.
+        started: `time.monotonic()` seconds of its first byte, from which a client's timeout counts.
         encoding: `Content-Encoding`, None without it.
         max_inflated_bytes: Of a body that comes compressed.
-        started: `time.monotonic()` seconds of its first byte, from which a client's timeout counts.
         id: The client's own, to be repeated; empty if there is none.
         outputs: Those to answer.
     """
 
     body: bytes
     header: bytes | None
-    encoding: bytes | None
-    max_inflated_bytes: int
     started: float
+    encoding: bytes | None = None
+    max_inflated_bytes: int = 0
     id: str = ""
     outputs: tuple[RequestedOutput, ...] = ()
 

@@ -29,7 +29,7 @@ from app.engine.large_packed import (
 )
 from app.engine.large_rows import read_rows, read_texts
 from app.engine.schema import BatchBody, PredictBody, WireTensor
-from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
+from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names, whole_numbers
 from app.engine.turns import HEAVY_BYTES, Steps
 from app.errors import InvalidInput
 
@@ -123,6 +123,10 @@ class RequestCodec:
         body_of = cast(Any, PredictBody)  # types made at run time
         self._keys_only_strings = spec.dtype != "str"
         self._json = msgspec.json.Decoder(body_of[nested])
+        self._floats = None
+        if self._numpy_dtype.kind in "iu":
+            floats = wire_type(TensorSpec(spec.name, "float64", spec.shape), max_rows)
+            self._floats = msgspec.json.Decoder(body_of[floats])
         self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
         self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(nested)
         self._loose: dict[WireFormat, Any] = {
@@ -144,7 +148,9 @@ class RequestCodec:
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            self._explain(error, body, wire_format)
+            request = self._with_whole_floats(body, error) if as_json else None
+            if request is None:
+                self._explain(error, body, wire_format)
         data = request.data
         if isinstance(data, WireTensor):
             array = tensor_from_bytes(data, self._spec.dtype)
@@ -193,6 +199,19 @@ class RequestCodec:
                 found = self._to_array(self._loose[wire_format].decode(body).data)
                 self._spec.check_shape(found.shape)
         explain_decode_error(error, body, wire_format.name, PredictBody)
+
+    def _with_whole_floats(self, body: bytes | msgspec.Raw, error: Exception) -> Any:
+        """Read integers that are written as 1.0; None if that is not what is wrong."""
+        if self._floats is None or not isinstance(error, msgspec.ValidationError):
+            return None
+        try:
+            request = self._floats.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        if (whole := whole_numbers(request.data, self._numpy_dtype)) is None:
+            return None
+        request.data = whole.tolist()
+        return request
 
     def _to_array(self, data: Any) -> Array:
         if not data and isinstance(data, list):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from app.engine.tensor import Array
+from app.engine.tensor import Array, whole_numbers
 from app.engine.turns import Steps
 from app.errors import InvalidInput
 
@@ -108,10 +108,11 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
     """Read from one comma to another."""
     kind = dtype.kind
     frame = piece.translate(_to_zeros[kind], _spaces)
+    flat = b"[%b]" % piece.translate(_blank)
     try:
-        values = decoders[kind].decode(b"[%b]" % piece.translate(_blank))
+        values = decoders[kind].decode(flat)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        values = None
+        values = _whole_floats(flat, dtype) if kind in "iu" else None
     if values is None or b"0[" in frame:
         raise InvalidInput(
             f"{field}: expected lists of {WORDS[kind]}, found something else in its bytes {place} "
@@ -124,6 +125,14 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
             f"{field}: expected values of {dtype.name}, found one out of its range in its bytes "
             f"{place} to {place + len(piece)}"
         ) from None
+
+
+def _whole_floats(flat: bytes, dtype: np.dtype[Any]) -> Array | None:
+    """Read integers that are written as 1.0; None if that is not what they are."""
+    try:
+        return whole_numbers(decoders["f"].decode(flat), dtype)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def skeleton_of(shape: Sequence[int]) -> bytes:

@@ -54,6 +54,13 @@ def test_values_and_shape_come_back(dtype: str, shape: list[int], indent: int | 
     assert np.array_equal(values.reshape(shape), array)
 
 
+def test_integers_may_be_written_as_floats() -> None:
+    """As programs do that have no other numbers; not if one is no whole number."""
+    assert read("[1.0,2,3e0,4,5.0]", "int64").values.tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(InvalidInput, match="expected lists of whole numbers"):
+        read("[1.0,2,3,4,5.5]", "int64")
+
+
 BROKEN = [
     "[1,2,]", "[,1]", "[1,,2]", "[1 2]", "[1[,2]]", "[[1]2]", "[1,2][3]", "[[1],2", "[1]]", "[]1[]",
     "[1,x]", '[1,"2"]', "[1,{}]", "[1,null]", "[1,true]", "[1,01]", "[1,+2]", "[1,.5]", "[1,1e]",
