@@ -11,11 +11,10 @@ from time import monotonic, perf_counter
 import msgspec
 
 from app.call.predict import PredictCall
+from app.engine.batch_body import decode_batch, decode_batch_in_steps
 from app.engine.batch_queue import RunResult
 from app.engine.codec import (
     DecodedRequest,
-    decode_batch,
-    decode_batch_in_steps,
     encode,
     is_heavy,
 )

@@ -17,10 +17,8 @@ import numpy as np
 from app.engine.duplicate_keys import (
     refuse_json_duplicates,
     refuse_msgpack_duplicates,
-    refuse_outer_json_duplicates,
 )
 from app.engine.explain import explain_decode_error, explain_rows
-from app.engine.large_batch import refuse_long_batch, split_batch
 from app.engine.large_packed import (
     MAX_PACKED_BYTES,
     find_data,
@@ -28,7 +26,7 @@ from app.engine.large_packed import (
     refuse_long_lists,
 )
 from app.engine.large_rows import read_rows, read_texts
-from app.engine.schema import BatchBody, PredictBody, WireTensor
+from app.engine.schema import PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names, whole_numbers
 from app.engine.turns import HEAVY_BYTES, Steps
 from app.errors import InvalidInput
@@ -223,46 +221,6 @@ class RequestCodec:
         if not self._keys_only_strings and array.ndim != len(self._spec.shape):  # ragged strings
             explain_rows(data, self._spec)
         return array
-
-
-_batch_decoders: dict[WireFormat, Any] = {
-    WireFormat.JSON: msgspec.json.Decoder(BatchBody),
-    WireFormat.MSGPACK: msgspec.msgpack.Decoder(BatchBody),
-}
-
-
-def decode_batch(body: bytes, wire_format: WireFormat) -> list[msgspec.Raw]:
-    """Split a `POST /predict/batch` body into its members, each still undecoded.
-
-    Raises:
-        MalformedRequest: Not JSON or not MessagePack.
-        InvalidInput: `requests` is missing, empty, or no list.
-    """
-    try:
-        members: list[msgspec.Raw] = _batch_decoders[wire_format].decode(body).requests
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, body, wire_format.name, BatchBody)
-    if wire_format is WireFormat.JSON:
-        refuse_outer_json_duplicates(body)
-    else:
-        refuse_msgpack_duplicates(body)
-    if not members:
-        raise InvalidInput("requests: expected at least 1, found 0")
-    return members
-
-
-def decode_batch_in_steps(
-    body: bytes, wire_format: WireFormat, max_members: int
-) -> Steps[list[msgspec.Raw]]:
-    """Split a large one; errors as of `decode_batch`.
-
-    Raises:
-        BodyTooLarge: It can be read in one go alone, and would take too long.
-    """
-    if wire_format is WireFormat.JSON:
-        return (yield from split_batch(body, max_members))
-    refuse_long_batch(body)
-    return decode_batch(body, wire_format)
 
 
 def tensor_from_bytes(tensor: WireTensor, dtype: str, field: str = "data") -> Array:

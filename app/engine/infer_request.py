@@ -14,12 +14,12 @@ import numpy as np
 
 from app.engine.explain import explain_decode_error
 from app.engine.infer_document import cut
+from app.engine.infer_parameters import MAX_PRIORITY, flag, timeout_seconds, whole_number
 from app.engine.infer_schema import (
     WITHOUT_JSON,
     InferBody,
     InferInput,
     InferOutput,
-    Parameters,
     datatypes,
 )
 from app.engine.infer_tensor import (
@@ -34,7 +34,6 @@ from app.engine.tensor import Array, Tensors, TensorSpec
 from app.engine.turns import Steps
 from app.errors import InvalidInput, MalformedRequest
 
-MAX_PRIORITY, MAX_TIMEOUT_US = 2**32 - 1, 2**63 - 1
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
 MAX_EMPTY = 2**20
@@ -137,11 +136,11 @@ class InferReader:
         parameters = request.parameters or {}
         return InferRequest(
             inputs,
-            self._requested(request.outputs, _flag(parameters, "binary_data_output") or False),
+            self._requested(request.outputs, flag(parameters, "binary_data_output") or False),
             request.id or "",
-            _flag(parameters, "use_cache"),
-            _timeout_seconds(parameters),
-            _whole_number(parameters, "priority", MAX_PRIORITY) or None,
+            flag(parameters, "use_cache"),
+            timeout_seconds(parameters),
+            whole_number(parameters, "priority", MAX_PRIORITY) or None,
         )
 
     def _read_inputs(self, sent: list[InferInput], rest: memoryview) -> Tensors:
@@ -199,7 +198,7 @@ class InferReader:
         _check_shape(spec, shape, field)
         if spec.batched and shape[0] > self._max_rows:
             raise InvalidInput(f"inputs: expected at most {self._max_rows} rows, found {shape[0]}")
-        size = _whole_number(tensor.parameters or {}, "binary_data_size", num_bytes, field)
+        size = whole_number(tensor.parameters or {}, "binary_data_size", num_bytes, field)
         if size is not None and tensor.data is not msgspec.UNSET:
             raise InvalidInput(f"{field}: expected data or binary_data_size, found both")
         return spec, field, size
@@ -239,7 +238,7 @@ class InferReader:
         index = self._outputs.get(output.name)
         if index is None:
             raise InvalidInput(f"{field}: expected one of {', '.join(self._outputs)}")
-        binary = _flag(output.parameters or {}, "binary_data", field)
+        binary = flag(output.parameters or {}, "binary_data", field)
         return RequestedOutput(index, binary_by_default if binary is None else binary)
 
     def _read_raw(self, body: bytes) -> InferRequest:
@@ -303,29 +302,3 @@ def _check_shape(spec: TensorSpec, shape: Sequence[int], field: str) -> None:
             f"{field}.shape: expected sizes of at most {MAX_EMPTY} together beside one of 0, "
             f"found {free}"
         )
-
-
-def _flag(parameters: Parameters, name: str, field: str = "parameters") -> bool | None:
-    value = parameters.get(name)
-    if value is None or isinstance(value, bool):
-        return value
-    raise InvalidInput(f"{field}.{name}: expected true or false, found {_shown(value)}")
-
-
-def _whole_number(
-    parameters: Parameters, name: str, most: int, field: str = "parameters"
-) -> int | None:
-    value = parameters.get(name)
-    if value is None or (type(value) is int and 0 <= value <= most):
-        return value
-    raise InvalidInput(f"{field}.{name}: expected a whole number to {most}, found {_shown(value)}")
-
-
-def _timeout_seconds(parameters: Parameters) -> float | None:
-    """Read `timeout`: microseconds, 0 for none."""
-    microseconds = _whole_number(parameters, "timeout", MAX_TIMEOUT_US)
-    return microseconds / 1e6 if microseconds else None
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:24] if isinstance(value, int | float | str) else type(value).__name__

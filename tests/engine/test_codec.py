@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from app.engine.batch_body import decode_batch
 from app.engine.codec import (
     DecodedRequest,
     RequestCodec,
     WireFormat,
-    decode_batch,
     encode,
     mark_cached,
     rows_for_wire,

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from app.engine.codec import RequestCodec, WireFormat, decode_batch, tensor_from_bytes
+from app.engine.batch_body import decode_batch
+from app.engine.codec import RequestCodec, WireFormat, tensor_from_bytes
 from app.engine.explain import explain_decode_error, explain_rows
 from app.engine.schema import PredictBody, WireTensor
 from app.engine.tensor import TensorSpec

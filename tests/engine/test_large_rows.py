@@ -6,14 +6,16 @@ import msgspec
 import numpy as np
 import pytest
 
+from app.engine.batch_body import (
+    MAX_PACKED_BATCH_BYTES,
+    decode_batch,
+    decode_batch_in_steps,
+)
 from app.engine.codec import (
     DecodedRequest,
     RequestCodec,
     WireFormat,
-    decode_batch,
-    decode_batch_in_steps,
 )
-from app.engine.large_batch import MAX_PACKED_BATCH_BYTES
 from app.engine.large_packed import MAX_PACKED_BYTES
 from app.engine.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
 from app.engine.tensor import TensorSpec

@@ -1,10 +1,15 @@
-"""Large bodies of `POST /predict/batch` → their members, each still undecoded."""
+"""Bodies of `POST /predict/batch` → their members, each still undecoded; large ones in pieces."""
 
 import re
+from typing import Any
 
 import msgspec
 
+from app.engine.codec import WireFormat
+from app.engine.duplicate_keys import refuse_msgpack_duplicates, refuse_outer_json_duplicates
+from app.engine.explain import explain_decode_error
 from app.engine.large_rows import MAX_TEXT_BYTES
+from app.engine.schema import BatchBody
 from app.engine.turns import Steps
 from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
@@ -18,9 +23,47 @@ _head = re.compile(rb'\s{0,64}\{\s{0,64}"requests"\s{0,64}:\s{0,64}\[')
 _tail = re.compile(rb"\]\s{0,64}\}\s{0,64}")
 _border = re.compile(rb"\}\s{0,64}(,)")
 _members: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_batch_decoders: dict[WireFormat, Any] = {
+    WireFormat.JSON: msgspec.json.Decoder(BatchBody),
+    WireFormat.MSGPACK: msgspec.msgpack.Decoder(BatchBody),
+}
 
 
-def split_batch(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
+def decode_batch(body: bytes, wire_format: WireFormat) -> list[msgspec.Raw]:
+    """Split a `POST /predict/batch` body into its members, each still undecoded.
+
+    Raises:
+        MalformedRequest: Not JSON or not MessagePack.
+        InvalidInput: `requests` is missing, empty, or no list.
+    """
+    try:
+        members: list[msgspec.Raw] = _batch_decoders[wire_format].decode(body).requests
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        explain_decode_error(error, body, wire_format.name, BatchBody)
+    if wire_format is WireFormat.JSON:
+        refuse_outer_json_duplicates(body)
+    else:
+        refuse_msgpack_duplicates(body)
+    if not members:
+        raise InvalidInput("requests: expected at least 1, found 0")
+    return members
+
+
+def decode_batch_in_steps(
+    body: bytes, wire_format: WireFormat, max_members: int
+) -> Steps[list[msgspec.Raw]]:
+    """Split a large one; errors as of `decode_batch`.
+
+    Raises:
+        BodyTooLarge: It can be read in one go alone, and would take too long.
+    """
+    if wire_format is WireFormat.JSON:
+        return (yield from _split_json(body, max_members))
+    _refuse_long(body)
+    return decode_batch(body, wire_format)
+
+
+def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
     """Split JSON.
 
     A member that is long by itself is not looked into: whoever decodes it sees what it is.
@@ -43,7 +86,7 @@ def split_batch(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
         if len(text) > 2 * PIECE_BYTES:
             members.append(_long_member(text.strip()))
         else:
-            members += _split(text)
+            members += _split_piece(text)
         if len(members) > max_members:
             raise InvalidInput(f"requests: expected at most {max_members}, found more")
         start = stop + 1
@@ -84,14 +127,14 @@ def _long_member(text: bytes) -> msgspec.Raw:
     return msgspec.Raw(text)
 
 
-def _split(text: bytes) -> list[msgspec.Raw]:
+def _split_piece(text: bytes) -> list[msgspec.Raw]:
     try:
         return _members.decode(b"[%b]" % text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise MalformedRequest("requests: expected JSON, found something else") from None
 
 
-def refuse_long_batch(body: bytes) -> None:
+def _refuse_long(body: bytes) -> None:
     """Refuse MessagePack that would be read in one go, and for too long.
 
     Raises:
