@@ -195,7 +195,8 @@ class Predictor:
     @staticmethod
     def encode(model: Model, request: DecodedRequest, call: Call, result: RunResult) -> bytes:
         """Outputs to bytes."""
-        _note_run(call, result)
+        call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
+        call.batch_rows = result.shared.num_rows
         started = perf_counter()
         answer = call.encode(model, request, result)
         call.encode_seconds = perf_counter() - started
@@ -205,14 +206,10 @@ class Predictor:
         self, model: Model, request: DecodedRequest, call: Call, result: RunResult
     ) -> bytes:
         """Outputs to bytes, of so many values that it is done in pieces."""
-        _note_run(call, result)
+        call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
+        call.batch_rows = result.shared.num_rows
         started = perf_counter()
         writing = call.encode_in_steps(model, request, result)
         answer = await self.turns.take(writing, call.deadline)
         call.encode_seconds = perf_counter() - started
         return answer
-
-
-def _note_run(call: Call, result: RunResult) -> None:
-    call.queue_seconds, call.run_seconds = result.queue_seconds, result.run_seconds
-    call.batch_rows = result.shared.num_rows

@@ -6,6 +6,7 @@ from app.call.base import Call
 from app.call.course import cache_states
 from app.call.predict import PredictCall
 from app.engine.codec import WireFormat, is_heavy
+from app.engine.large_packed import MAX_PACKED_BYTES
 from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
 from app.http.message import Reply, Request
 from app.metrics.collector import Metrics
@@ -100,15 +101,16 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     if (accept := headers.get(b"accept")) is not None:
         answer_format = _negotiate(accept, body_format)
     model_name = request.query("model") if request.query_string else None
+    body = request.body
     return PredictCall(
         model_name,
         None,
         read_deadline(request, timeout_seconds),
         monotonic(),
-        body=request.body,
+        body=body,
         body_format=body_format,
         answer_format=answer_format,
-        heavy=is_heavy(request.body, body_format),
+        heavy=len(body) > MAX_PACKED_BYTES and is_heavy(body, body_format),
     )
 
 
