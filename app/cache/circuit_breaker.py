@@ -72,7 +72,12 @@ class CircuitBreaker:
     def fail(self, reason: str) -> None:
         """Count a failure of real use."""
         self._failures += 1
-        if self.closed and self._failures >= FAILURES_TO_OPEN:
+        if self._failures >= FAILURES_TO_OPEN:
+            self.trip(reason)
+
+    def trip(self, reason: str) -> None:
+        """Open at once: it is known that there is no use in asking."""
+        if self.closed:
             self.closed, self.state, self.reason = False, "open", reason
             self._closing.clear()
             self._on_change(False, reason)
