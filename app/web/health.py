@@ -83,7 +83,8 @@ def health_routes(
         if "text/html" in request.headers.get("accept", ""):  # a browser, so a person
             return Response(b"", status_code=307, headers={**headers, "Location": "ui/"})
         names = [model.name for model in repository.models]
-        body = Status("ml-pipeline", __version__, lifecycle.ready, names, "docs")
+        ready = not _why_not(lifecycle, repository)
+        body = Status("ml-pipeline", __version__, ready, names, "docs")
         return Response(body, headers=headers)
 
     @get("/health", sync_to_thread=False)
