@@ -166,6 +166,7 @@ class RedisLanes:
                     await link.greet()
                 else:
                     raise
+            self.breaker.hold()
 
     async def _write(self, link: RedisLink) -> None:
         while True:
