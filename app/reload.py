@@ -90,6 +90,7 @@ class Found(Protocol):
         generation: The highest about the topics.
         state: What was wanted with it, if it is newer than what is known, and there.
         lost: Whether less is there than is known.
+        age_seconds: Of that state.
     """
 
     @property
@@ -100,6 +101,9 @@ class Found(Protocol):
 
     @property
     def lost(self) -> bool: ...
+
+    @property
+    def age_seconds(self) -> float: ...
 
 
 class Board(Protocol):
@@ -146,7 +150,8 @@ class Reloader:
         self._replica = replica
         self._generation = 0
         self._wanted: Reloaded | None = None
-        self._untold = ""
+        self._untold, self._changed_at = "", 0.0
+        self._unseen = ""
         self._names: set[str] = set()  # of all models so far
         self._try_again_at, self._pause_seconds = 0.0, FIRST_PAUSE_SECONDS
         self._turn = asyncio.Lock()  # of following: one after the other
@@ -157,8 +162,11 @@ class Reloader:
     @property
     def reason(self) -> str:
         """Why replicas may serve different models, as far as is known; empty if they do not."""
-        untold = f"the other replicas do not know of the last change yet: {self._untold}"
-        return self.behind or (untold if self._untold else "")
+        if self.behind or not (self._untold or self._unseen):
+            return self.behind
+        if self._untold:
+            return f"the other replicas do not know of the last change yet: {self._untold}"
+        return f"what is wanted cannot be read: {self._unseen}"
 
     async def start(self) -> None:
         """Load the models; what was announced before is not followed, as it is older than that.
@@ -246,16 +254,19 @@ class Reloader:
         if self.board is None:
             return
         async with self._turn:
-            if self._untold and not await self._tell():
-                return
             try:
                 await self._compare(self.board)
-            except Exception as error:  # of Redis, mostly: then `/health` has it already
-                get_logger().debug("reload_not_compared", reason=str(error))
+                self._unseen = ""
+            except Exception as error:  # whatever it is, this replica may be behind
+                self._unseen = str(error) or type(error).__name__
+                get_logger().debug("reload_not_compared", reason=self._unseen)
 
     async def _compare(self, board: Board) -> None:
         found = await board.look(self._topics(), self._generation)
-        if found.state is not None:
+        newer = found.age_seconds < monotonic() - self._changed_at  # each by a clock of its own
+        if self._untold and not (newer and found.state is not None):
+            await self._tell()
+        elif found.state is not None:
             news = _read(found.state)
             if isinstance(news, Reloaded) and news.generation == found.generation:
                 await self._hear(news)
@@ -270,16 +281,16 @@ class Reloader:
 
     async def _announce(self) -> None:
         """Want what is served here now."""
-        self.behind = ""
+        self.behind, self._changed_at = "", monotonic()
         async with self._turn:
             self._untold = "it was just made"
             await self._tell()
 
-    async def _tell(self) -> bool:
-        """Keep what is served here as what is wanted, then publish it; False if that failed."""
+    async def _tell(self) -> None:
+        """Keep what is served here as what is wanted, then publish it."""
         if self.board is None:
             self._untold = ""
-            return True
+            return
         unloaded, gone = self._repository.unloaded, self._names.difference(self._topics())
         self._names.update(self._topics())
         news = Reloaded(self._replica, 0, self._digests(), sorted(unloaded), sorted(gone))
@@ -294,10 +305,9 @@ class Reloader:
             if self._untold != str(error):
                 get_logger().warning("reload_not_published", reason=str(error))
             self._untold = str(error) or type(error).__name__
-            return False
+            return
         self._untold, self._wanted = "", news
         await self._publish(news)
-        return True
 
     def _is_new(self, news: Reloaded) -> bool:
         return news.generation > self._generation and news.replica != self._replica

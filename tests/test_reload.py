@@ -8,6 +8,7 @@ each message to all of them at once and keeps what is wanted; over a real Redis 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 import pytest
@@ -32,6 +33,7 @@ class Bus:
         self.numbers: dict[str, int] = {}
         self.states: dict[int, bytes] = {}
         self.down = False
+        self.put_at = 0.0
 
     def check(self) -> None:
         if self.down:
@@ -56,7 +58,7 @@ class Bus:
         self.check()
         newest = max((self.numbers.get(topic, 0) for topic in topics), default=0)
         if newest > known:
-            return Look(newest, self.states.get(newest), False)
+            return Look(newest, self.states.get(newest), False, monotonic() - self.put_at)
         return Look(newest, None, newest < known or newest not in self.states)
 
     async def want(
@@ -69,6 +71,7 @@ class Bus:
 
     async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
         self.check()
+        self.put_at = monotonic()
         self.states[generation] = message
         self.numbers |= dict.fromkeys(topics, generation)
 
@@ -428,6 +431,47 @@ async def test_a_reload_that_could_not_be_told_is_told_later(bus: Bus, start: St
     assert "the bus is down" in reason
     assert one.reloader.reason == ""
     assert two.digests == one.digests
+
+
+async def test_what_could_not_be_told_yields_to_what_came_later(bus: Bus, start: Start) -> None:
+    """A change from an outage does not undo one that another replica made after it."""
+    one, two = [await start(name, listens=False, a=2.0, b=3.0) for name in ("one", "two")]
+    bus.down = True
+    await two.reloader.unload("a")
+    bus.down = False
+    await one.reloader.unload("b")
+
+    await two.reloader.compare()
+
+    assert two.digests.keys() == one.digests.keys() == {"a"}
+    assert two.reloader.reason == ""
+
+
+async def test_what_could_not_be_told_replaces_what_came_before(bus: Bus, start: Start) -> None:
+    """Also where this replica had not heard of that."""
+    one, two = [await start(name, listens=False, a=2.0, b=3.0) for name in ("one", "two")]
+    await one.reloader.unload("b")
+    bus.down = True
+    await two.reloader.unload("a")
+    bus.down = False
+
+    await two.reloader.compare()
+    await one.reloader.compare()
+
+    assert two.digests.keys() == one.digests.keys() == {"b"}
+
+
+async def test_who_cannot_compare_says_so(bus: Bus, start: Start) -> None:
+    """A replica that may not read what is wanted could be behind."""
+    one = await start("one")
+    bus.down = True
+    await one.reloader.compare()
+    reason = one.reloader.reason
+    bus.down = False
+    await one.reloader.compare()
+
+    assert reason == "what is wanted cannot be read: the bus is down"
+    assert one.reloader.reason == ""
 
 
 async def test_what_was_told_is_not_told_again(bus: Bus, start: Start) -> None:

@@ -33,11 +33,13 @@ class Look(NamedTuple):
         generation: The highest that is about the topics; 0 where there is none.
         state: What was wanted with it, if it is newer than what is known and was found.
         lost: Whether less was found than is known.
+        age_seconds: Of that state, by Redis' clock.
     """
 
     generation: int
     state: bytes | None
     lost: bool
+    age_seconds: float = 0.0
 
 
 class Wanted:
@@ -87,9 +89,10 @@ class Wanted:
             _, *numbers = await self._numbers(topics)
             generation = max(numbers, default=0)
             # What is known is looked at too: a full Redis throws out what nobody asks for.
-            state = await self._state(max(generation, known)) if max(generation, known) else None
+            newest = max(generation, known)
+            state, age_seconds = await self._state(newest) if newest else (None, 0.0)
         if generation > known:
-            return Look(generation, state, False)
+            return Look(generation, state, False, age_seconds)
         return Look(generation, None, generation < known or state is None)
 
     async def want(
@@ -142,10 +145,12 @@ class Wanted:
     def _place(self, name: str) -> str:
         return f"{self._database}:{name}"
 
-    async def _state(self, generation: int) -> bytes | None:
+    async def _state(self, generation: int) -> tuple[bytes | None, float]:
+        """Give a state, and the seconds since it was put there."""
         name = self._key(f"state:{generation}")
-        ((value,),) = await self._ask(pack(b"MGET", name.encode()), num_elements=1)
-        return self._opened(name, value)
+        ask = pack(b"MGET", name.encode()), pack(b"PTTL", name.encode())
+        (value,), left_ms = await self._ask(*ask, num_elements=1)
+        return self._opened(name, value), max(0.0, self._kept_seconds - left_ms / 1000.0)
 
     async def _keep(
         self, generation: int, counter: int, message: bytes, topics: Sequence[str]

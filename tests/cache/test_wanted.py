@@ -9,6 +9,7 @@ import redis
 from app.cache.redis_link import RedisFailure, open_pool
 from app.cache.signature import Signature
 from app.cache.wanted import Look, Wanted
+from tests.redis_cache import PATIENT_SECONDS
 from tests.redis_server import RedisServer
 
 Open = Callable[..., Wanted]
@@ -34,13 +35,32 @@ def numbered(generation: int) -> bytes:
     return b"state %d" % generation
 
 
+def found(generation: int) -> Look:
+    return Look(generation, numbered(generation), False)
+
+
+async def looked(wanted: Wanted, topics: list[str], known: int) -> Look:
+    """Look; what was found is no older than the test."""
+    look = await wanted.look(topics, known)
+    assert look.state is None or 0 <= look.age_seconds < PATIENT_SECONDS
+    return look._replace(age_seconds=0.0)
+
+
+async def test_an_age_is_told(new: Open) -> None:
+    """By Redis' clock: that of who asks may be another."""
+    await new().want(numbered, ["a"], 0)
+    await asyncio.sleep(0.3)
+
+    assert 0.2 < (await new().look(["a"], 0)).age_seconds < PATIENT_SECONDS
+
+
 async def test_what_is_wanted_is_found(new: Open) -> None:
     """By its topics, by who knows less; the others find that it is there."""
     assert await new().want(numbered, ["a", "b"], 0) == 1
 
-    assert await new().look(["b", "c"], 0) == Look(1, b"state 1", False)
-    assert await new().look(["b"], 1) == Look(1, None, False)
-    assert await new().look(["c"], 0) == Look(0, None, True)
+    assert await looked(new(), ["b", "c"], 0) == found(1)
+    assert await looked(new(), ["b"], 1) == Look(1, None, False)
+    assert await looked(new(), ["c"], 0) == Look(0, None, True)
     assert await new().generation() == 1
 
 
@@ -56,7 +76,7 @@ async def test_all_at_once_get_numbers_of_their_own(new: Open) -> None:
     numbers = await asyncio.gather(*(new().want(numbered, ["a"], 0) for _ in range(4)))
 
     assert sorted(numbers) == [1, 2, 3, 4]
-    assert await new().look(["a"], 0) == Look(4, b"state 4", False)
+    assert await looked(new(), ["a"], 0) == found(4)
 
 
 async def test_what_is_lost_is_told_and_put_back(new: Open, client: "redis.Redis") -> None:
@@ -64,11 +84,11 @@ async def test_what_is_lost_is_told_and_put_back(new: Open, client: "redis.Redis
     wanted = new()
     await wanted.want(numbered, ["a"], 56)
     client.flushall()
-    assert (await wanted.look(["a"], 57)).lost
+    assert (await looked(wanted, ["a"], 57)).lost
 
     await wanted.put_back(57, b"state 57", ["a"])
 
-    assert await new().look(["a"], 0) == Look(57, b"state 57", False)
+    assert await looked(new(), ["a"], 0) == found(57)
     assert await new().want(numbered, ["a"], 0) == 58
 
 
@@ -78,7 +98,7 @@ async def test_what_is_older_is_not_put_back(new: Open) -> None:
 
     await new().put_back(57, b"state 57", ["a"])
 
-    assert await new().look(["a"], 0) == Look(58, b"state 58", False)
+    assert await looked(new(), ["a"], 0) == found(58)
 
 
 async def test_a_state_that_is_gone_is_told(new: Open, client: "redis.Redis") -> None:
@@ -86,8 +106,8 @@ async def test_a_state_that_is_gone_is_told(new: Open, client: "redis.Redis") ->
     await new().want(numbered, ["a"], 0)
     client.delete("ml_pipeline:test:state:1")
 
-    assert await new().look(["a"], 1) == Look(1, None, True)
-    assert await new().look(["a"], 0) == Look(1, None, False)
+    assert await looked(new(), ["a"], 1) == Look(1, None, True)
+    assert await looked(new(), ["a"], 0) == Look(1, None, False)
 
 
 async def test_what_is_forged_is_nothing(new: Open, client: "redis.Redis") -> None:
@@ -100,7 +120,7 @@ async def test_what_is_forged_is_nothing(new: Open, client: "redis.Redis") -> No
     client.set("ml_pipeline:test:generation", b"9" * 17)
     client.set("ml_pipeline:test:state:9", b"state 9")
 
-    assert await wanted.look(["a", "b"], 0) == Look(0, None, True)
+    assert await looked(wanted, ["a", "b"], 0) == Look(0, None, True)
     assert await wanted.generation() == 0
 
 
@@ -122,10 +142,10 @@ async def test_a_redis_that_takes_nothing_is_told(new: Open) -> None:
 
 async def test_few_rights_are_enough(new: Open) -> None:
     """It may do all that is asked here, and no more."""
-    rules = "on >pw ~ml_pipeline:* +mget +set +watch +multi +exec"
+    rules = "on >pw ~ml_pipeline:* +mget +set +watch +multi +exec +pttl"
     with RedisServer() as server, server.client() as client:
         client.execute_command("ACL", "SETUSER", "mlpipeline", *rules.split())
         wanted = new(url=server.url.replace("redis://", "redis://mlpipeline:pw@"))
 
         assert await wanted.want(numbered, ["a"], 0) == 1
-        assert await wanted.look(["a"], 0) == Look(1, b"state 1", False)
+        assert await looked(wanted, ["a"], 0) == found(1)
