@@ -13,10 +13,11 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from app.announcements import Board, Followed, Publisher, Reloaded, read
 from app.engine.model import Model
 from app.engine.repository import Repository
 from app.errors import InferenceError
@@ -34,101 +35,6 @@ while it has not, because a load disturbs those who are answered."""
 
 RECALL_SECONDS = 0.5
 """Longest wait of a start for the number of the last announcement, however dead Redis is."""
-
-
-class Reloaded(msgspec.Struct, tag="reloaded"):
-    """A replica was told to reload, and did: what all shall serve from now on.
-
-    Attributes:
-        replica: Who.
-        generation: Higher than of all before.
-        digests: Content digest by model name.
-        unloaded: Names of models that were taken out.
-        gone: Names of models that were served once, and are nowhere any more.
-    """
-
-    replica: str
-    generation: int
-    digests: dict[str, str]
-    unloaded: list[str] = []
-    gone: list[str] = []
-
-    @property
-    def topics(self) -> list[str]:
-        """Names of all models that it is about."""
-        return sorted({*self.digests, *self.unloaded, *self.gone})
-
-
-class Followed(msgspec.Struct, tag="followed"):
-    """Another replica heard of it.
-
-    Attributes:
-        replica: Who.
-        leader: Whom it followed.
-        generation: Of what it followed.
-        behind: Why it still serves something else; empty when it does not.
-    """
-
-    replica: str
-    leader: str
-    generation: int
-    behind: str
-
-
-class Publisher(Protocol):
-    """Sends to all replicas that listen; or raises."""
-
-    async def publish(self, message: bytes, topics: Sequence[str]) -> None:
-        """Send."""
-        ...
-
-
-class Found(Protocol):
-    """What was found on the board.
-
-    Attributes:
-        generation: The highest about the topics.
-        state: What was wanted with it, if it is newer than what is known, and there.
-        lost: Whether less is there than is known.
-        age_seconds: Of that state.
-    """
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def state(self) -> bytes | None: ...
-
-    @property
-    def lost(self) -> bool: ...
-
-    @property
-    def age_seconds(self) -> float: ...
-
-
-class Board(Protocol):
-    """Keeps what is wanted for all replicas, by topic; what it cannot do, it raises."""
-
-    async def generation(self) -> int:
-        """Give the number of the last."""
-        ...
-
-    async def look(self, topics: Sequence[str], known: int) -> Found:
-        """Look for something newer than what is known, or less."""
-        ...
-
-    async def want(
-        self, message_of: Callable[[int], bytes], topics: Sequence[str], above: int
-    ) -> int:
-        """Keep something new, and give its number."""
-        ...
-
-    async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
-        """Keep again what is lost."""
-        ...
-
-
-_decoder = msgspec.json.Decoder(Reloaded | Followed)
 
 
 class Reloader:
@@ -241,7 +147,7 @@ class Reloader:
             message: As published.
             kept: Never: there are no topics.
         """
-        news = _read(message)
+        news = read(message)
         if isinstance(news, Followed):
             if (news.leader, news.generation) == (self._replica, self._generation):
                 _log_followed(news)
@@ -267,7 +173,7 @@ class Reloader:
         if self._untold and not (newer and found.state is not None):
             await self._tell()
         elif found.state is not None:
-            news = _read(found.state)
+            news = read(found.state)
             if isinstance(news, Reloaded) and news.generation == found.generation:
                 await self._hear(news)
         elif found.generation > self._generation:
@@ -384,15 +290,6 @@ class Reloader:
             await self.publisher.publish(msgspec.json.encode(news), [])
         except Exception as error:  # it is kept all the same
             get_logger().debug("reload_not_heard", reason=str(error))
-
-
-def _read(message: bytes) -> Reloaded | Followed | None:
-    try:
-        news: Reloaded | Followed = _decoder.decode(message)
-        return news
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):  # TypeError: no bytes at all
-        get_logger().warning("reload_message_unreadable")
-        return None
 
 
 def _together(digests: list[str]) -> str:

@@ -30,7 +30,8 @@ ALLOWED = {
     "call": {"engine", "errors"},
     "pipeline": {"call", "cache", "engine", "errors"},
     "request_batch": {"pipeline", "call", "engine", "errors"},
-    "reload": {"engine", "errors", "log"},
+    "announcements": {"log"},
+    "reload": {"announcements", "engine", "errors", "log"},
     "disproofs": {"engine", "log"},
     "api_keys": {"log"},
     "web": {
@@ -60,6 +61,7 @@ THIRD_PARTIES = {
     "call": {"msgspec"},
     "pipeline": {"msgspec"},
     "request_batch": {"msgspec"},
+    "announcements": {"msgspec"},
     "reload": {"msgspec"},
     "disproofs": {"msgspec"},
     "api_keys": set(),

@@ -13,12 +13,13 @@ from time import monotonic
 import msgspec
 import pytest
 
+from app.announcements import Followed, Reloaded
 from app.cache.wanted import Look
 from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.errors import ModelLoadError
-from app.reload import Followed, Reloaded, Reloader
+from app.reload import Reloader
 from tests.models import scale_model
 
 Start = Callable[..., Awaitable["Replica"]]

@@ -6,7 +6,7 @@ from threading import Timer
 
 import msgspec
 
-from app.reload import Reloaded
+from app.announcements import Reloaded
 from tests.faults.conftest import Serve
 from tests.faults.load import NEW
 from tests.faults.replica import (
