@@ -18,7 +18,7 @@ from tests.redis_cache import (
     num_calls,
     until,
 )
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, cluster_options
 
 KEY = named(1)
 NOTICED_SECONDS = BEAT_SECONDS + CONNECT_SECONDS + SLACK_SECONDS
@@ -78,7 +78,7 @@ async def test_a_refused_store_tells_of_a_demoted_master(
 @pytest.fixture
 async def cluster() -> AsyncIterator[RedisServer]:
     """A node of a Redis Cluster."""
-    with RedisServer("--cluster-enabled", "yes") as server:
+    with RedisServer(*cluster_options()) as server:
         yield server
 
 

@@ -16,7 +16,7 @@ from tests.faults.replica import (
     state_of,
     write_model,
 )
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, cluster_options
 from tests.server import Server, run_to_end, wait_until
 
 AGREE_SECONDS = 15.0
@@ -164,7 +164,7 @@ def test_a_redis_that_dies_is_told_though_memory_answers(serve: Serve, tmp_path:
 
 def test_a_cluster_is_refused_at_the_start() -> None:
     """Look-ups of many keys cannot be made there, so it is said before anything is served."""
-    with RedisServer("--cluster-enabled", "yes") as redis:
+    with RedisServer(*cluster_options()) as redis:
         done = run_to_end("serve", REDIS_URL=redis.url)
 
     assert done.returncode == 1
