@@ -147,8 +147,8 @@ class RedisLink:
         await self._judge(told)
 
     async def _judge(self, told: Any) -> None:
+        failure = self.failure(told) if isinstance(told, ResponseError) else None
         told = told if isinstance(told, dict) else {}  # what is no Redis is found out by look-ups
-        failure = None
         if told.get(b"mode") == b"cluster":
             failure = RedisFailure("misfit", CLUSTER)
         elif told.get(b"mode") == b"sentinel":
