@@ -105,6 +105,7 @@ class RedisWire(asyncio.Protocol):
                 if not isinstance(reply, hiredis.PushNotification):
                     self._replies.append(reply)
         except Exception as error:  # strangers' answers
+            self._transport.abort()  # not one byte more of them
             self._fail(error)
             return
         missing = self._num_missing

@@ -46,6 +46,11 @@ class Stranger:
         finally:
             writer.close()
 
+    def say(self, words: bytes) -> None:
+        """Say something to everybody, unasked."""
+        for writer in self._writers:
+            writer.write(words)
+
     def hang_up(self) -> None:
         """Close all connections."""
         for writer in self._writers:
@@ -249,3 +254,14 @@ async def test_answer_nobody_asked_for_is_never_given_to_a_question(new_link: Ne
 
     assert first == [b"1"]
     assert error.kind == "connection"  # the new one finds out that this is no Redis
+
+
+async def test_who_announces_too_much_is_hung_up_on(new_link: NewLink) -> None:
+    """At once, and without being asked anything."""
+    async with stranger(greeting) as server:
+        link = new_link(f"redis://127.0.0.1:{server.port}")
+        await link.connect()
+        server.say(b">2000000000\r\n")
+        await until(lambda: server.num_gone == 1, 2.0)
+
+        assert not link.is_usable
