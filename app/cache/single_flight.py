@@ -93,6 +93,8 @@ class SingleFlight(Generic[Value]):
     def land(self, key: bytes, outcome: Value | BaseException) -> None:
         """End a computation: those who wait get the value, or the error unless it is personal."""
         del self._flights[key]
+        if not self._waiters:
+            return
         for waiter in self._waiters.pop(key, ()):
             if waiter.done():  # it has left
                 continue
