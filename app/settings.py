@@ -187,6 +187,15 @@ class Settings(msgspec.Struct, frozen=True):
     drain_timeout_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="After SIGTERM, longest wait for requests under way.")
     ] = 10
+    hang_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3600,
+            description="A process that answers nobody for so long is ended, by another that "
+            "watches it, to be started anew; 0 = never.",
+        ),
+    ] = 0
 
 
 _hints = get_type_hints(Settings, include_extras=True)
@@ -236,6 +245,11 @@ def _faults_of_redis_url(text: str) -> list[str]:
         port = url.port
     except ValueError:  # brackets that do not match, or a port that is no number
         return [f"{expected}, found an address or port that cannot be read"]
+    if "sentinel" in url.scheme:
+        return [
+            f"{expected}, found Sentinels: name an address that follows the master, such as a "
+            "service, a virtual address or HAProxy"
+        ]
     if url.scheme not in ("redis", "rediss", "unix"):
         return [f"{expected}, found another scheme"]
     if url.fragment:

@@ -22,6 +22,7 @@ ALLOWED = {
     "lifecycle": set(),
     "log": set(),
     "trace_context": set(),
+    "hang_watch": set(),
     "tracing": {"call", "http", "log", "metrics", "trace_context"},
     "metrics": {"errors"},
     "http": {"errors"},
@@ -30,7 +31,8 @@ ALLOWED = {
     "call": {"engine", "errors"},
     "pipeline": {"call", "cache", "engine", "errors"},
     "request_batch": {"pipeline", "call", "engine", "errors"},
-    "reload": {"engine", "errors", "log"},
+    "announcements": {"log"},
+    "reload": {"announcements", "engine", "errors", "log"},
     "disproofs": {"engine", "log"},
     "api_keys": {"log"},
     "web": {
@@ -42,7 +44,7 @@ ALLOWED = {
         "errors", "lifecycle", "log", "metrics", "settings", "tracing", "api_keys",
     },
     "command": {"main", "http", "settings", "log", "errors", "api_keys", "engine"},
-    "__main__": {"command", "engine"},
+    "__main__": {"command", "engine", "hang_watch"},
 }  # fmt: skip
 """What each room may import of the others; itself and the version in `app` go without saying."""
 
@@ -52,6 +54,7 @@ THIRD_PARTIES = {
     "lifecycle": set(),
     "log": {"structlog", "msgspec"},
     "trace_context": set(),
+    "hang_watch": set(),
     "tracing": {"opentelemetry"},
     "metrics": {"prometheus_client"},
     "http": {"httptools", "msgspec"},
@@ -60,6 +63,7 @@ THIRD_PARTIES = {
     "call": {"msgspec"},
     "pipeline": {"msgspec"},
     "request_batch": {"msgspec"},
+    "announcements": {"msgspec"},
     "reload": {"msgspec"},
     "disproofs": {"msgspec"},
     "api_keys": set(),
@@ -74,7 +78,8 @@ PURE = ("litestar", "redis", "prometheus_client", "httptools", "structlog", "uvl
 """What the core runs without."""
 
 TALK_TO_REDIS = {
-    *("redis", "redis_lanes", "redis_link", "redis_look_ups", "redis_wire", "broadcast")
+    *("redis", "redis_lanes", "redis_link", "redis_look_ups", "redis_reader", "redis_wire"),
+    *("broadcast", "wanted"),
 }
 """Modules of `cache/` that import its client; `main` imports them where there is a REDIS_URL."""
 

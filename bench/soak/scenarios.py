@@ -12,7 +12,9 @@ from bench.soak import (
     disk,
     fair,
     graphs,
+    hung_replica,
     kills,
+    lost_reload,
     million,
     models,
     overload,
@@ -61,15 +63,28 @@ SCENARIOS = (
     ),
     Scenario(
         "kills",
-        "Replicas that are killed cost no request, as long as one lives, and come back by "
-        "themselves",
+        "Replicas that are killed cost no request but those that they were given, each of which "
+        "gets a 503 with `Retry-After`, as long as one lives, and come back by themselves",
         kills.run,
+    ),
+    Scenario(
+        "hung_replica",
+        "One of three replicas that stands still costs no request: it is left out within 3 s, who "
+        "waited for it is answered by another, p99 of those 3 s is 3 s at most, and as before "
+        "afterwards",
+        hung_replica.run,
     ),
     Scenario(
         "restarts",
         "Redis and Prometheus that are killed cost no request and little time; `/health` says "
         "degraded, then healthy again",
         restarts.run,
+    ),
+    Scenario(
+        "lost_reload",
+        "A reload that is made while Redis stands still, is killed or has hung up on who listens "
+        "reaches every replica within 10 s after it is back, and costs no request",
+        lost_reload.run,
     ),
     Scenario(
         "models",

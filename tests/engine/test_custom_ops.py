@@ -1,6 +1,5 @@
 """Operators that ONNX Runtime does not have itself: registered, or asked for in words."""
 
-import importlib.util
 from pathlib import Path
 
 import msgspec
@@ -15,13 +14,9 @@ from tests.conftest import Serve, WriteModel
 from tests.engine.test_odd_models import foreign_model
 from tests.server import run_python
 
-installed = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime_extensions") is None, reason="needs the package"
-)
 UNKNOWN = "Fatal error: {}:Upper(-1) is not a registered function/op"
 
 
-@installed
 async def test_extensions_are_registered(
     write_model: WriteModel, serve: Serve, options: EngineOptions
 ) -> None:
@@ -35,7 +30,6 @@ async def test_extensions_are_registered(
         assert found.tolist() == ["WORD", ""]
 
 
-@installed
 def test_a_library_is_part_of_what_a_model_is() -> None:
     """Another version of it may answer otherwise."""
     (library,) = find_libraries([EXTENSIONS])
