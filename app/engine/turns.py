@@ -52,7 +52,7 @@ class Turns:
             while True:
                 await asyncio.sleep(0)
                 if monotonic() > deadline:
-                    raise DeadlineExceeded("deadline: passed while the body was read")
+                    raise DeadlineExceeded("deadline: passed amid reading or writing a large body")
                 try:
                     next(steps)
                 except StopIteration as end:
