@@ -5,6 +5,7 @@ Microseconds are the quickest of seven timings; bytes are tracemalloc's.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tracemalloc
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from timeit import Timer
 from typing import Any
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
 from app.cache.base import Terms
@@ -22,6 +23,7 @@ from app.cache.memory import MemoryCache
 from app.engine.cache_key import cache_key
 from app.engine.duplicate_keys import refuse_json_duplicates
 from app.metrics.collector import Metrics, ModelSample
+from app.metrics.exposition import expose
 from app.metrics.histogram import SECONDS, Histogram
 from bench import redis_costs
 
@@ -76,7 +78,8 @@ def _scrape_microseconds() -> float:
     )
     for endpoint in ("/health", "/metrics", "/models"):
         metrics.observe_request("GET", endpoint, 200, 0.001)
-    return _microseconds(lambda: generate_latest(metrics.registry))
+    with asyncio.Runner() as runner:
+        return _microseconds(lambda: runner.run(expose(metrics)))
 
 
 def _filled() -> MemoryCache:
