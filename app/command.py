@@ -21,6 +21,7 @@ from app import __version__
 from app.api_keys import KeysError, make_key
 from app.engine.graph.process import GraphReader
 from app.errors import InferenceError
+from app.http.hosts import choose_hosts
 from app.http.listener import Listener
 from app.log import configure, get_logger, log_unhandled, say
 from app.main import Application, create_app
@@ -31,6 +32,9 @@ BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 
 SPARE_DESCRIPTORS = 48
 """That clients never get: for model files, connections to Redis, and what ONNX Runtime opens."""
+
+LAST_WORDS_SECONDS = 0.25
+"""Of the end of a drain, for telling who has sent half a body that its end comes too late."""
 
 LINGER_SECONDS = 0.25
 """Time between `Connection: close` on every answer and closing connections.
@@ -109,18 +113,25 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
 
     A second signal ends the process at once.
     """
+    left = app.lifecycle.drain_seconds_left
     app.lifecycle.begin_drain()
     await asyncio.sleep(LINGER_SECONDS)
     _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()
     try:
-        async with asyncio.timeout(app.lifecycle.drain_seconds_left(timeout_seconds)):
+        async with asyncio.timeout(left(timeout_seconds - LAST_WORDS_SECONDS)):
             await listener.wait_closed()
+            return True
+    except TimeoutError:
+        listener.refuse_half_read()
+    try:
+        async with asyncio.timeout(max(left(timeout_seconds), LAST_WORDS_SECONDS)):
+            await listener.wait_closed()
+            return True
     except TimeoutError:
         return False
     finally:
         listener.abort()
-    return True
 
 
 def _cut() -> None:
@@ -145,6 +156,7 @@ async def listen(app: Application, settings: Settings) -> Listener:
         app.respond,
         max_body_bytes=settings.max_body_bytes,
         max_connections=max_connections,
+        hosts=choose_hosts(settings.allowed_hosts, settings.host),
         on_refused=tell,
     )
     await listener.listen(settings.host, settings.port, backlog=BACKLOG)

@@ -97,7 +97,7 @@ class RequestLayer:
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises nothing but CancelledError."""
         request.request_id = self._request_id(request.fields.get(b"x-request-id"))
-        route = self._hot_routes.get(request.path) or self._infer_route.find(request.path)
+        route = self._hot_routes.get(request.path) or self._find(request.path)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
             if self._access is not None and request.fault is None:
@@ -120,6 +120,11 @@ class RequestLayer:
             reply.headers.append((b"connection", b"close"))
         self._finish(request, endpoint, reply.status)
         return reply
+
+    def _find(self, path: str) -> HotRoute | None:
+        """Find a hot route that is one of many, or by slashes behind its name, as Litestar does."""
+        path = path.rstrip("/")
+        return self._hot_routes.get(path) or self._infer_route.find(path)
 
     async def _pass_on(self, request: Request) -> tuple[Reply, str]:
         """Ask Litestar; returns its answer and the template of the route.
