@@ -20,6 +20,7 @@ import uvloop
 from app import __version__
 from app.api_keys import KeysError, make_key
 from app.engine.graph.process import GraphReader
+from app.engine.loading import any_left
 from app.errors import InferenceError
 from app.http.hosts import choose_hosts
 from app.http.listener import Listener
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None, graphs: GraphReader | None = None) 
                 _leave()
     except (SettingsError, InferenceError, OSError) as error:
         say(f"ml-pipeline: {error}")
+        if any_left():
+            _leave(1)
         return 1
     return 0
 
@@ -89,18 +92,24 @@ def _make_key(name: str) -> int:
 
 
 async def _serve(settings: Settings, graphs: GraphReader | None) -> bool:
-    """Load, listen, wait for a signal, drain; returns whether all requests were answered."""
+    """Load, listen, wait for a signal, drain; returns whether nothing was left under way."""
     settings = msgspec.structs.replace(settings, host=_claim(settings.host, settings.port))
     asyncio.get_running_loop().set_exception_handler(log_unhandled)
     app = create_app(settings, graphs)
-    _on_signal(_leave)  # while models load nothing has been promised to anybody
+
+    def leave() -> None:
+        app.repository.stop_loading()
+        _leave()
+
+    _on_signal(leave)  # while models load nothing has been promised to anybody
     async with app.lifespan():
         listener = await listen(app, settings)
         _announce(app, settings)
         stopping = asyncio.Event()
         _on_signal(stopping.set)
         await stopping.wait()
-        return await _drain(app, listener, settings.drain_timeout_seconds)
+        answered = await _drain(app, listener, settings.drain_timeout_seconds)
+    return answered and not any_left()
 
 
 def _on_signal(act: Callable[[], object]) -> None:
@@ -115,6 +124,7 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
     """
     left = app.lifecycle.drain_seconds_left
     app.lifecycle.begin_drain()
+    app.repository.stop_loading()
     await asyncio.sleep(LINGER_SECONDS)
     _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()

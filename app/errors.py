@@ -127,12 +127,24 @@ class InvalidInput(InferenceError):
 
 
 class ModelLoadError(InferenceError):
-    """A model file is missing, corrupt, or contradicts its metadata."""
+    """Model files are missing, corrupt, or contradict their metadata.
+
+    Attributes:
+        faults: A sentence each; `detail` has them all, or the first of very many.
+    """
 
     status = 422
     inference_status = 400
     code = "model_load_failed"
     title = "Model cannot be loaded"
+    _most_told = 20
+
+    def __init__(self, *faults: str) -> None:
+        told = list(faults[: self._most_told])
+        if more := len(faults) - len(told):
+            told.append(f"and {more} more, which the log has")
+        super().__init__("; ".join(told))
+        self.faults = faults
 
 
 class RunFailed(InferenceError):

@@ -22,6 +22,7 @@ from app.cache.tiered import TieredCache
 from app.disproofs import LEAST_KEPT_SECONDS, RENEW_SECONDS, Disproofs
 from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
+from app.engine.custom_ops import find_libraries
 from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
@@ -85,7 +86,9 @@ class Application:
             self._on_batch,
             graphs or GraphReader(),
             called=settings.model_name or None,
+            load_timeout_seconds=settings.load_timeout_seconds,
         )
+        self.repository.on_refused = _log_refused
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._reloader = Reloader(self.repository, replica)
         self._disproofs = Disproofs(self.repository, replica)
@@ -277,6 +280,12 @@ def _read_keys(path: str) -> ApiKeys | None:
         raise SettingsError(f"API_KEYS_FILE: {error}") from None
 
 
+def _log_refused(error: ModelLoadError) -> None:
+    """Write a line for each file that cannot be served; with a traceback, if the fault is ours."""
+    for fault in error.faults:
+        get_logger().error("model_not_loaded", reason=fault, exc_info=error.__cause__)
+
+
 def _log_listening(reason: str) -> None:
     if reason:
         get_logger().warning("reloads_not_heard", reason=reason)
@@ -305,7 +314,8 @@ def engine_options(settings: Settings) -> EngineOptions:
     """Turn settings into the engine's units: seconds, bytes, rows.
 
     Raises:
-        ModelLoadError: An execution provider is not available; lists those that are.
+        ModelLoadError: An execution provider is not available, and those that are; or a library
+            of custom operators is not.
     """
     providers = list(settings.ort_providers)
     available = ort.get_available_providers()
@@ -324,4 +334,5 @@ def engine_options(settings: Settings) -> EngineOptions:
             max_queue_delay_seconds=settings.max_queue_delay_us / 1e6,
             inline_budget_seconds=settings.inline_budget_us / 1e6,
         ),
+        custom_ops=find_libraries(settings.custom_ops),
     )

@@ -93,8 +93,29 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ("CPUExecutionProvider",)
     share_weights_above_mb: Annotated[
         int,
-        Meta(ge=0, le=10**6, description="Larger model files are loaded once for all sessions."),
+        Meta(
+            ge=0,
+            le=10**6,
+            description="Models with larger files, weights included, are loaded once for all "
+            "sessions.",
+        ),
     ] = 100
+    load_timeout_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="Longest that loading one model may take; then the start, or the reload, "
+            "is refused.",
+        ),
+    ] = 300
+    custom_ops: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Libraries of further operators, by their paths, comma-separated; "
+            "`onnxruntime-extensions` = that package's."
+        ),
+    ] = ()
     max_batch_size: Annotated[
         int, Meta(ge=1, le=65536, description="Rows in one run at most; 1 = no batching.")
     ] = 1024

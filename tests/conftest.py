@@ -21,7 +21,8 @@ from app.engine.batch_queue import BatchOptions
 from app.engine.batch_run import BatchRecord
 from app.engine.codec import WireFormat
 from app.engine.graph.process import GraphReader
-from app.engine.model import EngineOptions, Model, load_model
+from app.engine.load_model import load_model
+from app.engine.model import EngineOptions, Model
 from app.engine.model_files import ModelFile
 from app.engine.repository import Repository
 from app.pipeline import Predictor

@@ -56,7 +56,7 @@ THIRD_PARTIES = {
     "metrics": {"prometheus_client"},
     "http": {"httptools", "msgspec"},
     "cache": {"msgspec", "redis", "hiredis"},
-    "engine": {"msgspec", "numpy", "onnxruntime", "onnx"},
+    "engine": {"msgspec", "numpy", "onnxruntime", "onnxruntime_extensions", "onnx"},
     "call": {"msgspec"},
     "pipeline": {"msgspec"},
     "request_batch": {"msgspec"},

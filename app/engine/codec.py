@@ -20,7 +20,7 @@ from app.engine.duplicate_keys import (
 )
 from app.engine.explain import LARGE_BODY_BYTES, explain_decode_error, explain_rows
 from app.engine.schema import BatchBody, PredictBody, WireTensor
-from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names
+from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names, whole_numbers
 from app.errors import InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
@@ -105,6 +105,10 @@ class RequestCodec:
         )  # types made at run time
         self._keys_only_strings = spec.dtype != "str"
         self._json = msgspec.json.Decoder(body_of[nested])
+        self._floats = None
+        if self._numpy_dtype.kind in "iu":
+            floats = wire_type(TensorSpec(spec.name, "float64", spec.shape), max_rows)
+            self._floats = msgspec.json.Decoder(body_of[floats])
         self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
 
     def decode(self, body: bytes | msgspec.Raw, wire_format: WireFormat) -> DecodedRequest:
@@ -120,7 +124,9 @@ class RequestCodec:
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            explain_decode_error(error, body, wire_format.name, PredictBody)
+            request = self._with_whole_floats(body, error) if as_json else None
+            if request is None:
+                explain_decode_error(error, body, wire_format.name, PredictBody)
         data = request.data
         if isinstance(data, WireTensor):
             array = tensor_from_bytes(data, self._spec.dtype)
@@ -139,6 +145,19 @@ class RequestCodec:
         return DecodedRequest(
             {self._spec.name: array}, num_rows, request.use_cache, request.cache_ttl
         )
+
+    def _with_whole_floats(self, body: bytes | msgspec.Raw, error: Exception) -> Any:
+        """Read integers that are written as 1.0; None if that is not what is wrong."""
+        if self._floats is None or not isinstance(error, msgspec.ValidationError):
+            return None
+        try:
+            request = self._floats.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        if (whole := whole_numbers(request.data, self._numpy_dtype)) is None:
+            return None
+        request.data = whole.tolist()
+        return request
 
     def _refuse_many(self, body: bytes) -> None:
         """Refuse a large body of more values than any request may have, before lists are made."""

@@ -4,6 +4,7 @@ Only bad requests come here, so nothing in this module is fast. The decoders are
 """
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -44,6 +45,8 @@ def explain_decode_error(
     if isinstance(error, RecursionError):
         raise MalformedRequest(f"body: expected {language}, found nesting too deep") from None
     if not isinstance(error, msgspec.ValidationError):
+        if language == "JSON" and (mark := byte_order_mark(body)):
+            raise MalformedRequest(f"body: expected JSON in UTF-8 alone, found {mark}") from None
         raise MalformedRequest(f"body: expected {language}, found: {text}") from None
     if missing := re.search(r"missing required field `(.+?)`", text):
         raise InvalidInput(f"{missing[1]}: expected a value, found nothing") from None
@@ -67,6 +70,14 @@ def explain_decode_error(
     if reason == "Number out of range":
         reason = "expected a number of at most 1.8e308, found a larger one"
     raise InvalidInput(f"{path[1] if path else 'body'}: {reason}") from None
+
+
+def byte_order_mark(body: Any) -> str:
+    """Name the mark that some programs put before a text, in words; empty if there is none."""
+    start = bytes(memoryview(body)[:3])
+    if start == BOM_UTF8:
+        return "a byte order mark (EF BB BF) before it"
+    return "text in UTF-16" if start[:2] in (BOM_UTF16_BE, BOM_UTF16_LE) else ""
 
 
 def _value_at(field: str, body: Any, language: str) -> str:

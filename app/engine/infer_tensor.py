@@ -122,6 +122,9 @@ def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:
                 open_lists.append(iter(value))
                 break
             if type(value) not in types:
+                if kind in "iu" and type(value) is float and value.is_integer():
+                    flat.append(int(value))  # as programs write 1 that have no other numbers
+                    continue
                 expected = " or ".join(each.__name__ for each in types)
                 raise InvalidInput(
                     f"{field}.data: expected {expected}, found {type(value).__name__}"

@@ -4,14 +4,19 @@ All of it is optional. Where both speak of the same thing and differ, the model 
 served model never contradicts its own description.
 """
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from app.engine.files_on_disk import LFS_POINTER
 from app.engine.tensor import TensorSpec
 from app.errors import ModelLoadError
+
+OWN_NAMES = ("model_metadata.json", "metadata.json")
+"""Names that nobody else gives to a file beside a model; `NAME.json` may be anybody's."""
 
 
 class OutputNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,14 +95,26 @@ def read_metadata(path: Path | None) -> ModelMetadata:
     """Read a metadata file; no path gives empty metadata.
 
     Raises:
-        ModelLoadError: Not JSON, or a field of a wrong type; says which.
+        ModelLoadError: Not JSON, or a field of a wrong type; says which. A file called like the
+            model that holds no object is none of ours.
     """
     if path is None:
         return ModelMetadata()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ModelMetadata)
+        content = path.read_bytes().removeprefix(BOM_UTF8)
+        return msgspec.json.decode(content, type=ModelMetadata)
+    except msgspec.ValidationError as error:
+        if path.name in OWN_NAMES:
+            raise ModelLoadError(f"{path.name}: {error}") from None
+        if not content.lstrip().startswith(b"{"):
+            return ModelMetadata()  # another program's, which happens to be called like the model
+        raise ModelLoadError(
+            f"{path.name}: {error}; it is read as the model's metadata, so a file of another "
+            "program cannot have that name"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelLoadError(f"{path.name}: {error}") from None
+        found = "a Git LFS pointer: git lfs pull" if content.startswith(LFS_POINTER) else error
+        raise ModelLoadError(f"{path.name}: expected JSON, found: {found}") from None
     except OSError as error:
         raise ModelLoadError(f"{path.name}: {error.strerror}") from None
 

@@ -1,13 +1,12 @@
 """One loaded model: its file, specs, sessions and batcher.
 
-`load_model` is the whole story: read, open, check, sample, try, measure. Whether requests share a
-run is decided in `batching.py`; where files lie and which model answers is `repository.py`.
+It is made by `load_model.py`. Whether requests share a run is decided in `batching.py`; where files
+lie and which model answers is `repository.py`.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
-from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -21,18 +20,17 @@ from app.engine.batcher import Batcher
 from app.engine.batching import domains_of, why_alone
 from app.engine.cache_key import identity
 from app.engine.codec import RequestCodec
-from app.engine.graph.process import GraphReader
+from app.engine.custom_ops import Library
 from app.engine.graph.report import GraphReport
 from app.engine.infer_request import InferReader
 from app.engine.metadata import ModelMetadata, read_metadata, refine
-from app.engine.model_digest import digest_of
 from app.engine.model_files import ModelFile
 from app.engine.proof import Proof
 from app.engine.sample import sample_inputs
 from app.engine.session_pool import SessionPool
 from app.engine.tensor import Tensors, TensorSpec
 from app.engine.warm_up import measure
-from app.errors import InvalidInput, ModelLoadError
+from app.errors import InvalidInput
 
 OnBatch = Callable[[str, str, BatchRecord], None]
 """Observer of finished runs: model name, version and record."""
@@ -49,6 +47,7 @@ class EngineOptions(msgspec.Struct, frozen=True):
     share_weights_above_bytes: int
     max_rows: int
     batch: BatchOptions
+    custom_ops: tuple[Library, ...] = ()
 
     def of(self, metadata: ModelMetadata) -> "EngineOptions":
         """Those of one model, which may have some of its own."""
@@ -72,7 +71,7 @@ class Model:
         version: On the wire.
         metadata: What its metadata file says.
         graph: What its graph says.
-        digest: SHA-256 of the ONNX file and the metadata, hex.
+        digest: SHA-256 of the ONNX file, its external weights and the metadata, hex.
         identity: What goes into the keys of its answers; another one once batching is disproved.
         first_identity: The same until then.
         inputs: Specs, refined by the metadata.
@@ -98,17 +97,20 @@ class Model:
         pool: SessionPool,
         graph: GraphReport,
         options: EngineOptions,
+        *,
+        digest: str,
     ) -> None:
         self.file, self.metadata, self.pool, self.graph = file, metadata, pool, graph
         self.name = file.called or metadata.model_name or file.name
         self.version = metadata.model_version or file.version
-        self.digest = digest_of(file)
+        self.digest = digest
         self.cacheable = metadata.cache is not False and not graph.random
         specs = tuple(_as_told(spec, graph) for spec in pool.sessions[0].inputs)
         self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
         self.outputs = pool.sessions[0].outputs
         self.identity = self.first_identity = identity(
-            self.name, self.version, self.digest, ort.__version__, *options.providers
+            *(self.name, self.version, self.digest, ort.__version__, *options.providers),
+            *(library.digest for library in options.custom_ops),
         )
         self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains_of(graph))
         self.reader = open_reader(pool, self.sample, graph.meanings, metadata)
@@ -261,36 +263,3 @@ def served_name(file: ModelFile) -> str:
         ModelLoadError: Its metadata cannot be read.
     """
     return file.called or read_metadata(file.metadata_path).model_name or file.name
-
-
-def load_model(
-    file: ModelFile,
-    options: EngineOptions,
-    on_batch: OnBatch,
-    on_disproved: OnDisproved,
-    graphs: GraphReader,
-) -> Model:
-    """Open, check, prove and warm a model; blocks for the time that takes, any thread.
-
-    Raises:
-        ModelLoadError: The file is missing or corrupt, or contradicts its metadata.
-    """
-    started = perf_counter()
-    if not file.path.is_file():
-        raise ModelLoadError(f"{file.path}: expected an ONNX file, found none")
-    digest = digest_of(file)
-    graphs.ask(file.path)  # not before: what is read must be what the digests before and behind see
-    metadata = read_metadata(file.metadata_path)
-    options = options.of(metadata)
-    pool = SessionPool(
-        file.path,
-        num_sessions=options.num_sessions,
-        providers=options.providers,
-        share_weights_above_bytes=options.share_weights_above_bytes,
-    )
-    model = Model(file, metadata, pool, graphs.answer(), options)
-    if model.digest != digest:  # else the new file's key would lead to the old one's answers
-        raise ModelLoadError(f"{file.path.name}: expected to stay as it is, found it replaced")
-    model.open(options.batch, on_batch, on_disproved)
-    model.load_seconds = perf_counter() - started
-    return model

@@ -5,17 +5,22 @@ Where they lie is `model_files.py`, what one is `model.py`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
+from app.engine.files_on_disk import reason_of
 from app.engine.graph.process import GraphReader
-from app.engine.model import EngineOptions, Model, OnBatch, load_model, served_name
+from app.engine.load_model import load_model
+from app.engine.loader import Loader
+from app.engine.loading import Loading, load_each
+from app.engine.model import EngineOptions, Model, OnBatch, served_name
 from app.engine.model_files import ModelFile, find_models
-from app.engine.thread_priority import LOADER_NICENESS, give_way
 from app.errors import ModelLoadError, ModelNotFound, NotReady
 
-Result = TypeVar("Result")
+SHUTTING_DOWN = "server: expected to be running, found it shutting down"
+
 Versions = dict[str, Model]
 """By version, the default last."""
 
@@ -41,9 +46,11 @@ class Repository:
         on_batch: Observer of finished runs.
         graphs: Reads the models' graphs.
         called: The name of the only model, in place of its own.
+        load_timeout_seconds: Longest that loading one model may take.
 
     Attributes:
         unloaded: Names of models that were taken out, until they are loaded again.
+        on_refused: Told of a load that was refused.
         on_disproved: Told of a model whose rows were found not to stay apart in service here.
         recall: Awaited with models before they answer, to `disprove` those that others have.
     """
@@ -56,19 +63,21 @@ class Repository:
         graphs: GraphReader,
         *,
         called: str | None = None,
+        load_timeout_seconds: float = inf,
     ) -> None:
         self._path = path
         self._called = called
         self._options = options
         self._on_batch = on_batch
-        self._graphs = graphs
         self._models: dict[str, Versions] = {}
         self._only: Versions | None = None  # of the model whose name need not be told
         self.unloaded: frozenset[str] = frozenset()
-        self._loader = ThreadPoolExecutor(1, "loader", give_way, (LOADER_NICENESS,))
+        self._loader = Loader(graphs, load_timeout_seconds)
         self._disproofs: dict[bytes, str] = {}
+        self.on_refused: Callable[[ModelLoadError], None] | None = None
         self.on_disproved: Callable[[Model], None] | None = None
         self.recall: Callable[[list[Model]], Awaitable[None]] | None = None
+        self._looking: Loading[list[tuple[ModelFile, str]]] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -117,7 +126,7 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._open(self._load_all, frozenset(unloaded))
+            loaded = await self._open(lambda name: name not in unloaded)
             self.unloaded = frozenset(unloaded)
             self._swap(_by_name(loaded))
             return loaded
@@ -131,7 +140,9 @@ class Repository:
             NotReady: The repository was closed in the meantime.
         """
         async with self._reloading:
-            loaded = await self._open(self._load_one, name)
+            loaded = await self._open(lambda found: found == name)
+            if not loaded:
+                raise ModelNotFound(f"model: expected one under MODEL_PATH, found no {name[:64]!r}")
             self.unloaded -= {name}
             others = [model for model in self.models if model.name != name]
             self._swap(_by_name([*others, *loaded]))
@@ -150,12 +161,15 @@ class Repository:
 
     async def index(self) -> list[IndexEntry]:
         """List what is served, and what lies under the path and is not."""
-        on_disk = await asyncio.to_thread(self._on_disk)  # not behind a load that is under way
+        if self._looking is None or self._looking.result.done():
+            self._looking = Loading(lambda _: self._on_disk())  # not behind a load under way
+        on_disk = await asyncio.shield(self._looking.result)
         served = {model.file.path: model for model in self.models}
         entries = [IndexEntry(model.name, model.version, True, "") for model in served.values()]
         for file, name in on_disk:
             if file.path not in served:
                 reason = "not loaded" if file.chosen else "not chosen by the version policy"
+                reason = file.fault or reason
                 if name in self.unloaded:
                     reason = "unloaded"
                 entries.append(IndexEntry(name, file.version, False, reason))
@@ -188,31 +202,33 @@ class Repository:
             if self.on_disproved is not None:
                 self.on_disproved(model)
 
-    async def _open(self, load: Callable[..., list[Model]], *arguments: Any) -> list[Model]:
-        """Load, and learn of disproofs before anything is answered."""
-        self._graphs.in_turn = bool(self._models)  # others are answered meanwhile
+    async def _open(self, wanted: Callable[[str], bool]) -> list[Model]:
+        """Load those of the names that are wanted, and learn of disproofs before they answer."""
+        if self._closed:
+            raise NotReady(SHUTTING_DOWN)
+        in_turn = bool(self._models)  # others are answered meanwhile
         try:
-            loaded = await self._in_background(load, *arguments)
-        finally:
-            await asyncio.to_thread(self._graphs.rest)
+            loaded = await self._loader.load(partial(self._load, wanted), in_turn=in_turn)
+        except ModelLoadError as error:
+            if self.on_refused is not None:
+                self.on_refused(error)
+            raise
         if self.recall is not None:
             await self.recall(loaded)
         self._apply_disproofs(loaded)
         return loaded
 
-    async def _in_background(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Call what blocks, on a thread of its own that gives way to those who answer."""
-        if self._closed:
-            raise NotReady("server: expected to be running, found it shutting down")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._loader, work, *arguments)
+    def stop_loading(self) -> None:
+        """Give up the load that is under way, and refuse others: the server ends."""
+        self._closed = True
+        self._loader.stop(NotReady(SHUTTING_DOWN))
 
     def _files(self) -> list[tuple[ModelFile, str]]:
         """What lies under the path, each with the name that it is served by."""
         try:
             files = find_models(self._path, self._called)
         except OSError as error:  # a folder that is gone by now, or closed to us
-            raise ModelLoadError(f"MODEL_PATH: {error.strerror}") from None
+            raise ModelLoadError(f"MODEL_PATH {self._path}: {reason_of(error)}") from None
         return [(file, _name_of(file)) for file in files]
 
     def _on_disk(self) -> list[tuple[ModelFile, str]]:
@@ -222,28 +238,14 @@ class Repository:
         except ModelLoadError:  # gone, or about to be replaced: what is served is served
             return []
 
-    def _load_one(self, wanted: str) -> list[Model]:
-        files = [file for file, name in self._files() if name == wanted]
-        if not files:
-            raise ModelNotFound(f"model: expected one under MODEL_PATH, found no {wanted[:64]!r}")
-        return self._load(files)
+    def _load(
+        self, wanted: Callable[[str], bool], graphs: GraphReader, loading: Loading[list[Model]]
+    ) -> list[Model]:
+        def load(file: ModelFile) -> Model:
+            return load_model(file, self._options, self._on_batch, self._find_disproved, graphs)
 
-    def _load_all(self, unloaded: frozenset[str]) -> list[Model]:
-        return self._load([file for file, name in self._files() if name not in unloaded])
-
-    def _load(self, files: list[ModelFile]) -> list[Model]:
-        models: list[Model] = []
-        for file in files:
-            if not file.chosen:
-                continue
-            try:
-                models.append(
-                    load_model(
-                        file, self._options, self._on_batch, self._find_disproved, self._graphs
-                    )
-                )
-            except (OSError, ValueError) as error:  # gone, emptied or replaced while it is read
-                raise ModelLoadError(f"{file.path.name}: {error}") from None
+        files = [file for file, name in self._files() if file.chosen and wanted(name)]
+        models = load_each(files, load, loading)
         _by_name(models)
         return models
 
@@ -254,7 +256,7 @@ class Repository:
             NotReady: The repository was closed.
         """
         if self._closed:
-            raise NotReady("server: expected to be running, found it shutting down")
+            raise NotReady(SHUTTING_DOWN)
         old, self._models = self.models, models
         self._only = next(iter(models.values())) if len(models) == 1 else None
         staying = {id(model) for model in self.models}
@@ -267,7 +269,6 @@ class Repository:
     async def aclose(self) -> None:
         """Drain every model; idempotent."""
         self._closed = True
-        self._loader.shutdown(wait=False)
         await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
 
 
@@ -289,7 +290,11 @@ def _by_name(models: list[Model]) -> dict[str, Versions]:
     for model in sorted(models, key=lambda each: each.name):
         versions = found.setdefault(model.name, {})
         if any(other.file.name != model.file.name for other in versions.values()):
-            raise ModelLoadError(f"model_name: expected one {model.name!r}, found two")
+            other = next(iter(versions.values()))
+            raise ModelLoadError(
+                f"model_name: expected one {model.name!r}, found two: {other.file.told} and "
+                f"{model.file.told}"
+            )
         if model.version in versions:
             raise ModelLoadError(
                 f"model_version: expected one {model.version!r} of {model.name}, found two"

@@ -13,7 +13,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime as ort
 
 from app.engine.bfloat import run_with_bfloats
+from app.engine.custom_ops import Library, hint
 from app.engine.tensor import Array, Tensors, TensorSpec, type_names
 from app.engine.thread_priority import LANE_NICENESS, give_way
 from app.errors import ModelLoadError, RunRefused
@@ -74,23 +75,28 @@ class Session:
         outputs: In the order of the graph; a ZipMap is given as float32 `[B, C]`.
     """
 
-    def __init__(self, path: Path, providers: list[str]) -> None:
+    def __init__(
+        self, path: Path, providers: list[str], custom_ops: Sequence[Library] = ()
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong is raised too, and stderr may be stuck
         try:
+            for library in custom_ops:
+                options.register_custom_ops_library(library.path)
             self._ort = ort.InferenceSession(path, options, providers=providers)
         except Exception as error:  # ORT's exceptions share no base class but this
-            raise ModelLoadError(f"{path.name}: ONNX Runtime: {_first_line(error)}") from None
+            text = _first_line(error)
+            raise ModelLoadError(f"ONNX Runtime: {text}{hint(text, custom_ops)}") from None
         nodes, overridable = self._ort.get_inputs(), self._ort.get_overridable_initializers()
         optional = [node for node in nodes if node.type.startswith(OPTIONAL)]
-        self.inputs = tuple(_spec(node, path) for node in nodes if node not in optional)
+        self.inputs = tuple(_spec(node) for node in nodes if node not in optional)
         self.optional_inputs = tuple(
-            _spec(node, path, optional=True) for node in (*optional, *overridable)
+            _spec(node, optional=True) for node in (*optional, *overridable)
         )
-        self.outputs = tuple(_spec(node, path) for node in self._ort.get_outputs())
+        self.outputs = tuple(_spec(node) for node in self._ort.get_outputs())
         self._names = [output.name for output in self.outputs]
         self._zipmaps = any(n.type in type_of_zipmap for n in self._ort.get_outputs())
         self._bfloats = any(spec.dtype == "bfloat16" for spec in self.inputs + self.outputs)
@@ -138,8 +144,9 @@ class SessionPool:
         path: The ONNX file.
         num_sessions: Lanes.
         providers: Execution providers, in order of preference.
-        share_weights_above_bytes: Files larger than this are loaded once and the lanes share the
-            session (`Run` is thread-safe) instead of multiplying the memory.
+        shared: Whether the file is loaded once and the lanes share the session (`Run` is
+            thread-safe), instead of multiplying the memory.
+        custom_ops: Libraries of operators that are not ONNX Runtime's own.
 
     Raises:
         ModelLoadError: ONNX Runtime cannot read the file, or a tensor is of an unknown type.
@@ -151,12 +158,13 @@ class SessionPool:
         *,
         num_sessions: int,
         providers: list[str],
-        share_weights_above_bytes: int,
+        shared: bool,
+        custom_ops: Sequence[Library] = (),
     ) -> None:
-        first = Session(path, providers)
-        shared = path.stat().st_size > share_weights_above_bytes
-        others = [first if shared else Session(path, providers) for _ in range(num_sessions - 1)]
-        self.sessions = [first, *others]
+        first = Session(path, providers, custom_ops)
+        self.sessions = [first]
+        for _ in range(num_sessions - 1):
+            self.sessions.append(first if shared else Session(path, providers, custom_ops))
         self._threads: list[Thread | None] = [None] * num_sessions
         self._queues: list[SimpleQueue[tuple[Work, Done] | None]] = [
             SimpleQueue() for _ in range(num_sessions)
@@ -219,16 +227,14 @@ class SessionPool:
         return f"<SessionPool [{num_busy} busy, {num_sessions - num_busy} idle]>"
 
 
-def _spec(node: Any, path: Path, *, optional: bool = False) -> TensorSpec:
+def _spec(node: Any, *, optional: bool = False) -> TensorSpec:
     if node.type in type_of_zipmap:
         return TensorSpec(node.name, "float32", (-1, -1))
     name = node.type
     if optional and name.startswith(OPTIONAL):
         name = name[len(OPTIONAL) : -1]
     if name not in type_names:
-        raise ModelLoadError(
-            f"{path.name}: {node.name}: expected a tensor or a ZipMap, found {node.type}"
-        )
+        raise ModelLoadError(f"{node.name}: expected a tensor or a ZipMap, found {node.type}")
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
     return TensorSpec(node.name, type_names[name], shape)
 

@@ -45,6 +45,8 @@ dtype_names = {dtype: name for name, dtype in _numpy_dtypes.items() if name != "
 
 _free = (-1,)
 
+MOST_EXACT = 2**53
+
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]
 """The engine's unit of work: input name to array `[b, …]`."""
@@ -138,6 +140,25 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
                 f"{field}{place}: expected a finite {self.dtype}, found {found}"
                 + (" (too large for the dtype)" if np.isinf(found) else "")
             )
+
+
+def whole_numbers(values: Any, dtype: np.dtype[Any]) -> Array | None:
+    """Make integers of numbers that are written as 1.0; None unless all are whole.
+
+    Args:
+        values: Nested lists of numbers.
+        dtype: Of integers.
+    """
+    try:
+        floats = np.asarray(values, np.float64)
+    except (ValueError, OverflowError):  # ragged, or beyond all floats
+        return None
+    limits = np.iinfo(dtype)
+    largest = min(limits.max, MOST_EXACT)  # beyond it, whole numbers are no floats
+    whole = (floats == np.trunc(floats)) & (floats <= largest)
+    if not np.all(whole & (floats >= max(limits.min, -MOST_EXACT))):
+        return None
+    return floats.astype(dtype)
 
 
 def _rank(shape: tuple[int, ...]) -> str:

@@ -20,12 +20,12 @@ async def ask(app: ASGIApp, request: Request, scope: Scope) -> Reply:
     Args:
         app: Asked.
         request: Read whole.
-        scope: Filled in, for what the application leaves there.
+        scope: Filled in but for what is there, and for what the application leaves there.
 
     Raises:
         RuntimeError: It ended without an answer, or answered twice.
     """
-    scope |= _scope(request)
+    scope |= _scope(request) | scope
     body = [request.body]
     headers: HeaderList = []
     chunks: list[bytes] = []

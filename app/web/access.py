@@ -29,7 +29,7 @@ OPEN = frozenset(
 OPEN_BELOW = ("/docs/", "/ui/")
 """Files of the pages."""
 
-ADMIN = re.compile(r"/models/reload|/v2/repository/models/[^/]+/(un)?load").fullmatch
+ADMIN = re.compile(r"/models/reload|/v2/repository/models/.+/(un)?load").fullmatch
 """Routes with a guard of their own (`admin.py`): a key neither opens nor closes them."""
 
 

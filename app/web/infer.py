@@ -16,7 +16,7 @@ from app.web.predict import header_lines, read_deadline
 
 LENGTH_HEADER = b"inference-header-content-length"
 
-_raw_path = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer/*").fullmatch
+_raw_path = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+))?/infer/*").fullmatch
 _window_bits = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 
@@ -44,9 +44,13 @@ class InferRoute:
         self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
 
-    def find(self, path: str) -> Self | None:
-        """Take the paths of all models."""
-        if path.startswith("/v2/models/") and path.endswith("/infer") and path.count("/") > 3:
+    def find(self, raw_path: bytes) -> Self | None:
+        """Take the paths of all models, as they were sent."""
+        if (
+            raw_path.startswith(b"/v2/models/")
+            and raw_path.endswith(b"/infer")
+            and raw_path.count(b"/") > 3
+        ):
             return self
         return None  # such as the metadata of a model that is called infer
 
@@ -77,7 +81,7 @@ class InferRoute:
             InferenceError: What is wrong with them.
         """
         found = _raw_path(request.raw_path)
-        if found is None:  # such as a slash within a name
+        if found is None:  # without a name
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
         fields, body = request.fields, request.body

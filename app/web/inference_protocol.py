@@ -19,6 +19,7 @@ from app.engine.repository import Repository
 from app.engine.tensor import TensorSpec
 from app.lifecycle import Lifecycle
 from app.metrics.model_counts import ModelLedger
+from app.web.named_path import decoded
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 """Of Triton's, those that work here."""
@@ -133,7 +134,7 @@ def _about_server(lifecycle: Lifecycle) -> list[HTTPRouteHandler]:
 def _about_models(repository: Repository) -> list[HTTPRouteHandler]:
     @get(_paths(""), sync_to_thread=False)
     def metadata(name: FromPath[str], version: FromPath[str | None] = None) -> ModelMetadata:
-        found = repository.get(name, version)
+        found = _find(repository, name, version)
         return ModelMetadata(
             found.name,
             repository.versions(found.name),
@@ -144,11 +145,11 @@ def _about_models(repository: Repository) -> list[HTTPRouteHandler]:
 
     @get(_paths("/ready"), sync_to_thread=False)
     def model_ready(name: FromPath[str], version: FromPath[str | None] = None) -> ModelReady:
-        return ModelReady(repository.get(name, version).name, ready=True)
+        return ModelReady(_find(repository, name, version).name, ready=True)
 
     @get(_paths("/config"), sync_to_thread=False)
     def config(name: FromPath[str], version: FromPath[str | None] = None) -> ModelConfiguration:
-        return _configuration(repository.get(name, version))
+        return _configuration(_find(repository, name, version))
 
     handlers: list[Any] = [metadata, model_ready, config]
     return handlers
@@ -161,7 +162,7 @@ def _counts(repository: Repository, ledger: ModelLedger) -> list[HTTPRouteHandle
 
     @get(_paths("/stats"), sync_to_thread=False)
     def statistics(name: FromPath[str], version: FromPath[str | None] = None) -> Statistics:
-        return Statistics([_statistics(repository.get(name, version), ledger)])
+        return Statistics([_statistics(_find(repository, name, version), ledger)])
 
     handlers: list[Any] = [all_statistics, statistics]
     return handlers
@@ -172,6 +173,10 @@ def _paths(rest: str) -> list[str]:
         f"/v2/models/{{name:str}}{rest}",
         f"/v2/models/{{name:str}}/versions/{{version:str}}{rest}",
     ]
+
+
+def _find(repository: Repository, name: str, version: str | None) -> Model:
+    return repository.get(decoded(name), None if version is None else decoded(version))
 
 
 def _metadata(spec: TensorSpec) -> TensorMetadata:

@@ -21,6 +21,7 @@ from app.log import about, get_logger
 from app.metrics.collector import Metrics
 from app.web.access import Access
 from app.web.error_response import error_reply, not_allowed
+from app.web.named_path import routed_path
 from app.web.request_log import identity, log_slow, summary
 
 UNKNOWN_ENDPOINT = "unmatched"
@@ -48,8 +49,8 @@ class HotRoute(Protocol):
 class PatternRoute(Protocol):
     """A route of many paths."""
 
-    def find(self, path: str) -> HotRoute | None:
-        """Give itself for a path of its own."""
+    def find(self, raw_path: bytes) -> HotRoute | None:
+        """Give itself for a path of its own, as it was sent."""
         ...
 
 
@@ -97,7 +98,7 @@ class RequestLayer:
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises nothing but CancelledError."""
         request.request_id = self._request_id(request.fields.get(b"x-request-id"))
-        route = self._hot_routes.get(request.path) or self._find(request.path)
+        route = self._hot_routes.get(request.path) or self._find(request)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
             if self._access is not None and request.fault is None:
@@ -121,17 +122,20 @@ class RequestLayer:
         self._finish(request, endpoint, reply.status)
         return reply
 
-    def _find(self, path: str) -> HotRoute | None:
+    def _find(self, request: Request) -> HotRoute | None:
         """Find a hot route that is one of many, or by slashes behind its name, as Litestar does."""
-        path = path.rstrip("/")
-        return self._hot_routes.get(path) or self._infer_route.find(path)
+        route = self._hot_routes.get(request.path.rstrip("/"))
+        return route or self._infer_route.find(request.raw_path.rstrip(b"/"))
 
     async def _pass_on(self, request: Request) -> tuple[Reply, str]:
         """Ask Litestar; returns its answer and the template of the route.
 
         What was begun is brought to its end, such as a reload, also when the client has gone.
         """
-        scope: Scope = {"state": {"request_id": request.request_id}}
+        scope: Scope = {
+            "state": {"request_id": request.request_id},
+            "path": routed_path(request.path, request.raw_path),
+        }
         try:
             told = about(partial(identity, request.request_id, request.headers))
             loop = asyncio.get_running_loop()

@@ -8,11 +8,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
+from app.engine.explain import byte_order_mark
 from app.engine.infer_schema import Parameters
 from app.engine.repository import Repository
 from app.errors import InvalidInput, MalformedRequest
 from app.reload import Reloader
 from app.web.admin import Guard
+from app.web.named_path import decoded
 
 
 class IndexBody(Struct):
@@ -69,13 +71,13 @@ def repository_routes(
                     f"parameters.{parameter[:64]}: expected none that brings a model, for models "
                     "are loaded from MODEL_PATH"
                 )
-        await reloader.load(name)
+        await reloader.load(decoded(name))
         return {}
 
     @post("/v2/repository/models/{name:str}/unload", status_code=200, guards=[admin])
     async def unload(request: Request[Any, Any, Any], name: FromPath[str]) -> dict[str, str]:
         _read(await request.body(), ControlBody())
-        await reloader.unload(name)
+        await reloader.unload(decoded(name))
         return {}
 
     handlers: list[Any] = [index, load, unload]
@@ -91,4 +93,5 @@ def _read(content: bytes, default: Body) -> Body:
     except msgspec.ValidationError as error:
         raise InvalidInput(f"body: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedRequest("body: expected JSON, found something else") from None
+        found = byte_order_mark(content) or "something else"
+        raise MalformedRequest(f"body: expected JSON, found {found}") from None

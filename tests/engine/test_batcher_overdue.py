@@ -33,7 +33,7 @@ def overdue(tmp_path: Path) -> Iterator[Open]:
             write_models(tmp_path)["turns"],
             num_sessions=num_sessions,
             providers=["CPUExecutionProvider"],
-            share_weights_above_bytes=10**9,
+            shared=False,
         )
         pools.append(pool)
         batcher = make_batcher(cast(FakePool, pool), curve=line(1e-5), inline_budget_seconds=0.0)

@@ -40,9 +40,7 @@ ROWS = RANDOM.standard_normal((24, 3)).astype(np.float32)
 
 def why(path: Path, rows: Array, verdict: Verdict, **metadata: Any) -> str | None:
     """Give the reason against batching a model of one input, if its graph says so much."""
-    pool = SessionPool(
-        path, num_sessions=1, providers=["CPUExecutionProvider"], share_weights_above_bytes=0
-    )
+    pool = SessionPool(path, num_sessions=1, providers=["CPUExecutionProvider"], shared=True)
     graph = GraphReport(Batching(verdict, "Mean it", "mixes all rows"), unbounded="")
     sample = {pool.sessions[0].inputs[0].name: rows}
     return why_alone(pool, sample, ModelMetadata(**metadata), graph, 256)

@@ -156,6 +156,25 @@ def test_scalar_input_never_escapes_as_a_foreign_error(
     )
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [("int64", [[1.0, -2], [3e2, 9007199254740992.0]]), ("uint8", [[0.0, 255.0]])],
+)
+def test_a_whole_number_may_be_written_with_a_point(dtype: str, values: list[Any]) -> None:
+    """As programs write it whose numbers are all alike."""
+    request = codec(dtype, (-1, 2)).decode(write[JSON]({"data": values}), JSON)
+
+    assert request.inputs["x"].dtype == np.dtype(dtype)
+    assert request.inputs["x"].tolist() == values
+
+
+@pytest.mark.parametrize("values", [[[1.5]], [[256.0]], [[-1.0]], [[1e300]], [[1.0], 1]])
+def test_other_numbers_are_no_integers(values: Any) -> None:
+    """A half, one out of the range, and lists that are ragged besides."""
+    with pytest.raises(InvalidInput, match=r"^data"):
+        codec("uint8", (-1, 1)).decode(write[JSON]({"data": values}), JSON)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8", "bool"])
 def test_raw_tensor_of_each_dtype_arrives_unchanged(dtype: str) -> None:
     """Raw little-endian bytes are read as the model's dtype."""

@@ -151,7 +151,7 @@ def test_bad_json_field_is_explained(fault: Fault) -> None:
         ("uint8", "256", ""),
         ("uint8", "-1", ""),
         ("int32", "1.5", "float"),
-        ("int64", "1e3", "float"),
+        ("int64", "1.5", "float"),
         ("int64", "1e39", "float"),
         ("int64", "true", "bool"),
         ("bool", "1", "int"),

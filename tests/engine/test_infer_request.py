@@ -325,6 +325,23 @@ def refusal(*arguments: Any, **options: Any) -> InferenceError:
     return caught.value
 
 
+@pytest.mark.parametrize("data", [[1.0, 2, -3e2, 4], [[1.0, 2], [-300, 4.0]]])
+def test_a_whole_number_may_be_written_with_a_point(data: Any) -> None:
+    """As programs write it whose numbers are all alike."""
+    found = read(one(RIGHT, [2, 2], data=data), inputs=(RIGHT,)).inputs["right"]
+
+    assert found.dtype == np.int64
+    assert found.tolist() == [[1, 2], [-300, 4]]
+
+
+@pytest.mark.parametrize("number", [1.5, 1e300])
+def test_other_numbers_are_no_integers(number: float) -> None:
+    """A half, and one out of the range."""
+    error = refusal(one(RIGHT, [1, 2], data=[number, 1]), inputs=(RIGHT,))
+
+    assert error.detail.startswith("inputs.right.data: expected")
+
+
 def deep(depth: int, *, closed: bool) -> bytes:
     """A body whose data is so many brackets."""
     brackets = b"[" * depth + (b"]" * depth if closed else b"")

@@ -196,10 +196,10 @@ def test_labels_of_the_file_are_no_others_in_metadata(write_model: WriteModel, l
 )
 def test_what_is_not_a_json_object_is_refused(text: str, tmp_path: Path) -> None:
     """A metadata file that is no JSON object is named in the refusal."""
-    path = tmp_path / "model.json"
+    path = tmp_path / "metadata.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
-    with pytest.raises(ModelLoadError, match=r"model\.json: "):
+    with pytest.raises(ModelLoadError, match=r"metadata\.json: "):
         read_metadata(path)
 
 

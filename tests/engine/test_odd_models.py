@@ -132,6 +132,11 @@ SERVED: dict[str, tuple[Make, list[dict[str, Array]]]] = {
         lambda: models.scale_model(shape=None),
         [{"x": x} for x in (np.array(3, np.float32), ONES, ONES[:0], ONES[None, :, :, None])],
     ),
+    "a size of 0": (lambda: models.scale_model(shape=(None, 0)), [{"x": ONES[:, :0]}]),
+    "an empty memory of one size": (
+        lambda: models.scale_model(shape=(1, 2, 0, 4)),
+        [{"x": np.zeros((1, 2, 0, 4), np.float32)}],
+    ),
     "first size of 0": (lambda: models.scale_model(shape=(0, 3)), [{"x": ONES[:0]}]),
     "no rows": (models.scale_model, [{"x": ONES[:0]}]),
     "no columns": (models.width_free_model, [{"x": ONES[:, :0]}, {"x": ONES[:0, :0]}]),
@@ -139,9 +144,10 @@ SERVED: dict[str, tuple[Make, list[dict[str, Array]]]] = {
         cache_model,
         [
             {
-                "past": np.zeros((2, 2, past, 4), np.float32),
-                "new": np.ones((2, 2, 3, 4), np.float32),
+                "past": np.zeros((rows, 2, past, 4), np.float32),
+                "new": np.ones((rows, 2, 3, 4), np.float32),
             }
+            for rows in (1, 2)
             for past in (0, 2)
         ],
     ),
@@ -212,7 +218,10 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "complex": (lambda: echo_model(TensorProto.COMPLEX64), r"tensor\(complex64\) is not"),
     "sequence": (models.sequence_model, r"parts: .* found seq\(tensor\(float\)\)"),
     "maybe nothing": (models.optional_output_model, r"found: .* found optional\(tensor\(float\)\)"),
-    "foreign operator": (foreign_model, "StringUpper.* is not a registered"),
+    "foreign operator": (
+        foreign_model,
+        "StringUpper.* is not a registered .*; set CUSTOM_OPS=onnxruntime-extensions$",
+    ),
     "newer opset": (lambda: newer_model(opset=99), "Opset 99 is under development"),
     "newer format": (lambda: newer_model(ir_version=99), "IR version: 99, max supported"),
 }

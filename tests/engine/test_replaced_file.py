@@ -6,7 +6,8 @@ import pytest
 
 from app.engine.graph.process import GraphReader
 from app.engine.graph.report import GraphReport
-from app.engine.model import EngineOptions, load_model
+from app.engine.load_model import load_model
+from app.engine.model import EngineOptions
 from app.engine.model_files import ModelFile
 from app.errors import ModelLoadError
 from tests.models import mean_model, scale_model

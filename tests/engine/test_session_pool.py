@@ -37,14 +37,12 @@ def open_pool(write_model: WriteModel) -> Iterator[OpenPool]:
     """Open a pool of one lane or more; closed at the end of the test."""
     pools: list[SessionPool] = []
 
-    def open_pool(
-        content: bytes, *, num_sessions: int = 1, share_weights_above_bytes: int = 10**9
-    ) -> SessionPool:
+    def open_pool(content: bytes, *, num_sessions: int = 1, shared: bool = False) -> SessionPool:
         pool = SessionPool(
             write_model(content),
             num_sessions=num_sessions,
             providers=CPU,
-            share_weights_above_bytes=share_weights_above_bytes,
+            shared=shared,
         )
         pools.append(pool)
         return pool
@@ -180,9 +178,7 @@ def test_output_of_another_type_is_refused(
 def test_missing_file_is_our_error(tmp_path: Path) -> None:
     """A file that is not there is a load error that names it."""
     with pytest.raises(ModelLoadError, match=r"gone\.onnx"):
-        SessionPool(
-            tmp_path / "gone.onnx", num_sessions=1, providers=CPU, share_weights_above_bytes=0
-        )
+        SessionPool(tmp_path / "gone.onnx", num_sessions=1, providers=CPU, shared=True)
 
 
 # One session a lane, or one for all.
@@ -196,8 +192,8 @@ def test_lanes_have_sessions_of_their_own(open_pool: OpenPool) -> None:
 
 
 def test_large_weights_are_held_once(open_pool: OpenPool) -> None:
-    """A file above the limit is opened once, and the lanes share the session."""
-    pool = open_pool(scale_model(), num_sessions=3, share_weights_above_bytes=0)
+    """A file is opened once where it is large, and the lanes share the session."""
+    pool = open_pool(scale_model(), num_sessions=3, shared=True)
 
     assert len(pool.sessions) == 3
     assert all(session is pool.sessions[0] for session in pool.sessions)
@@ -205,7 +201,7 @@ def test_large_weights_are_held_once(open_pool: OpenPool) -> None:
 
 async def test_shared_session_answers_each_lane_its_own(open_pool: OpenPool) -> None:
     """Runs of several lanes on one session at a time do not mix."""
-    pool = open_pool(scale_model(), num_sessions=4, share_weights_above_bytes=0)
+    pool = open_pool(scale_model(), num_sessions=4, shared=True)
 
     results = await asyncio.gather(
         *(work_in_lane(pool, partial(Session.run, inputs={"x": ROWS * n})) for n in range(4))

@@ -26,9 +26,7 @@ class CountingPool(SessionPool):
     """Keeps the number of rows of each run."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(
-            path, num_sessions=1, providers=["CPUExecutionProvider"], share_weights_above_bytes=0
-        )
+        super().__init__(path, num_sessions=1, providers=["CPUExecutionProvider"], shared=True)
         self.sizes: list[int] = []
 
     def run(self, inputs: Tensors) -> list[Array]:

@@ -44,7 +44,7 @@ def told(answer: httpx.Response, status: int) -> str:
         ("GET", "/v2/models", 404),
         ("GET", INFER, 405),
         ("POST", "/v2/models/pair", 405),
-        ("POST", "/v2/models/a/b/infer", 400),
+        ("POST", "/v2/models/a/b/infer", 404),
     ],
 )
 def test_error_is_the_protocols(server: Server, method: str, path: str, status: int) -> None:

@@ -52,9 +52,11 @@ def test_limits_tell_the_protocols_clients_when_to_come_again(
     """429 with `Retry-After`, as everywhere, in the protocol's words."""
     with Stack(tmp_path_factory.mktemp("limited"), replicas=1, profile="default") as limited:
         body = {"inputs": []}
+        slashes = [limited.client.post("/v2/models/a%2Fb/infer", json=body) for _ in range(20)]
         answers = [limited.client.post("/v2/models/wine/infer", json=body) for _ in range(30)]
         refused = [answer for answer in answers if answer.status_code == 429]
 
     assert refused
+    assert 429 in [answer.status_code for answer in slashes]  # a prediction, whatever the name
     assert list(refused[0].json()) == ["error"]
     assert int(refused[0].headers["retry-after"]) > 0

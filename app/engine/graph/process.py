@@ -5,11 +5,13 @@ than `PATIENCE_SECONDS`, leaves a report that says so, and the model is served a
 nothing is known.
 """
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Timer
+from select import poll
+from threading import Event
 from time import perf_counter
 
 import msgspec
@@ -19,12 +21,16 @@ from app.engine.graph.report import Answer, Batching, GraphReport, Question
 PATIENCE_SECONDS = 60.0
 """For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
 
+PIECE_BYTES = 65_536
+
 _decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _app_folder = Path(__file__).parents[3]
 
 
 class GraphReader:
-    """Any thread, one at a time. Mutable state: the child, what it was asked last, the answer.
+    """Any thread, one at a time, but for `abandon`.
+
+    Mutable state: the child, what it was asked last, the answer, and whether it was given up.
 
     Args:
         lasting: Whether the child stays until `close`, for who loads again and again.
@@ -41,6 +47,8 @@ class GraphReader:
         self._question: Question = (0, "")
         self._report: GraphReport | None = None
         self.in_turn = False
+        self._come = b""  # of what the child has written, not read to the end of a line
+        self._abandoned = Event()
 
     @property
     def process_id(self) -> int | None:
@@ -53,8 +61,10 @@ class GraphReader:
         It is as nice as the calling thread.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: It cannot be started, or is not wanted any more.
         """
+        if self._abandoned.is_set():
+            raise OSError(errno.ECANCELED, "it is not wanted any more")
         if self._child is not None and self._child.poll() is None:
             return
         self.close()
@@ -65,6 +75,8 @@ class GraphReader:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())},
         )
+        if self._abandoned.is_set():  # meanwhile
+            self._child.kill()
 
     def ask(self, path: Path) -> None:
         """Begin to read a graph, beside what the caller does until it calls `answer`."""
@@ -102,31 +114,46 @@ class GraphReader:
 
         Answers to questions before are left by models that could not be loaded.
         """
-        if self._child is None:
-            return None
-        assert self._child.stdout is not None
         late = perf_counter() + PATIENCE_SECONDS
-        timer = Timer(PATIENCE_SECONDS, self._child.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            while line := self._child.stdout.readline():
-                number, report = _decoder.decode(line)
-                if number == self._question[0]:
-                    return report
-        except msgspec.DecodeError:  # it was killed in the middle of a line
-            self.close()
-        finally:
-            timer.cancel()
-        return None if perf_counter() < late else _unread("its reader took too long")
+        while line := self._read_line(late):
+            number, report = _decoder.decode(line)
+            if number == self._question[0]:
+                return report
+        if perf_counter() < late:
+            return None
+        self.close()
+        return _unread("its reader took too long")
+
+    def _read_line(self, late: float) -> bytes:
+        """Read a line; empty if none has come by then, or the child has ended."""
+        if self._child is None:
+            return b""
+        assert self._child.stdout is not None
+        pipe, coming = self._child.stdout.fileno(), poll()
+        coming.register(pipe)
+        while b"\n" not in self._come:
+            if not coming.poll(max(late - perf_counter(), 0.0) * 1000.0):
+                return b""
+            if not (piece := os.read(pipe, PIECE_BYTES)):
+                return b""
+            self._come += piece
+        line, _, self._come = self._come.partition(b"\n")
+        return line
 
     def rest(self) -> None:
         """End the child until it is needed again: 40 MB; idempotent."""
         if not self._lasting:
             self.close()
 
+    def abandon(self) -> None:
+        """End the child for good; any thread, also while another one waits for its answer."""
+        self._abandoned.set()
+        if (child := self._child) is not None:
+            child.kill()
+
     def close(self) -> None:
         """End the child; idempotent."""
+        self._come = b""
         if self._child is not None:
             self._child.kill()
             self._child.wait()

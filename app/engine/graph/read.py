@@ -60,9 +60,12 @@ def _told(part: Callable[[ModelProto], Told], model: ModelProto, otherwise: Told
 
 
 def _external(graph: GraphProto) -> list[str]:
-    found = [ExternalDataInfo(each).location for each in graph.initializer if each.external_data]
+    tensors = [*graph.initializer, *(each.values for each in graph.sparse_initializer)]
     for node in graph.node:
-        found += [ExternalDataInfo(a.t).location for a in node.attribute if a.t.external_data]
+        for each in node.attribute:
+            tensors += [each.t, each.sparse_tensor.values, *each.tensors]
+    found = [ExternalDataInfo(each).location for each in tensors if each.external_data]
+    for node in graph.node:
         for inner in subgraphs(node):
             found += _external(inner)
     return found

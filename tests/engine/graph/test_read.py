@@ -174,6 +174,30 @@ def test_weights_in_other_files_are_named(tmp_path: Path) -> None:
     assert read_graph(path).external == ["weights.bin"]
 
 
+def elsewhere(location: str) -> TensorProto:
+    """Four numbers in another file."""
+    tensor = TensorProto(
+        name=location, data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL
+    )
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def test_weights_in_other_files_are_named_wherever_they_stand() -> None:
+    """In a constant, a list of tensors, a sparse tensor, and in a branch."""
+    inner = helper.make_graph([], "inner", [], [], [elsewhere("branch")])
+    node = onnx.NodeProto(op_type="Constant")
+    node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR, t=elsewhere("value"))
+    node.attribute.add(name="many", type=onnx.AttributeProto.TENSORS, tensors=[elsewhere("list")])
+    node.attribute.add(name="body", type=onnx.AttributeProto.GRAPH, g=inner)
+    graph = helper.make_graph([node], "test", [], [])
+    graph.sparse_initializer.add(values=elsewhere("sparse"))
+
+    found = report(helper.make_model(graph))
+
+    assert found.external == ["branch", "list", "sparse", "value"]
+
+
 def test_a_file_is_read_as_a_whole(tmp_path: Path) -> None:
     """It is read in steps, the last of which is a part of one."""
     path = tmp_path / "model.onnx"

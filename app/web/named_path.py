@@ -1,0 +1,38 @@
+"""Paths of the Open Inference Protocol, in which names of models and versions may hold slashes.
+
+A slash in a name comes as `%2F`, or as it is: Triton's and KServe's clients leave it. Routes take a
+name as one segment, so `routed_path` writes it as one, which handlers read by `decoded`. Where both
+readings are possible the shorter name counts: `a/versions/b` has to be sent as `a%2Fversions%2Fb`.
+"""
+
+import re
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+_model = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+?))?(/ready|/config|/stats)?/?").fullmatch
+_control = re.compile(rb"/v2/repository/models/(.+)/((?:un)?load)/?").fullmatch
+
+
+def routed_path(path: str, raw_path: bytes) -> str:
+    """Write a path so that each name in it is one segment.
+
+    Args:
+        path: Percent-decoded; given back where there is no name.
+        raw_path: As sent.
+    """
+    if found := _model(raw_path):
+        name, version, rest = found.groups(b"")
+        versions = f"/versions/{_segment(version)}" if version else ""
+        return f"/v2/models/{_segment(name)}{versions}{rest.decode()}"
+    if found := _control(raw_path):
+        name, action = found.groups()
+        return f"/v2/repository/models/{_segment(name)}/{action.decode()}"
+    return path
+
+
+def decoded(segment: str) -> str:
+    """Read a name that `routed_path` has written."""
+    return unquote(segment)
+
+
+def _segment(raw: bytes) -> str:
+    return quote(unquote_to_bytes(raw).decode("utf-8", "replace"), safe="")

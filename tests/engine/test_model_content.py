@@ -1,0 +1,164 @@
+"""What a model is made of: digested once, and held to be the same before and behind."""
+
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.engine.graph.process import GraphReader
+from app.engine.graph.report import GraphReport
+from app.engine.load_model import load_model
+from app.engine.model import EngineOptions, Model
+from app.engine.model_content import ModelContent
+from app.engine.model_files import ModelFile
+from app.errors import ModelLoadError
+from tests.conftest import Load
+from tests.models import externally_weighted_model, save_with_external_weights, scale_model
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A model with weights in a second file, `model.weights`."""
+    path = tmp_path / "model.onnx"
+    save_with_external_weights(path, 2.0)
+    return path
+
+
+def test_a_stray_file_is_no_part_of_a_model(path: Path, load: Load) -> None:
+    """Though it is called like a tensor of its graph."""
+    before = load(path).digest
+    for name in ("x", "y", "factors", "Mul"):
+        (path.parent / name).write_text("stray")
+
+    assert load(path).digest == before
+
+
+def test_a_lone_files_digest_is_its_own(tmp_path: Path, load: Load) -> None:
+    """So that anybody can tell which file is served."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(scale_model())
+
+    assert load(path).digest == sha256(scale_model()).hexdigest()
+
+
+def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: Load) -> None:
+    """In ten seconds at most beside 20,000 files, which were looked through for two minutes."""
+    for number in range(20_000):
+        folder = path.parent / str(number // 1000)
+        folder.mkdir(exist_ok=True)
+        (folder / str(number)).touch()
+    begun = time.perf_counter()
+
+    load(path)
+
+    assert time.perf_counter() - begun < 10.0
+
+
+def test_external_weights_count_for_sharing(path: Path, load: Load, options: EngineOptions) -> None:
+    """The memory is theirs."""
+    np.full(3 + 250_000, 2, np.float32).tofile(path.with_suffix(".weights"))
+    options = msgspec.structs.replace(options, share_weights_above_bytes=500_000)
+
+    assert path.stat().st_size < 500_000
+    assert len({id(session) for session in load(path, options).pool.sessions}) == 1
+
+
+class Interrupted(GraphReader):
+    """Reads a graph, and then somebody does something to the files."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._act = act
+
+    def answer(self) -> GraphReport:
+        """Act, and tell of the file that was there."""
+        report = super().answer()
+        self._act()
+        return report
+
+
+def load_interrupted(path: Path, options: EngineOptions, act: Callable[[], object]) -> Model:
+    """Load while somebody does something."""
+    reader = Interrupted(act)
+    file = ModelFile("model", "1", path, None)
+    try:
+        return load_model(file, options, lambda *_: None, lambda *_: None, reader)
+    finally:
+        reader.close()
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Write another content into the file that is there."""
+    path.write_bytes(content)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put another file in its place."""
+    other = path.with_name("other")
+    other.write_bytes(content)
+    other.rename(path)
+
+
+@pytest.mark.parametrize("act", [rewrite, replace])
+def test_a_file_that_is_replaced_meanwhile_is_refused(
+    act: Callable[[Path, bytes], None], tmp_path: Path, options: EngineOptions
+) -> None:
+    """In place, or by a rename."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(scale_model(2.0))
+
+    with pytest.raises(ModelLoadError, match=r"model\.onnx: expected to stay as it is"):
+        load_interrupted(path, options, lambda: act(path, scale_model(3.0)))
+
+
+@pytest.mark.parametrize("act", [rewrite, replace])
+def test_weights_that_are_replaced_meanwhile_are_refused(
+    act: Callable[[Path, bytes], None], path: Path
+) -> None:
+    """The key of the old would lead to answers of the new, or the other way round."""
+    weights = path.with_suffix(".weights")
+    content = ModelContent(path, None)
+    content.add_external([weights.name])
+
+    act(weights, np.full(3, 3, np.float32).tobytes())
+
+    with pytest.raises(ModelLoadError, match=r"model\.weights: expected to stay as it is"):
+        content.check_unchanged()
+
+
+def test_times_that_tell_nothing_are_not_relied_on(path: Path) -> None:
+    """A file that was written just now may be written again within a step of the disk's clock."""
+    weights, now = path.with_suffix(".weights"), time.time_ns()
+    content = ModelContent(path, None, look=lambda _: (1, 2, 12, now, now))
+    content.add_external([weights.name])
+
+    rewrite(weights, np.full(3, 3, np.float32).tobytes())
+
+    with pytest.raises(ModelLoadError, match=r"model\.weights: expected to stay as it is"):
+        content.check_unchanged()
+
+
+def test_a_file_that_is_only_touched_is_the_same(path: Path) -> None:
+    """A backup links it, or somebody copies the same content over it."""
+    content = ModelContent(path, None)
+
+    replace(path, path.read_bytes())
+
+    content.check_unchanged()
+
+
+def test_what_lies_outside_is_not_even_read(tmp_path: Path) -> None:
+    """ONNX Runtime refuses it; a device would have no end."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(externally_weighted_model("/dev/zero"))
+    (folder / "link").symlink_to("/dev/zero")
+    content = ModelContent(folder / "model.onnx", None)
+
+    content.add_external(["/dev/zero", "../../dev/zero", "link"])
+
+    assert content.digest == sha256((folder / "model.onnx").read_bytes()).hexdigest()
