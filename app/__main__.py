@@ -1,6 +1,7 @@
 """Starts `ml-pipeline` (`command.py`), and no slower than need be."""
 
 import gc
+import os
 import sys
 
 
@@ -9,6 +10,10 @@ def main() -> int:
     gc.disable()  # until the models are loaded: what is imported stays, looking through it is 50 ms
     # structlog loads rich where litestar has brought it, 40 ms and 4 MB, and nobody here uses it.
     sys.modules["rich"] = None  # type: ignore[assignment]
+    if sys.argv[1:2] == ["serve"] and os.environ.get("HANG_SECONDS"):
+        from app.hang_watch import be_watched
+
+        be_watched(os.environ)
     from app.engine.graph.process import GraphReader
 
     graphs = GraphReader()

@@ -42,6 +42,8 @@ LINGER_SECONDS = 0.25
 
 A request that is on the wire when its connection is closed is lost; in this time the clients close.
 """
+LAST_CALL_SECONDS = 0.02
+"""The end of it, in which nobody else may connect: who has just done so is let in, and sends."""
 
 
 def main(arguments: list[str] | None = None, graphs: GraphReader | None = None) -> int:
@@ -125,7 +127,9 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
     left = app.lifecycle.drain_seconds_left
     app.lifecycle.begin_drain()
     app.repository.stop_loading()
-    await asyncio.sleep(LINGER_SECONDS)
+    await asyncio.sleep(LINGER_SECONDS - LAST_CALL_SECONDS)
+    listener.turn_away()
+    await asyncio.sleep(LAST_CALL_SECONDS)
     _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()
     try:

@@ -99,7 +99,7 @@ class Predictor:
         """Look farther, else compute and store; or share what is under way for an equal request."""
         call.cache_state = "miss"
         answer, shared = await self.flights.run(
-            key, self._look_far_or_compute, model, request, call, key, looked_far
+            key, call.deadline, self._look_far_or_compute, model, request, call, key, looked_far
         )
         if shared:
             call.cache_state = "coalesced"
@@ -156,7 +156,7 @@ class Predictor:
                 request.num_rows,
                 deadline=call.deadline,
                 group=model.group(inputs),
-                priority=call.priority,
+                head_start=call.head_start,
                 whole=len(inputs) > len(model.inputs),
             )
         except BaseException:  # too late, say, or its client has left: it has waited all the same

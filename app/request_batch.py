@@ -146,11 +146,11 @@ class BatchPredictor:
             if (hit := self._predictor.cache.peek(key)) is not None:  # stored since the look-up
                 call.cache_state, member.answer = hit.tier, hit.value
                 return
-            if (flight := self._predictor.flights.join(key)) is not None:
+            if (flight := self._predictor.flights.join(key, call.deadline)) is not None:
                 member.flight = flight
                 return
             call.cache_state = "miss"
-            self._predictor.flights.lead(key)
+            self._predictor.flights.lead(key, call.deadline)
             member.leads = True
         try:
             member.run = model.batcher.submit(

@@ -186,6 +186,15 @@ class Settings(msgspec.Struct, frozen=True):
     drain_timeout_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="After SIGTERM, longest wait for requests under way.")
     ] = 10
+    hang_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3600,
+            description="A process that answers nobody for so long is ended, by another that "
+            "watches it, to be started anew; 0 = never.",
+        ),
+    ] = 0
 
 
 _hints = get_type_hints(Settings, include_extras=True)

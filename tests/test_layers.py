@@ -22,6 +22,7 @@ ALLOWED = {
     "lifecycle": set(),
     "log": set(),
     "trace_context": set(),
+    "hang_watch": set(),
     "tracing": {"call", "http", "log", "metrics", "trace_context"},
     "metrics": {"errors"},
     "http": {"errors"},
@@ -42,7 +43,7 @@ ALLOWED = {
         "errors", "lifecycle", "log", "metrics", "settings", "tracing", "api_keys",
     },
     "command": {"main", "http", "settings", "log", "errors", "api_keys", "engine"},
-    "__main__": {"command", "engine"},
+    "__main__": {"command", "engine", "hang_watch"},
 }  # fmt: skip
 """What each room may import of the others; itself and the version in `app` go without saying."""
 
@@ -52,6 +53,7 @@ THIRD_PARTIES = {
     "lifecycle": set(),
     "log": {"structlog", "msgspec"},
     "trace_context": set(),
+    "hang_watch": set(),
     "tracing": {"opentelemetry"},
     "metrics": {"prometheus_client"},
     "http": {"httptools", "msgspec"},

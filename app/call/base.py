@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.engine.batch_queue import DEFAULT_PRIORITY, RunResult
+from app.engine.batch_queue import RunResult
 from app.engine.codec import DecodedRequest
 from app.engine.model import Model
 
@@ -15,7 +15,7 @@ class Call(msgspec.Struct, gc=False):
         model_version: Likewise; None for the one that is served by default.
         deadline: `time.monotonic()` seconds.
         arrived: Likewise: when it had been read whole.
-        priority: Of its rows in the queue; the lower the sooner.
+        head_start: Seconds that its rows are taken to have come sooner than they did.
         num_rows: Rows in the body.
         cache_state: `l1`, `redis`, `coalesced`, `miss` or `bypass`.
         decode_seconds: Bytes to checked arrays.
@@ -32,7 +32,7 @@ class Call(msgspec.Struct, gc=False):
     model_version: str | None
     deadline: float
     arrived: float
-    priority: int = DEFAULT_PRIORITY
+    head_start: float = 0.0
     num_rows: int = 0
     cache_state: str = "bypass"
     decode_seconds: float = 0.0

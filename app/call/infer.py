@@ -1,7 +1,7 @@
 """`POST /v2/models/NAME/infer`: the Open Inference Protocol."""
 
 from app.call.base import Call
-from app.engine.batch_queue import RunResult
+from app.engine.batch_queue import RunResult, head_start
 from app.engine.codec import DecodedRequest
 from app.engine.infer_answer import WrittenOutput, write_answer
 from app.engine.infer_request import RequestedOutput
@@ -39,8 +39,9 @@ class InferCall(Call, gc=False, kw_only=True):
         self.id, self.outputs = request.id, request.outputs
         if request.timeout_seconds is not None:
             self.deadline = min(self.deadline, self.started + request.timeout_seconds)
-        if request.priority is not None:
-            self.priority = request.priority
+        num_levels = model.metadata.priority_levels
+        if request.priority is not None and num_levels is not None:
+            self.head_start = head_start(request.priority, num_levels)
         num_rows = model.count_rows(request.inputs)
         use_cache = request.use_cache
         if use_cache is None:

@@ -13,8 +13,19 @@ import msgspec
 from app.engine.answer import Answers
 from app.engine.tensor import Array, Tensors
 
-DEFAULT_PRIORITY = 100
-"""Of requests that ask for none: there is room before them and behind them."""
+LEVEL_SECONDS = 0.25
+"""What a level of priority is worth. Whoever has waited so much longer goes first all the same, so
+that no number of requests of a higher one keeps anybody waiting for ever."""
+
+
+def head_start(priority: int, num_levels: int) -> float:
+    """Seconds that a request is taken to have come sooner than it did; below 0 later.
+
+    Args:
+        priority: 1 is the soonest; beyond the levels it is the last of them.
+        num_levels: Of the model. The middle one is that of requests that name none.
+    """
+    return ((num_levels + 1) // 2 - min(priority, num_levels)) * LEVEL_SECONDS
 
 
 class BatchOptions(msgspec.Struct, frozen=True):
@@ -81,7 +92,7 @@ class WorkItem(msgspec.Struct, gc=False, eq=False):
         deadline: On the loop's clock, seconds; past it the rows are not worth running.
         arrived: When it came, on the same clock.
         future: Where the result goes; done early when the caller has left.
-        priority: The lower the sooner; of equal groups it is equal.
+        head_start: Seconds that it is taken to have come sooner; of equal groups it is equal.
         alone: Set after a failed batch: run by itself, so that only the guilty request fails.
     """
 
@@ -91,7 +102,7 @@ class WorkItem(msgspec.Struct, gc=False, eq=False):
     deadline: float
     arrived: float
     future: asyncio.Future[RunResult]
-    priority: int = DEFAULT_PRIORITY
+    head_start: float = 0.0
     alone: bool = False
 
 
@@ -125,7 +136,7 @@ class BatchQueue:
     def take(self, max_rows: int) -> list[WorkItem]:
         """Take the next batch: items of the group whose turn it is, up to `max_rows`, at least one.
 
-        It is the turn of the lowest priority, and of the oldest among those.
+        It is the turn of the one whose first has waited longest, its head start counted in.
 
         Items whose caller has left are dropped on the way. Empty only if nothing is left.
         """
@@ -146,9 +157,9 @@ class BatchQueue:
             self.next_deadline = float("inf")
         return batch
 
-    def _turn(self, group: Hashable) -> tuple[int, float]:
+    def _turn(self, group: Hashable) -> float:
         first = self._groups[group][0]
-        return first.priority, first.arrived
+        return first.arrived - first.head_start
 
     @staticmethod
     def _fits(batch: list[WorkItem], num_rows: int, item: WorkItem, max_rows: int) -> bool:

@@ -24,7 +24,6 @@ from time import monotonic
 
 from app.engine.admission import Admission
 from app.engine.batch_queue import (
-    DEFAULT_PRIORITY,
     BatchOptions,
     BatchQueue,
     RunOutputs,
@@ -127,7 +126,7 @@ class Batcher:
         *,
         deadline: float,
         group: Hashable = (),
-        priority: int = DEFAULT_PRIORITY,
+        head_start: float = 0.0,
         whole: bool = False,
     ) -> RunResult:
         """Run the rows of one request.
@@ -139,7 +138,7 @@ class Batcher:
             num_rows: b.
             deadline: `time.monotonic()` seconds; later than that the answer is of no use.
             group: Requests of equal groups may share a run.
-            priority: The lower the sooner.
+            head_start: Seconds that the rows are taken to have come sooner than they did.
             whole: Whether an input is no rows, so that rows beyond the limit are not split.
 
         Raises:
@@ -151,7 +150,7 @@ class Batcher:
         if self._lone and self._may_run_at_once(num_rows, deadline):
             return self._run_at_once(inputs, num_rows)
         return await self.submit(
-            inputs, num_rows, deadline=deadline, group=group, priority=priority, whole=whole
+            inputs, num_rows, deadline=deadline, group=group, head_start=head_start, whole=whole
         )
 
     def submit(
@@ -161,7 +160,7 @@ class Batcher:
         *,
         deadline: float,
         group: Hashable = (),
-        priority: int = DEFAULT_PRIORITY,
+        head_start: float = 0.0,
         whole: bool = False,
     ) -> asyncio.Future[RunResult]:
         """Queue the rows of one request, for a caller who brings many in one turn.
@@ -177,14 +176,14 @@ class Batcher:
             self._admission.admit(self._queue, num_rows, rows_running, deadline, now)
         limit = self._options.max_batch_size
         future = self._running_loop().create_future
-        if priority != DEFAULT_PRIORITY:
-            group = (priority, group)
+        if head_start:
+            group = (head_start, group)
         alone = not num_rows  # nobody has tried what no rows do beside others
-        request = WorkItem(inputs, num_rows, group, deadline, now, future(), priority, alone)
+        request = WorkItem(inputs, num_rows, group, deadline, now, future(), head_start, alone)
         if num_rows <= limit or whole or not self._splits:
             return self._enqueue(request)
         parts = [
-            self._enqueue(WorkItem(part, rows, group, deadline, now, future(), priority))
+            self._enqueue(WorkItem(part, rows, group, deadline, now, future(), head_start))
             for part, rows in split(inputs, num_rows, limit)
         ]
         return asyncio.ensure_future(self._joined(parts, request))

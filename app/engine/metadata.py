@@ -54,6 +54,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         sessions: ONNX Runtime sessions, in place of SESSIONS.
         cache: False never caches; true lets the Open Inference Protocol's requests, too, be
             answered from the cache without asking for it.
+        priority_levels: How many priorities the Open Inference Protocol's requests may ask for, 1
+            the soonest; without it what they ask for counts for nothing.
         warmup: Runs of each session before the model answers; some models are slow at first.
     """
 
@@ -70,6 +72,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     max_batch_size: Annotated[int, Meta(ge=1, le=65536)] | None = None
     sessions: Annotated[int, Meta(ge=1, le=256)] | None = None
     cache: bool | None = None
+    priority_levels: Annotated[int, Meta(ge=2, le=9)] | None = None
     warmup: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
     @property

@@ -1,6 +1,8 @@
 """Accepts connections, ends those that keep it waiting, and stops without losing an answer."""
 
 import asyncio
+import os
+import socket
 from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
@@ -9,6 +11,7 @@ from time import monotonic
 
 from app.http.connection import Connection
 from app.http.hosts import Hosts
+from app.http.last_call import turn_away
 from app.http.message import Respond
 from app.http.reader import TURN_SECONDS
 
@@ -68,6 +71,12 @@ class Listener:
         """Listen; OSError if the address is taken."""
         make = self._connection
         self._server = await self.loop.create_server(make, host, port, backlog=backlog)
+
+    def turn_away(self) -> None:
+        """Let who has connected in, and nobody else, in the moments before `stop`."""
+        for listening in self._server.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                turn_away(same)
 
     def stop(self) -> None:
         """Accept no more, and close each connection when nothing is under way on it.

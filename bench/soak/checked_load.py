@@ -99,25 +99,35 @@ class Load:
         port: Of the server, or of Nginx before it.
         questions: What is asked.
         num_clients: Each on a connection of its own, which it opens anew when it is told to.
+        may_be_told: Whether a 503 that says when to come again is no loss.
 
     Attributes:
         num_asked: Requests.
         num_lost: Those without an answer, or with another status than 200.
+        num_told: Those that got such a 503, where that is no loss.
         num_wrong: Those with a wrong one.
-        faults: The first few of both, in words.
+        faults: The first few lost or wrong, in words.
         num_clients: Likewise.
         answered: Seconds from request to answer, and `time.monotonic()` at its end.
         models: The models that have answered so far, by their numbers.
     """
 
-    def __init__(self, port: int, questions: Questions, *, num_clients: int = NUM_CLIENTS) -> None:
-        self.num_asked = self.num_lost = self.num_wrong = 0
+    def __init__(
+        self,
+        port: int,
+        questions: Questions,
+        *,
+        num_clients: int = NUM_CLIENTS,
+        may_be_told: bool = False,
+    ) -> None:
+        self.num_asked = self.num_lost = self.num_told = self.num_wrong = 0
         self.faults: list[str] = []
         self.answered: list[tuple[float, float]] = []
         self.models: set[int] = set()
         self._port = port
         self._questions = questions
         self.num_clients = num_clients
+        self._may_be_told = may_be_told
         self._random = random.Random(8)
         self._stopping = False
         self._thread = Thread(target=self._run, name="load")
@@ -183,6 +193,9 @@ class Load:
             connection.close()
 
     def _judge(self, number: int, answer: Answer) -> None:
+        if self._may_be_told and answer.status == 503 and "retry-after" in answer.headers:
+            self.num_told += 1
+            return
         if answer.status != 200:
             self.num_lost += 1
             self._blame(f"lost: {answer.status} {answer.body[:200]!r}")

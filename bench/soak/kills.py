@@ -1,7 +1,8 @@
 """Replicas are killed one after the other while clients are answered by Nginx and by the others.
 
 A replica is killed only while another one is ready, so that each request has somebody who can
-answer it; a moment at which nobody is ready is never made.
+answer it; a moment at which nobody is ready is never made. A request that a replica was killed
+with is not given to another one: it might be the reason. It is told so by a 503.
 """
 
 from __future__ import annotations
@@ -33,18 +34,21 @@ def run(run: Run) -> Finding:
     )
     with (
         stack(Servers("soak", NUM_REPLICAS, environment=ENVIRONMENT)) as servers,
-        Load(servers.state.http_port, questions) as load,
+        Load(servers.state.http_port, questions, may_be_told=True) as load,
     ):
         killed = _kill(run, servers, load, seconds)
         back = _wait_for_all(servers)
         load.wait_for_answers(100)
     broken = list(load.faults)
+    if load.num_told > killed * load.num_clients:
+        broken.append(f"503: expected one a client and kill at most, found {load.num_told}")
     if not back:
         broken.append(f"replicas: expected {NUM_REPLICAS} ready again, found fewer")
     return Finding(
         tried=f"{killed} kills of one of {NUM_REPLICAS} replicas at random in {seconds:.0f} s, "
         f"{load.num_clients} clients behind Nginx",
-        found=f"{load.counts}; p99 {load.p99_seconds() * 1e3:.0f} ms; "
+        found=f"{load.counts}; {load.num_told} told to come again; "
+        f"p99 {load.p99_seconds() * 1e3:.0f} ms; "
         + ("all replicas back by themselves" if back else "not all replicas came back"),
         broken=broken,
     )

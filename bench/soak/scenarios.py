@@ -12,6 +12,7 @@ from bench.soak import (
     disk,
     fair,
     graphs,
+    hung_replica,
     kills,
     million,
     models,
@@ -69,9 +70,16 @@ SCENARIOS = (
     ),
     Scenario(
         "kills",
-        "Replicas that are killed cost no request, as long as one lives, and come back by "
-        "themselves",
+        "Replicas that are killed cost no request but those that they were given, each of which "
+        "gets a 503 with `Retry-After`, as long as one lives, and come back by themselves",
         kills.run,
+    ),
+    Scenario(
+        "hung_replica",
+        "One of three replicas that stands still costs no request: it is left out within 3 s, who "
+        "waited for it is answered by another, p99 of those 3 s is 3 s at most, and as before "
+        "afterwards",
+        hung_replica.run,
     ),
     Scenario(
         "restarts",

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ops.native import nginx, services
+from ops.native import nginx, services, watch
 from ops.native.probes import is_healthy, kind_of, port_of, wait_until_ready
 from ops.native.replicas import Replicas
 from ops.native.state import (
@@ -90,7 +90,9 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     if supervisor.runs:
         raise StackError("it is up already; see ops/stack status, ops/scale N, ops/stack down")
     services.end_orphans(folder)
+    watches = watch.seconds_allowed() > 0
     shutil.rmtree(folder.nginx / "cache", ignore_errors=True)  # answers of models that may be gone
+    shutil.rmtree(folder.hung, ignore_errors=True)
     state = _choose_ports(parsed.profile)
     state.variables = nginx.chosen_variables()
     _refuse_https_only(state)
@@ -104,6 +106,8 @@ def _up(folder: Folder, parsed: argparse.Namespace) -> None:
     Replicas(folder, state, supervisor).declare(parsed.replicas)
     services.write_prometheus(folder, state)
     services.write_nginx(folder)
+    if watches:
+        services.write_watch(folder)
     nginx.render(folder, state)
     folder.write_state(state)
     supervisor.start()
@@ -194,6 +198,8 @@ def _status(folder: Folder, _: argparse.Namespace) -> None:
 
 
 def _url(name: str, state: State) -> str:
+    if name == "watch":
+        return "nobody asks it anything"
     if name == "nginx":
         return f"http://127.0.0.1:{state.http_port}"
     scheme = "redis" if kind_of(name) == "redis" else "http"
@@ -202,7 +208,7 @@ def _url(name: str, state: State) -> str:
 
 def _logs(folder: Folder, parsed: argparse.Namespace) -> None:
     state = folder.read_state()  # also of a stack that has ended: its logs tell why
-    names = [*FIXED, *state.replicas]
+    names = [*FIXED, "watch", *state.replicas]
     if parsed.service == "api":
         names = list(state.replicas)
     elif parsed.service:

@@ -52,7 +52,10 @@ def render(folder: Folder, state: State) -> None:
 
 
 def write_upstreams(folder: Folder, state: State) -> None:
-    """Write upstreams.conf: its template with a line a replica in place of each look-up by name."""
+    """Write upstreams.conf: its template with a line a replica in place of each look-up by name.
+
+    And with a group of all others for each replica.
+    """
     template = (TEMPLATES / "upstreams.conf.template").read_text()
     template = re.sub(r"(?m)^ *resolver .*\n|(?<=ADDRESS}) resolve", "", template)
     addresses = [f"127.0.0.1:{port}" for port in state.replicas.values()]
@@ -62,7 +65,13 @@ def write_upstreams(folder: Folder, state: State) -> None:
         template,
     )
     variables = {"PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}"}
-    replace(folder.nginx / "upstreams.conf", substitute(template, variables))
+    text = substitute(template, variables)
+    for address in addresses if len(addresses) > 1 else []:
+        servers = "".join(f"    server {a} max_fails=0;\n" for a in addresses if a != address)
+        group = f"other_than_{address.rpartition(':')[2]}"
+        text = text.replace("default api_again;", f"default api_again;\n    {address} {group};")
+        text += f"\nupstream {group} {{\n    least_conn;\n{servers}}}\n"
+    replace(folder.nginx / "upstreams.conf", text)
 
 
 def check(folder: Folder, name: str = "nginx.conf") -> None:

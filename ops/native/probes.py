@@ -3,12 +3,9 @@
 import socket
 import time
 from http.client import HTTPConnection, HTTPException
-from typing import Literal
 
 from ops.native.state import StackError, State
 from ops.native.supervision import Supervisor
-
-Kind = Literal["api", "nginx", "prometheus", "nginx-exporter", "redis"]
 
 _paths = {
     "api": "/health/ready",
@@ -54,9 +51,8 @@ def answers(service: str, port: int) -> bool:
 
 def is_healthy(service: str, state: State, supervisor: Supervisor) -> bool:
     """Tell whether a service's own process runs and answers: another's may have its port."""
-    return supervisor.state_of(service) in ("STARTING", "RUNNING") and answers(
-        service, port_of(service, state)
-    )
+    runs = supervisor.state_of(service) in ("STARTING", "RUNNING")
+    return runs and (service == "watch" or answers(service, port_of(service, state)))
 
 
 MOST_ENDS = 2

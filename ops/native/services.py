@@ -81,6 +81,7 @@ def write_replica(folder: Folder, state: State, name: str) -> None:
         "HOST": "127.0.0.1",
         "PORT": str(state.replicas[name]),
         "REDIS_URL": f"redis://127.0.0.1:{state.redis_port}",
+        "HANG_SECONDS": "0",  # `watch` looks after all of them
     }
     if hosts := os.environ.get("ALLOWED_HOSTS"):
         environment["ALLOWED_HOSTS"] = f"{hosts},127.0.0.1"  # as probes and Prometheus call it
@@ -89,6 +90,12 @@ def write_replica(folder: Folder, state: State, name: str) -> None:
         raise StackError(f"DRAIN_TIMEOUT_SECONDS={drain_seconds}: expected a number")
     command = [sys.executable, "-m", "app", "serve"]
     write_service(folder, name, command, environment, stop_seconds=int(drain_seconds) + 5)
+
+
+def write_watch(folder: Folder) -> None:
+    """End replicas that hang."""
+    environment = {"STACK_FOLDER": str(folder.path)}
+    write_service(folder, "watch", [sys.executable, "-m", "ops.native.watch"], environment)
 
 
 def write_nginx(folder: Folder) -> None:

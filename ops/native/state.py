@@ -64,6 +64,7 @@ class Folder:
         self.logs = path / "logs"
         self.services = path / "services"
         self.nginx = path / "nginx"
+        self.hung = path / "nginx" / "hung"  # addresses of replicas that are just being ended
         self.prometheus = path / "prometheus"
         self.redis = path / "redis"
         self.supervisor_configuration = path / "supervisord.conf"

@@ -66,7 +66,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Nginx, two replicas, Redis and Prometheus, without rate limits."""
-    with Stack(tmp_path_factory.mktemp("stack"), ADMIN_TOKEN=TOKEN) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), ADMIN_TOKEN=TOKEN, HANG_SECONDS="0") as running:
         yield running
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -25,9 +27,10 @@ async def callers(
     compute: Callable[[], Awaitable[bytes]],
     count: int,
     key: bytes = KEY,
+    deadline: float = inf,
 ) -> "list[asyncio.Task[tuple[bytes, bool]]]":
     """So many equal requests, under way; the first one leads."""
-    tasks = [asyncio.create_task(flights.run(key, compute)) for _ in range(count)]
+    tasks = [asyncio.create_task(flights.run(key, deadline, compute)) for _ in range(count)]
     await turns()
     return tasks
 
@@ -37,7 +40,7 @@ async def test_lone_caller_computes(flights: SingleFlight[bytes]) -> None:
     compute = FakeComputation(ANSWER)
     compute.finish()
 
-    assert await flights.run(KEY, compute) == (ANSWER, False)
+    assert await flights.run(KEY, inf, compute) == (ANSWER, False)
     assert len(flights) == 0
 
 
@@ -75,9 +78,9 @@ async def test_answer_is_not_kept(flights: SingleFlight[bytes]) -> None:
     compute = FakeComputation(b"1", b"2")
     compute.finish()
 
-    await flights.run(KEY, compute)
+    await flights.run(KEY, inf, compute)
 
-    assert await flights.run(KEY, compute) == (b"2", False)
+    assert await flights.run(KEY, inf, compute) == (b"2", False)
 
 
 async def test_empty_answer_is_shared(flights: SingleFlight[bytes]) -> None:
@@ -171,9 +174,9 @@ async def test_error_is_not_kept(flights: SingleFlight[bytes]) -> None:
     compute = FakeComputation(RunFailed("no"), ANSWER)
     compute.finish()
     with pytest.raises(RunFailed):
-        await flights.run(KEY, compute)
+        await flights.run(KEY, inf, compute)
 
-    assert await flights.run(KEY, compute) == (ANSWER, False)
+    assert await flights.run(KEY, inf, compute) == (ANSWER, False)
 
 
 async def test_error_of_a_plain_function_is_no_different(flights: SingleFlight[bytes]) -> None:
@@ -183,7 +186,7 @@ async def test_error_of_a_plain_function_is_no_different(flights: SingleFlight[b
         raise RunFailed("no")
 
     with pytest.raises(RunFailed):
-        await flights.run(KEY, refuse)
+        await flights.run(KEY, inf, refuse)
     assert len(flights) == 0
 
 
@@ -267,3 +270,49 @@ async def test_without_personal_errors_only_the_cancelled_are_replaced() -> None
 
     assert [type(end) for end in ends] == [DeadlineExceeded] * 2
     assert len(flights) == 0
+
+
+async def test_who_waits_keeps_its_own_deadline(flights: SingleFlight[bytes]) -> None:
+    """It is told in time; the computation goes on, for its leader and for who has more time."""
+    compute = FakeComputation(ANSWER)
+    patient = await callers(flights, compute, 2)
+    [hurried] = await callers(flights, compute, 1, deadline=monotonic() + 0.05)
+
+    started = monotonic()
+    [end] = await settled(hurried)
+    seconds, in_flight = monotonic() - started, len(flights)
+    compute.finish()
+
+    assert isinstance(end, DeadlineExceeded)
+    assert seconds < 1.0
+    assert in_flight == 1
+    assert await settled(*patient) == [(ANSWER, False), (ANSWER, True)]
+    assert compute.num_runs == 1
+
+
+async def test_a_leader_with_less_time_fails_nobody_with_more(
+    flights: SingleFlight[bytes],
+) -> None:
+    """Who has more time than a leader that was too late computes anew."""
+    compute = FakeComputation(DeadlineExceeded("too late"), ANSWER)
+    [leader] = await callers(flights, compute, 1, deadline=monotonic() + 0.05)
+    [patient] = await callers(flights, compute, 1)
+
+    compute.finish()
+    ends = await settled(leader, patient)
+
+    assert isinstance(ends[0], DeadlineExceeded)
+    assert ends[1] == (ANSWER, False)
+
+
+async def test_who_is_answered_in_time_is_not_told_later(flights: SingleFlight[bytes]) -> None:
+    """A timer that was set for a deadline ends with the wait."""
+    compute = FakeComputation(ANSWER)
+    [leader] = await callers(flights, compute, 1)
+    [hurried] = await callers(flights, compute, 1, deadline=monotonic() + 0.05)
+
+    compute.finish()
+    ends = await settled(leader, hurried)
+    await asyncio.sleep(0.1)
+
+    assert ends == [(ANSWER, False), (ANSWER, True)]

@@ -3,10 +3,11 @@
 from collections.abc import Hashable
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine.batch_queue import BatchQueue, WorkItem
+from app.engine.batch_queue import LEVEL_SECONDS, BatchQueue, WorkItem, head_start
 from tests.fakes import FakeFuture
 
 FOREVER = float("inf")
@@ -99,14 +100,41 @@ def test_oldest_group_goes_first() -> None:
 
 
 def test_lowest_priority_goes_first() -> None:
-    """However late it came; of equal priority the oldest."""
+    """Of those that came at about the same time."""
     usual = item(group="usual", arrived=1.0)
-    soon = item(group="soon", arrived=2.0)
-    sooner = item(group="sooner", arrived=3.0)
-    soon.priority, sooner.priority = 5, 1
-    queue = filled(usual, soon, sooner)
+    soon = item(group="soon", arrived=1.1)
+    sooner = item(group="sooner", arrived=1.2)
+    late = item(group="late", arrived=0.9)
+    soon.head_start, sooner.head_start = head_start(2, 5), head_start(1, 5)
+    late.head_start = head_start(5, 5)
+    queue = filled(usual, soon, sooner, late)
 
-    assert [queue.take(10) for _ in range(3)] == [[sooner], [soon], [usual]]
+    assert [queue.take(10) for _ in range(4)] == [[sooner], [soon], [usual], [late]]
+
+
+@pytest.mark.parametrize("num_levels", [2, 3, 9])
+def test_who_has_waited_long_enough_goes_first(num_levels: int) -> None:
+    """The last priority overtakes the first, which keeps nobody waiting for longer than that."""
+    longest = num_levels * LEVEL_SECONDS
+    last = item(group="last", arrived=1.0)
+    last.head_start = head_start(num_levels, num_levels)
+    queue = filled(last)
+    taken = []
+    for number in range(100):  # each time one of the first priority has just come
+        first = item(group="first", arrived=1.0 + 0.1 * number)
+        first.head_start = head_start(1, num_levels)
+        queue.push(first)
+        taken += queue.take(1)
+        if last in taken:
+            break
+
+    assert last in taken
+    assert len(taken) - 1 <= longest / 0.1
+
+
+def test_a_priority_beyond_the_levels_is_the_last() -> None:
+    """Whatever is asked for, nobody is put further behind."""
+    assert head_start(2**32 - 1, 3) == head_start(3, 3) < head_start(2, 3) == 0.0
 
 
 def test_those_who_left_are_not_taken() -> None:

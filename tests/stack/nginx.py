@@ -197,7 +197,7 @@ class Stub:
     Attributes:
         port: On 127.0.0.1.
         asked: Path and headers (lower-case names) of each request.
-        status: What it answers with.
+        status: What it answers with; 0 is not at all: it hangs up, as one that has ended does.
         headers: The same.
         body: The same.
         seconds: That it takes.
@@ -241,6 +241,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             headers = [(name.lower(), value) for name, value in self.headers.items()]
             stub.asked.append((self.path, headers))
             time.sleep(stub.seconds)
+            if not stub.status:
+                self.close_connection = True
+                return
             self.send_response(stub.status)
             for name, value in stub.headers.items():
                 self.send_header(name, value)

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.load import OLD
 from tests.faults.replica import write_model
 from tests.server import wait_until
-from tests.stack.load import StackLoad
+from tests.stack.load import NUM_CLIENTS, StackLoad
 from tests.stack.native import Stack
 
 
@@ -49,13 +49,18 @@ def test_both_replicas_get_work(stack: Stack) -> None:
     assert min(shares) > 0.2 * sum(shares)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_replica_that_ends(stack: Stack, number: signal.Signals) -> None:
-    """One of two replicas is killed, or ends in good order, and is started again by itself."""
+@pytest.mark.parametrize(
+    ("number", "refusals_allowed"), [(signal.SIGTERM, 0), (signal.SIGKILL, NUM_CLIENTS)]
+)
+def test_a_replica_that_ends(stack: Stack, number: signal.Signals, refusals_allowed: int) -> None:
+    """One of two replicas ends in good order, or is killed, and is started again by itself.
+
+    What a killed one had been given is given to no other, and told so.
+    """
     name = next(iter(stack.state.replicas))
     pid = stack.pid(name)
 
-    with StackLoad(stack.port) as load:
+    with StackLoad(stack.port, refusals_allowed=refusals_allowed) as load:
         stack.kill(name, number)
         wait_until(lambda: stack.pid(name) not in (0, pid))
         wait_until(lambda: is_ready(stack, name))
@@ -63,6 +68,31 @@ def test_a_replica_that_ends(stack: Stack, number: signal.Signals) -> None:
 
     assert load.faults == []
     assert load.num_answers > 100
+
+
+def test_a_replica_that_hangs(stack: Stack) -> None:
+    """One of two stands still: who waits for it is answered by the other within 3 s, none is lost.
+
+    It is ended, and started anew.
+    """
+    name = next(iter(stack.state.replicas))
+    pid = stack.pid(name)
+
+    with StackLoad(stack.port) as load:
+        before = asked(stack, name)
+        wait_until(lambda: asked(stack, name) > before + 50)  # it may have been left out just now
+        stack.kill(name, signal.SIGSTOP)
+        wait_until(lambda: stack.pid(name) not in (0, pid))
+        wait_until(lambda: is_ready(stack, name))
+        load.go_on(0.5)
+        slowest = load.slowest_seconds
+        load.slowest_seconds = 0.0
+        load.go_on(1.0)
+
+    assert load.faults == []
+    assert 1.0 < slowest < 3.0
+    assert load.slowest_seconds < 1.0
+    assert f"{name}: no answer" in stack.log("watch")
 
 
 def test_scaling(stack: Stack) -> None:

@@ -90,12 +90,16 @@ def test_what_the_shell_reads_is_what_sh_reads() -> None:
 
 
 def test_upstreams_name_each_replica_once(tmp_path: Path) -> None:
-    """The native list has a line a replica, with the bounds of the template, and no look-up."""
+    """Each native list has a line a replica, with the bounds of the template, and no look-up."""
     gateway = Gateway(tmp_path, 1111, 2222, 3333)
     gateway.folder.make()
     nginx.write_upstreams(gateway.folder, gateway.state)
 
     text = (gateway.folder.nginx / "upstreams.conf").read_text()
+    ports = re.findall(r"(\d{4}) max_fails=3", text)[:3]
     for port in (1111, 2222, 3333):
-        assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=3", text, re.M)) == 1
+        assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=3", text, re.M)) == 2
+        assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=0", text, re.M)) == 3
+        (others,) = re.findall(rf"^upstream other_than_{port} {{([^}}]*)}}", text, re.M)
+        assert re.findall(r":(\d+) ", others) == [p for p in ports if p != str(port)]
     assert re.findall(r"^[^#]*resolve", text, re.M) == []
