@@ -133,19 +133,22 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
     _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()
     try:
-        async with asyncio.timeout(left(timeout_seconds - LAST_WORDS_SECONDS)):
-            await listener.wait_closed()
+        if await _ends(listener, left(timeout_seconds - LAST_WORDS_SECONDS)):
             return True
-    except TimeoutError:
         listener.refuse_half_read()
-    try:
-        async with asyncio.timeout(max(left(timeout_seconds), LAST_WORDS_SECONDS)):
-            await listener.wait_closed()
-            return True
-    except TimeoutError:
-        return False
+        return await _ends(listener, max(left(timeout_seconds), LAST_WORDS_SECONDS))
     finally:
         listener.abort()
+
+
+async def _ends(listener: Listener, timeout_seconds: float) -> bool:
+    """Wait for the last connection to close; False if that takes longer."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await listener.wait_closed()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _cut() -> None:

@@ -22,6 +22,8 @@ LEAST_KEPT_SECONDS = 30 * 86_400
 RENEW_SECONDS = 600.0
 """After which the message is put back, as a full Redis may have thrown it out."""
 
+TELL_AGAIN_SECONDS = 5.0
+"""After which it is told again where that failed."""
 
 RECALL_SECONDS = 0.5
 """Longest wait for what is kept while models are loaded: no start waits for a dead Redis. What was
@@ -112,13 +114,19 @@ class Disproofs:
     def _on_disproved(self, model: Model) -> None:
         """Tell what service has found here."""
         _log(model, self._replica)
-        task = asyncio.create_task(self._tell(model))
+        task = asyncio.create_task(self._tell_for_sure(model))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, model: Model) -> None:
+    async def _tell_for_sure(self, model: Model) -> None:
+        told = await self._tell(model)
+        while not told:
+            await asyncio.sleep(TELL_AGAIN_SECONDS)
+            told = await self._tell(model)
+
+    async def _tell(self, model: Model) -> bool:
         if self.board is None:
-            return
+            return True
         identity = model.first_identity.hex()
         name = f"{model.name}/{model.version}"
         news = Disproved(self._replica, name, identity, model.disproof)
@@ -126,6 +134,8 @@ class Disproofs:
             await self.board.publish(msgspec.json.encode(news), [identity])
         except Exception as error:  # whatever the way to the others is, this replica knows
             get_logger().warning("disproof_not_published", reason=str(error))
+            return False
+        return True
 
     async def _recall(self, models: list[Model]) -> None:
         """Learn what others have found of models that do not answer yet."""
@@ -140,8 +150,11 @@ class Disproofs:
             await self.on_message(message, True)
 
     async def aclose(self) -> None:
-        """Finish telling; idempotent."""
-        await asyncio.gather(*self._telling)
+        """Finish telling, as far as that goes at once; idempotent."""
+        if self._telling:
+            _, late = await asyncio.wait(self._telling, timeout=RECALL_SECONDS)
+            for task in late:
+                task.cancel()
 
 
 def _is_disproved(model: Model) -> bool:

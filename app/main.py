@@ -33,7 +33,7 @@ from app.lifecycle import Lifecycle
 from app.log import get_logger
 from app.metrics.collector import Metrics, ModelSample, RedisCounts
 from app.pipeline import Predictor
-from app.reload import RELOAD_KEPT_SECONDS, Reloader
+from app.reload import KEPT_SECONDS, Reloader
 from app.request_batch import BatchPredictor
 from app.settings import Settings, SettingsError, load_settings
 from app.web.access import Access
@@ -54,6 +54,8 @@ from app.web.predict import BatchRoute, PredictRoute
 if TYPE_CHECKING:
     from app.cache.broadcast import Broadcast
     from app.cache.redis import RedisCache
+    from app.cache.signature import Signature
+    from app.cache.wanted import Wanted
     from app.tracing import Tracing
 
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -95,6 +97,8 @@ class Application:
         self._tracing = _open_tracing(replica) if settings.otel_exporter_otlp_endpoint else None
         self._redis: RedisCache | None = None
         self._broadcasts: list[Broadcast] = []
+        self._wanted: Wanted | None = None
+        self._signature: Signature | None = None
         near = MemoryCache(settings.cache_max_mb * 1024 * 1024)
         self._cache = self._build_cache(settings, near)
         self._metrics = Metrics(
@@ -114,6 +118,8 @@ class Application:
         from app.cache.broadcast import Broadcast
         from app.cache.redis import RedisCache
         from app.cache.redis_link import open_pool
+        from app.cache.signature import Signature
+        from app.cache.wanted import Wanted
 
         try:
             pool = open_pool(settings.redis_url)
@@ -129,9 +135,13 @@ class Application:
                 operation, seconds
             ),
         )
-        join = partial(Broadcast, pool, settings.redis_url, redis.wait_connected)
+        self._signature = Signature(settings.admin_token, _log_not_signed)
+        join = partial(Broadcast, pool, settings.redis_url, redis.wait_connected, self._signature)
         self._reloader.publisher = join(
-            "reload", self._reloader, _log_listening, kept_seconds=RELOAD_KEPT_SECONDS
+            "reload", self._reloader, _log_listening, kept_seconds=KEPT_SECONDS
+        )
+        self._reloader.board = self._wanted = Wanted(
+            pool, settings.redis_url, "reload", self._signature, kept_seconds=KEPT_SECONDS
         )
         self._disproofs.board = join(
             "disproof",
@@ -193,12 +203,18 @@ class Application:
 
         Raises:
             ModelLoadError: A model cannot be served.
+            SettingsError: REDIS_URL leads to what cannot be used.
         """
         connecting = [] if self._redis is None else [self._redis.start()]
-        await asyncio.gather(self._reloader.reload_here(), *connecting)
+        await asyncio.gather(self._reloader.start(), *connecting)
+        if self._redis is not None and self._redis.misfit:
+            raise SettingsError(f"REDIS_URL: {self._redis.misfit}")
         for broadcast in self._broadcasts:
             broadcast.start()
-        watching = None if self._keys is None else asyncio.create_task(self._keys.watch())
+        watching = [] if self._keys is None else [asyncio.create_task(self._keys.watch())]
+        if self._redis is not None:
+            keeping_up = self._reloader.keep_up(self._redis.wait_connected)
+            watching.append(asyncio.create_task(keeping_up))
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -206,6 +222,9 @@ class Application:
         self.lifecycle.ready = True
         yield
         self.lifecycle.begin_drain()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         for broadcast in self._broadcasts:
             await broadcast.aclose()
         seconds = self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
@@ -215,9 +234,9 @@ class Application:
         except TimeoutError:
             get_logger().warning("drain_timed_out", seconds=self._drain_timeout_seconds)
         await self._disproofs.aclose()
+        if self._wanted is not None:
+            await self._wanted.aclose()
         await self._cache.aclose()
-        if watching is not None:
-            watching.cancel()
         if self._tracing is not None:
             await self._tracing.aclose(
                 self.lifecycle.drain_seconds_left(self._drain_timeout_seconds)
@@ -242,7 +261,8 @@ class Application:
     def _scrape_redis(self) -> RedisCounts | None:
         if self._redis is None:
             return None
-        return RedisCounts(*self._redis.redis_statistics())
+        num_refused = 0 if self._signature is None else self._signature.num_refused
+        return RedisCounts(*self._redis.redis_statistics(), num_refused)
 
     def _dependencies(self) -> list[Dependency]:
         found = []
@@ -251,7 +271,7 @@ class Application:
             state: Severity = "degraded" if reason else "healthy"
             found.append(Dependency("redis", state, reason or "connected"))
         deaf = next((each.reason for each in self._broadcasts if each.reason), "")
-        if reason := self._reloader.behind or deaf:
+        if reason := self._reloader.reason or deaf:
             found.append(Dependency("reload", "degraded", reason))
         if reason := self._disproofs.reason:
             found.append(Dependency("batching", "degraded", reason))
@@ -291,6 +311,10 @@ def _log_listening(reason: str) -> None:
         get_logger().warning("reloads_not_heard", reason=reason)
     else:
         get_logger().info("reloads_heard")
+
+
+def _log_not_signed(place: str) -> None:
+    get_logger().warning("announcement_not_signed", place=place)
 
 
 def _log_redis(found: bool, reason: str) -> None:

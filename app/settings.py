@@ -248,6 +248,11 @@ def _faults_of_redis_url(text: str) -> list[str]:
         port = url.port
     except ValueError:  # brackets that do not match, or a port that is no number
         return [f"{expected}, found an address or port that cannot be read"]
+    if "sentinel" in url.scheme:
+        return [
+            f"{expected}, found Sentinels: name an address that follows the master, such as a "
+            "service, a virtual address or HAProxy"
+        ]
     if url.scheme not in ("redis", "rediss", "unix"):
         return [f"{expected}, found another scheme"]
     if url.fragment:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from bench.harness import ServerError, free_port
 from bench.load import pinned
@@ -16,16 +17,29 @@ START_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
+class Redis(NamedTuple):
+    """One that runs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
 def redis_started(cores: Sequence[int] = ()) -> Iterator[str]:
     """Start one as the stack configures it, and give its URL."""
-    port = free_port()
+    with redis_running(free_port(), cores) as redis:
+        yield redis.url
+
+
+@contextmanager
+def redis_running(port: int, cores: Sequence[int] = ()) -> Iterator[Redis]:
+    """The same on a port that is free; it may be killed meanwhile."""
     command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", ""]
     command += ["--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]
     process = subprocess.Popen([*pinned(cores), *command], stdout=subprocess.DEVNULL)
     try:
         _wait(process, port)
-        yield f"redis://{HOST}:{port}"
+        yield Redis(f"redis://{HOST}:{port}", process)
     finally:
         process.terminate()
         process.wait()

@@ -14,6 +14,11 @@ from tests.server import free_port, wait_until
 STOP_SECONDS = 10.0
 
 
+def cluster_options() -> tuple[str, ...]:
+    """Options of a node of a Redis Cluster, with a port for the others that is free."""
+    return "--cluster-enabled", "yes", "--cluster-port", str(free_port())
+
+
 class RedisServer:
     """Runs from the start of a `with` block to its end; may be killed and started again within.
 

@@ -31,7 +31,8 @@ ALLOWED = {
     "call": {"engine", "errors"},
     "pipeline": {"call", "cache", "engine", "errors"},
     "request_batch": {"pipeline", "call", "engine", "errors"},
-    "reload": {"engine", "errors", "log"},
+    "announcements": {"log"},
+    "reload": {"announcements", "engine", "errors", "log"},
     "disproofs": {"engine", "log"},
     "api_keys": {"log"},
     "web": {
@@ -62,6 +63,7 @@ THIRD_PARTIES = {
     "call": {"msgspec"},
     "pipeline": {"msgspec"},
     "request_batch": {"msgspec"},
+    "announcements": {"msgspec"},
     "reload": {"msgspec"},
     "disproofs": {"msgspec"},
     "api_keys": set(),
@@ -76,7 +78,8 @@ PURE = ("litestar", "redis", "prometheus_client", "httptools", "structlog", "uvl
 """What the core runs without."""
 
 TALK_TO_REDIS = {
-    *("redis", "redis_lanes", "redis_link", "redis_look_ups", "redis_wire", "broadcast")
+    *("redis", "redis_lanes", "redis_link", "redis_look_ups", "redis_reader", "redis_wire"),
+    *("broadcast", "wanted"),
 }
 """Modules of `cache/` that import its client; `main` imports them where there is a REDIS_URL."""
 

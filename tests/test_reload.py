@@ -1,44 +1,80 @@
 """A reload reaches every replica: who is told, who follows, and who says that it cannot.
 
 Replicas are `Reloader`s on real repositories in folders of their own, joined by a bus that hands
-each message to all of them at once; over a real Redis they are in `tests/faults/`.
+each message to all of them at once and keeps what is wanted; over a real Redis they are in
+`tests/faults/`.
 """
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from time import time
+from time import monotonic
 
 import msgspec
 import pytest
 
+from app.announcements import Followed, Reloaded
+from app.cache.wanted import Look
 from app.engine.graph.process import GraphReader
 from app.engine.model import EngineOptions
 from app.engine.repository import Repository
 from app.errors import ModelLoadError
-from app.reload import Followed, Reloaded, Reloader
+from app.reload import Reloader
 from tests.models import scale_model
 
 Start = Callable[..., Awaitable["Replica"]]
 
 
 class Bus:
-    """Delivers what is published to everybody, as Redis does; keeps what is to be kept."""
+    """Delivers what is published to everybody, as Redis does; keeps what is wanted."""
 
     def __init__(self) -> None:
         self.listeners: list[Reloader] = []
         self.messages: list[bytes] = []
-        self.kept: bytes | None = None
+        self.numbers: dict[str, int] = {}
+        self.states: dict[int, bytes] = {}
         self.down = False
+        self.put_at = 0.0
 
-    async def publish(self, message: bytes, topics: Sequence[str]) -> None:
+    def check(self) -> None:
         if self.down:
             raise ConnectionError("the bus is down")
+
+    def forget(self) -> None:
+        """Begin anew, as a Redis does that was killed."""
+        self.numbers.clear()
+        self.states.clear()
+
+    async def publish(self, message: bytes, topics: Sequence[str]) -> None:
+        self.check()
         self.messages.append(message)
-        if topics:
-            self.kept = message
         for listener in list(self.listeners):
             await listener.on_message(message, False)
+
+    async def generation(self) -> int:
+        self.check()
+        return max(self.states, default=0)
+
+    async def look(self, topics: Sequence[str], known: int) -> Look:
+        self.check()
+        newest = max((self.numbers.get(topic, 0) for topic in topics), default=0)
+        if newest > known:
+            return Look(newest, self.states.get(newest), False, monotonic() - self.put_at)
+        return Look(newest, None, newest < known or newest not in self.states)
+
+    async def want(
+        self, message_of: Callable[[int], bytes], topics: Sequence[str], above: int
+    ) -> int:
+        self.check()
+        generation = max([above, *self.states]) + 1
+        await self.put_back(generation, message_of(generation), topics)
+        return generation
+
+    async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
+        self.check()
+        self.put_at = monotonic()
+        self.states[generation] = message
+        self.numbers |= dict.fromkeys(topics, generation)
 
     def followed(self) -> list[Followed]:
         """What replicas reported, in order."""
@@ -82,8 +118,8 @@ async def start(
         replicas.append(replica)
         for model, factor in (factors or {"model": 2.0}).items():
             replica.write(factor, model)
-        await replica.reloader.reload_here()
-        replica.reloader.publisher = bus
+        replica.reloader.publisher = replica.reloader.board = bus
+        await replica.reloader.start()
         if listens:
             bus.listeners.append(replica.reloader)
         return replica
@@ -110,9 +146,9 @@ async def test_what_nobody_announced_is_not_followed(bus: Bus, start: Start) -> 
     one = await start("one")
     one.write(3.0)
 
-    await one.reloader.reload_here()
+    await one.reloader.start()
 
-    assert bus.messages == []
+    assert (bus.messages, bus.states) == ([], {})
 
 
 async def test_a_replica_with_the_old_file_is_behind(start: Start) -> None:
@@ -244,27 +280,119 @@ async def test_a_dropped_model_is_dropped_by_the_others(start: Start) -> None:
     assert two.reloader.behind == ""
 
 
-async def test_a_kept_announcement_is_followed_by_who_missed_it(bus: Bus, start: Start) -> None:
-    """A replica that did not listen learns of it later, and follows."""
+async def test_who_heard_nothing_follows_by_comparing(start: Start) -> None:
+    """A replica that missed the message finds what is wanted, whatever its clock says."""
     one, two = await start("one"), await start("two", listens=False)
     for replica in (one, two):
         replica.write(3.0)
     await one.reloader.reload()
-    assert bus.kept is not None
 
-    await two.reloader.on_message(bus.kept, True)
+    await two.reloader.compare()
+
+    assert two.digests == one.digests
+    assert two.reloader.behind == ""
+
+
+async def test_who_compares_and_cannot_follow_is_behind(start: Start) -> None:
+    """And says so, as if it had heard the message."""
+    one, two = await start("one"), await start("two", listens=False)
+    one.write(3.0)
+    await one.reloader.reload()
+
+    await two.reloader.compare()
+
+    assert two.reloader.behind.startswith("model: expected digest")
+
+
+async def test_who_is_behind_tries_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may come later than the announcement, and nobody needs to reload for it."""
+    monkeypatch.setattr("app.reload.FIRST_PAUSE_SECONDS", 0.0)
+    one, two = await start("one"), await start("two")
+    one.write(3.0)
+    await one.reloader.reload()
+    assert two.reloader.behind
+    two.write(3.0)
+
+    await two.reloader.compare()
+
+    assert (two.digests, two.reloader.behind) == (one.digests, "")
+
+
+async def test_what_redis_lost_is_put_back_by_who_knows(bus: Bus, start: Start) -> None:
+    """After an outage, so that others who missed it find it."""
+    one, two = await start("one"), await start("two", listens=False)
+    for replica in (one, two):
+        replica.write(3.0)
+    await one.reloader.reload()
+    bus.forget()
+
+    await one.reloader.compare()
+    await two.reloader.compare()
 
     assert two.digests == one.digests
 
 
-async def test_a_kept_announcement_from_before_its_start_is_old_news(start: Start) -> None:
+async def test_after_an_empty_redis_numbers_go_on(bus: Bus, start: Start) -> None:
+    """A reload that follows the loss of all numbers is newer than those before."""
+    one, two = await start("one"), await start("two", listens=False)
+    await one.reloader.reload()
+    await two.reloader.compare()
+    bus.forget()
+    for replica in (one, two):
+        replica.write(3.0)
+
+    await one.reloader.reload()
+    await two.reloader.compare()
+
+    assert two.digests == one.digests
+
+
+async def test_what_is_wanted_and_gone_is_told(bus: Bus, start: Start) -> None:
+    """A replica that knows of something newer, and cannot read it, is not healthy."""
+    one, two = await start("one"), await start("two", listens=False)
+    await one.reloader.reload()
+    bus.states.clear()
+
+    await two.reloader.compare()
+
+    assert two.reloader.behind == "announcement 1: expected it in Redis, found it gone"
+
+
+async def test_an_announcement_from_before_its_start_is_old_news(start: Start) -> None:
     """What a replica read after the announcement is what its operator wants it to serve."""
+    one = await start("one")
+    one.write(3.0)
+    await one.reloader.reload()
+
     two = await start("two")
-    news = Reloaded("one", time() - 60.0, {"model": "0" * 64})
+    await two.reloader.compare()
 
-    await two.reloader.on_message(msgspec.json.encode(news), True)
-
+    assert two.digests != one.digests
     assert two.reloader.behind == ""
+
+
+async def test_an_old_message_is_of_no_effect(bus: Bus, start: Start) -> None:
+    """Somebody who kept a message of another replica's can say it again in vain."""
+    one, two = await start("one", a=2.0, b=3.0), await start("two", a=2.0, b=3.0)
+    await one.reloader.unload("a")
+    old = bus.states[1]
+    await one.reloader.load("a")
+
+    await two.reloader.on_message(old, False)
+
+    assert two.digests == one.digests
+    assert two.reloader.behind == ""
+
+
+async def test_a_model_of_another_name_is_followed(start: Start) -> None:
+    """A file that is renamed everywhere is one model gone and one come."""
+    one, two = await start("one", a=2.0), await start("two", a=2.0)
+    for replica in (one, two):
+        (replica.folder / "a.onnx").rename(replica.folder / "b.onnx")
+
+    await one.reloader.reload()
+
+    assert two.digests.keys() == {"b"}
 
 
 @pytest.mark.parametrize("message", [b"", b"\xff", b"{}", b'{"type":"other"}', b"[1]"])
@@ -290,17 +418,61 @@ async def test_a_reload_that_cannot_be_told_is_made_all_the_same(bus: Bus, start
 
 
 async def test_a_reload_that_could_not_be_told_is_told_later(bus: Bus, start: Start) -> None:
-    """When messages are heard again, the others learn of it."""
+    """As soon as Redis can be asked; until then health says so."""
     one, two = await start("one"), await start("two")
     for replica in (one, two):
         replica.write(3.0)
     bus.down = True
     await one.reloader.reload()
+    reason = one.reloader.reason
     bus.down = False
 
-    await one.reloader.on_listening()
+    await one.reloader.compare()
 
+    assert "the bus is down" in reason
+    assert one.reloader.reason == ""
     assert two.digests == one.digests
+
+
+async def test_what_could_not_be_told_yields_to_what_came_later(bus: Bus, start: Start) -> None:
+    """A change from an outage does not undo one that another replica made after it."""
+    one, two = [await start(name, listens=False, a=2.0, b=3.0) for name in ("one", "two")]
+    bus.down = True
+    await two.reloader.unload("a")
+    bus.down = False
+    await one.reloader.unload("b")
+
+    await two.reloader.compare()
+
+    assert two.digests.keys() == one.digests.keys() == {"a"}
+    assert two.reloader.reason == ""
+
+
+async def test_what_could_not_be_told_replaces_what_came_before(bus: Bus, start: Start) -> None:
+    """Also where this replica had not heard of that."""
+    one, two = [await start(name, listens=False, a=2.0, b=3.0) for name in ("one", "two")]
+    await one.reloader.unload("b")
+    bus.down = True
+    await two.reloader.unload("a")
+    bus.down = False
+
+    await two.reloader.compare()
+    await one.reloader.compare()
+
+    assert two.digests.keys() == one.digests.keys() == {"b"}
+
+
+async def test_who_cannot_compare_says_so(bus: Bus, start: Start) -> None:
+    """A replica that may not read what is wanted could be behind."""
+    one = await start("one")
+    bus.down = True
+    await one.reloader.compare()
+    reason = one.reloader.reason
+    bus.down = False
+    await one.reloader.compare()
+
+    assert reason == "what is wanted cannot be read: the bus is down"
+    assert one.reloader.reason == ""
 
 
 async def test_what_was_told_is_not_told_again(bus: Bus, start: Start) -> None:
@@ -349,13 +521,12 @@ async def test_what_was_unloaded_is_loaded_everywhere(bus: Bus, start: Start) ->
 
 
 async def test_a_replica_that_was_cut_off_learns_what_was_unloaded(bus: Bus, start: Start) -> None:
-    """From the announcement that is kept."""
+    """By comparing."""
     one = await start("one", a=2.0, b=3.0)
     cut_off = await start("two", listens=False, a=2.0, b=3.0)
     await one.reloader.unload("a")
-    assert bus.kept is not None
 
-    await cut_off.reloader.on_message(bus.kept, True)
+    await cut_off.reloader.compare()
 
     assert cut_off.digests.keys() == {"b"}
 
@@ -376,11 +547,10 @@ async def test_older_news_do_not_bring_an_unloaded_model_back(bus: Bus, start: S
     one, two = await start("one", a=2.0, b=3.0), await start("two", listens=False, a=2.0, b=3.0)
     one.write(5.0, "a")
     await one.reloader.reload()
-    assert bus.kept is not None
-    older = bus.kept
+    older = bus.states[1]
 
     await two.reloader.unload("a")
-    await two.reloader.on_message(older, True)
+    await two.reloader.on_message(older, False)
 
     assert two.digests.keys() == {"b"}
 

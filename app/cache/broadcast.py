@@ -3,7 +3,7 @@
 Pub/sub forgets: a replica that was cut off while a message went out would never know. So a message
 is also kept under each topic it is about, and a new subscription begins with those; topics that
 come later are looked up within `KEEPALIVE_SECONDS`. The channel has the database's number in it,
-because pub/sub has none.
+because pub/sub has none. What is not signed as `signature.py` does it is passed over.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from redis.asyncio.client import PubSub, Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from app.cache.redis_link import CONNECT_SECONDS, RedisFailure, RedisLink, pack, scrub
+from app.cache.redis_link import CONNECT_SECONDS, RedisFailure, RedisLink, pack, scrub, words_of
+from app.cache.signature import Signature
 
 PREFIX = "ml_pipeline"
 
@@ -54,6 +55,7 @@ class Broadcast:
         pool: Connections.
         url: Where they lead, for its password not to be told.
         wait_connected: Waits until Redis can be asked.
+        signature: Of what is published and kept.
         name: Of the channel, and of what is kept.
         listener: Told of messages.
         on_change: Told, once each, why nothing is heard; empty when it is again.
@@ -70,6 +72,7 @@ class Broadcast:
         pool: ConnectionPool,
         url: str,
         wait_connected: Callable[[], Awaitable[None]],
+        signature: Signature,
         name: str,
         listener: Listener,
         on_change: Callable[[str], None],
@@ -80,6 +83,7 @@ class Broadcast:
         self._pool = pool
         self._client: Redis = Redis(connection_pool=pool)
         self._url = url
+        self._signature = signature
         self._name = f"{PREFIX}:{name}"
         self._kept_seconds = kept_seconds
         self._renew_seconds = renew_seconds
@@ -97,12 +101,13 @@ class Broadcast:
         Raises:
             RedisFailure: It was not sent.
         """
+        signed = self._signature.sign(self._channel, message)
         await self._exchange(
             *(
-                pack(b"SET", self._key(topic), message, b"EX", self._kept_seconds)
+                pack(b"SET", self._key(topic), signed, b"EX", self._kept_seconds)
                 for topic in topics
             ),
-            pack(b"PUBLISH", self._channel.encode(), message),
+            pack(b"PUBLISH", self._channel.encode(), signed),
         )
 
     async def kept(self, topics: Sequence[str]) -> list[bytes]:
@@ -113,15 +118,20 @@ class Broadcast:
         """
         if not topics:
             return []
-        (values,) = await self._exchange(pack(b"MGET", *map(self._key, topics)))
-        return list({value for value in values if isinstance(value, bytes)})
+        look_up = pack(b"MGET", *map(self._key, topics))
+        (values,) = await self._exchange(look_up, num_elements=len(topics))
+        opened = map(self._opened, {value for value in values if isinstance(value, bytes)})
+        return [message for message in opened if message is not None]
 
-    async def _exchange(self, *commands: bytes) -> list[Any]:
+    def _opened(self, signed: bytes) -> bytes | None:
+        return self._signature.open(self._channel, signed)
+
+    async def _exchange(self, *commands: bytes, num_elements: int = 0) -> list[Any]:
         """Speak on a connection of its own."""
         link = RedisLink(self._pool, self._url)
         try:
             await link.connect()
-            replies = await link.exchange(commands, len(commands), CONNECT_SECONDS)
+            replies = await link.exchange(commands, len(commands), CONNECT_SECONDS, num_elements)
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise link.failure(reply)
@@ -147,7 +157,7 @@ class Broadcast:
                 pause_seconds = FIRST_PAUSE_SECONDS
                 await self._hear(subscription)
             except ResponseError as error:
-                self._tell(scrub(str(error), self._url))
+                self._tell(scrub(words_of(error), self._url))
             except RedisFailure as failure:
                 if failure.kind == "refused":
                     self._tell(str(failure))
@@ -190,8 +200,13 @@ class Broadcast:
                     await subscription.ping()
             pinged = heard is None
             if heard is not None and heard["type"] == "message":
-                await self._listener.on_message(heard["data"], False)
+                await self._pass_on(heard["data"])
             await self._look_up()
+
+    async def _pass_on(self, data: Any) -> None:
+        message = self._opened(data) if isinstance(data, bytes) else b""
+        if message is not None:
+            await self._listener.on_message(message, False)
 
     def _tell(self, reason: str) -> None:
         if reason != self.reason:

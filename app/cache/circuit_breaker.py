@@ -5,7 +5,8 @@
                                         └── probe fails ────┘
 
 Pauses double from `FIRST_PAUSE_SECONDS` to `LONGEST_PAUSE_SECONDS` with jitter, so that replicas
-do not come back as one; only a success of real use, not of the probe, makes them short again.
+do not come back as one; a success of real use, or a while without an outage, makes them short
+again, not that a probe was answered.
 The pattern is Nygard's (Release It!), the jitter AWS's "equal jitter" (Exponential Backoff And
 Jitter). Requests never serve as probes, and pay one attribute look-up.
 """
@@ -69,10 +70,19 @@ class CircuitBreaker:
         self._failures = 0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
+    def hold(self) -> None:
+        """Take note that it has been closed for a while: the next outage is another one."""
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+
     def fail(self, reason: str) -> None:
         """Count a failure of real use."""
         self._failures += 1
-        if self.closed and self._failures >= FAILURES_TO_OPEN:
+        if self._failures >= FAILURES_TO_OPEN:
+            self.trip(reason)
+
+    def trip(self, reason: str) -> None:
+        """Open at once: it is known that there is no use in asking."""
+        if self.closed:
             self.closed, self.state, self.reason = False, "open", reason
             self._closing.clear()
             self._on_change(False, reason)

@@ -34,7 +34,7 @@ class RedisStatistics(NamedTuple):
     Attributes:
         state: Of the breaker.
         num_keys: By result: `hit`, `miss`, `unreadable`, `unanswered`, `left_out`.
-        num_failures: By kind: `timeout`, `connection`, `refused`.
+        num_failures: By kind: `timeout`, `connection`, `refused`, `replica`, `misfit`.
         num_dropped: Stores that were not made.
     """
 
@@ -178,6 +178,11 @@ class RedisCache:
     def reason(self) -> str:
         """Why Redis cannot be asked just now, in words; empty when it can."""
         return self._lanes.breaker.reason or ("" if self._lanes.available else "connecting")
+
+    @property
+    def misfit(self) -> str:
+        """Why what REDIS_URL leads to can never be used; empty unless that is known."""
+        return self._lanes.misfit
 
     async def wait_connected(self) -> None:
         """Wait until Redis can be reached."""

@@ -2,6 +2,8 @@
 
 A lane is one connection with one round trip under way, which carries all that waits. A lane whose
 connection fails connects anew, unless the circuit breaker says that there is no use in it just now.
+Beside them a beat asks each second whether Redis is there, and still a master: what is told of it
+holds though nobody asks anything, because all is answered from memory.
 """
 
 import asyncio
@@ -11,10 +13,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import MovedError, ReadOnlyError, RedisError, ResponseError
 
 from app.cache.circuit_breaker import CircuitBreaker
-from app.cache.redis_link import RedisFailure, RedisLink, pack
+from app.cache.redis_link import Kind, RedisFailure, RedisLink, pack
 from app.cache.redis_look_ups import LookUps, fitting
 
 NUM_READ_LANES = 2
@@ -35,6 +37,12 @@ WRITE_SECONDS = 1.0
 
 REFUSED_PAUSE_SECONDS = 1.0
 """No stores for this long after Redis refused some: it is full, or read-only."""
+
+BEAT_SECONDS = 1.0
+"""Between two looks at Redis, each of which may take `CONNECT_SECONDS`."""
+
+AT_ONCE: tuple[Kind, ...] = ("replica", "misfit")
+"""Failures that a second try would meet too."""
 
 FLUSH_SECONDS = 1.0
 """Longest wait for the last stores at the end."""
@@ -61,6 +69,7 @@ class RedisLanes:
         look_ups: Asked only while `available`.
         num_failures: By kind.
         num_dropped: Stores that were not made.
+        misfit: Why what was found can never be used; empty unless that is so.
     """
 
     def __init__(
@@ -86,11 +95,12 @@ class RedisLanes:
         self._lanes: list[asyncio.Task[None]] = []
         self.num_failures: Counter[str] = Counter()
         self.num_dropped = 0
+        self.misfit = ""
 
     async def start(self) -> None:
         """Connect, or begin to try."""
         await self.breaker.start()
-        work = [*[self._read] * NUM_READ_LANES, self._write]
+        work = [*[self._read] * NUM_READ_LANES, self._write, self._beat]
         self._lanes = [asyncio.create_task(self._run(task)) for task in work]
 
     @property
@@ -133,7 +143,7 @@ class RedisLanes:
                 await link.connect()
                 await work(link)
             except RedisFailure as failure:
-                self._fail(failure)
+                self._fail(failure, surely=work == self._beat)
             except Exception as error:  # a lane that ended would be missed by nobody
                 self._fail(RedisFailure("connection", f"{type(error).__name__} in a lane"))
             finally:
@@ -145,6 +155,18 @@ class RedisLanes:
             await lane.failure
         finally:
             self.look_ups.close(lane)
+
+    async def _beat(self, link: RedisLink) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                await link.greet()
+            except RedisFailure as failure:
+                if failure.kind == "connection":  # it may only have hung up just then
+                    await link.greet()
+                else:
+                    raise
+            self.breaker.hold()
 
     async def _write(self, link: RedisLink) -> None:
         while True:
@@ -168,6 +190,9 @@ class RedisLanes:
         ]
         try:
             replies = await link.exchange(commands, len(commands), WRITE_SECONDS)
+            for reply in replies:
+                if isinstance(reply, (ReadOnlyError, MovedError)):  # it is no master any more
+                    raise link.failure(reply)
             refused = sum(isinstance(reply, ResponseError) for reply in replies)
             if refused:
                 self._no_writes_before = monotonic() + REFUSED_PAUSE_SECONDS
@@ -181,14 +206,22 @@ class RedisLanes:
                 self._drained.set()
             self._on_round_trip("write", monotonic() - started)
 
-    def _fail(self, failure: RedisFailure) -> None:
+    def _fail(self, failure: RedisFailure, *, surely: bool = False) -> None:
+        """Count a failure; `surely`: it is not that of a question that was too much for Redis."""
         self.num_failures[failure.kind] += 1
-        self.breaker.fail(str(failure))
+        if not (surely or failure.kind in AT_ONCE):
+            self.breaker.fail(str(failure))
+        elif self.breaker.closed:
+            self.breaker.trip(str(failure))
+            self.look_ups.give_up(failure)
 
     async def _probe(self) -> None:
         link = RedisLink(self._pool, self._url)
         try:
             await link.connect()
+        except RedisFailure as failure:
+            self.misfit = str(failure) if failure.kind == "misfit" else ""
+            raise
         finally:
             await link.drop()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from app.cache.redis_link import RedisLink, pack
+from app.cache.redis_link import RedisFailure, RedisLink, pack
 
 MAX_KEYS = 1000
 """In one round trip: a larger one would keep others waiting."""
@@ -111,6 +111,11 @@ class LookUps:
             questions, self._questions = self._questions, []
             _resolve_all(questions)
 
+    def give_up(self, failure: RedisFailure) -> None:
+        """Have every lane end: what they are connected to is not to be asked."""
+        for lane in self.lanes:
+            lane.fail(failure)
+
     def idle(self, lane: "Lane") -> None:
         """Give a lane its next round trip, at the end of this turn."""
         self._idle.append(lane)
@@ -186,7 +191,7 @@ class Lane:
         self._questions, self._num_names, self._started = questions, len(names), monotonic()
         command = pack(b"MGET", *names)
         if self._link.is_usable:
-            self._link.begin(command, self._owner.timeout_seconds, self._end)
+            self._link.begin(command, self._owner.timeout_seconds, self._end, len(names))
         else:  # Redis has hung up meanwhile
             self._anew = self.loop.create_task(self._look_up_anew(command))
 
@@ -194,7 +199,9 @@ class Lane:
         """Connect first, in the time of the round trip."""
         outcome: list[Any] | Exception
         try:
-            outcome = await self._link.exchange([command], 1, self._owner.timeout_seconds)
+            outcome = await self._link.exchange(
+                [command], 1, self._owner.timeout_seconds, self._num_names
+            )
         except Exception as error:  # whatever it is, somebody waits
             outcome = error
         self._end(outcome)
@@ -208,10 +215,14 @@ class Lane:
             _hand_out(questions, values)
             self._owner.idle(self)
         else:
-            if not self.failure.done():  # counted before anybody goes on
-                self.failure.set_exception(self._link.failure(values))
+            self.fail(self._link.failure(values))  # counted before anybody goes on
             _resolve_all(questions)
         self._owner.observe(self._started, answered=answered)
+
+    def fail(self, failure: RedisFailure) -> None:
+        """Have who works with the connection learn that it is of no use."""
+        if not self.failure.done():
+            self.failure.set_exception(failure)
 
     def close(self) -> None:
         """Let go of who waits; the connection is the caller's to drop."""

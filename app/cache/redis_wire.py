@@ -15,6 +15,8 @@ import hiredis
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
 
+from app.cache.redis_reader import BoundedReader
+
 TURNS_OF_GRACE = 4
 """Turns of the event loop after a deadline before it counts: to read the sockets, and to hand on
 what was read. A loop that was held up would otherwise take an answer that has long been there for
@@ -39,7 +41,7 @@ class RedisWire(asyncio.Protocol):
         writer = cast(asyncio.StreamWriter, connection._writer)
         self._transport = cast(asyncio.Transport, writer.transport)
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(replyError=BaseParser.parse_error)
+        self._reader = BoundedReader(replyError=BaseParser.parse_error)
         self._replies: list[Any] = []
         self._num_missing = 0
         self._done: Done | None = None
@@ -51,9 +53,16 @@ class RedisWire(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether it is open, and every word on it has been heard."""
-        return not (self._lost or self._num_missing or self._replies)
+        return not (self._lost or self._num_missing or self._replies or self._reader.midway)
 
-    def begin(self, commands: bytes, num_replies: int, timeout_seconds: float, done: Done) -> None:
+    def begin(
+        self,
+        commands: bytes,
+        num_replies: int,
+        timeout_seconds: float,
+        done: Done,
+        num_elements: int = 0,
+    ) -> None:
         """Send packed commands in one write; only while it `is_usable`.
 
         Args:
@@ -62,7 +71,9 @@ class RedisWire(asyncio.Protocol):
             timeout_seconds: From here to the last reply.
             done: Told the replies, or why there are none: TimeoutError, ConnectionResetError, or
                 whatever shows that what came is no reply of Redis'. Called once, maybe at once.
+            num_elements: Of a list among the replies.
         """
+        self._reader.expect(num_elements)
         self._num_missing = num_replies
         self._done = done
         self._deadline = monotonic() + timeout_seconds
@@ -74,11 +85,16 @@ class RedisWire(asyncio.Protocol):
             self._fail(error)
 
     async def exchange(
-        self, commands: Sequence[bytes], num_replies: int, timeout_seconds: float
+        self,
+        commands: Sequence[bytes],
+        num_replies: int,
+        timeout_seconds: float,
+        num_elements: int = 0,
     ) -> list[Any]:
         """Do what `begin` does and wait for the replies; raises what it would tell."""
         waiter: asyncio.Future[list[Any]] = self._loop.create_future()
-        self.begin(b"".join(commands), num_replies, timeout_seconds, partial(_hand_over, waiter))
+        done = partial(_hand_over, waiter)
+        self.begin(b"".join(commands), num_replies, timeout_seconds, done, num_elements)
         return await waiter
 
     def data_received(self, data: bytes) -> None:
@@ -89,6 +105,7 @@ class RedisWire(asyncio.Protocol):
                 if not isinstance(reply, hiredis.PushNotification):
                     self._replies.append(reply)
         except Exception as error:  # strangers' answers
+            self._transport.abort()  # not one byte more of them
             self._fail(error)
             return
         missing = self._num_missing

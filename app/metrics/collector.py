@@ -37,12 +37,14 @@ class RedisCounts(NamedTuple):
         num_keys_by_result: Look-ups.
         num_failures_by_kind: Round trips and connections that failed.
         num_dropped: Stores that were not made.
+        num_not_signed: Announcements that were not believed.
     """
 
     state: str
     num_keys_by_result: Mapping[str, int]
     num_failures_by_kind: Mapping[str, int]
     num_dropped: int
+    num_not_signed: int = 0
 
 
 class ModelSample(NamedTuple):
@@ -212,6 +214,11 @@ class Metrics(Collector):
         )
         yield CounterMetricFamily(
             "ml_api_redis_dropped_writes", "Answers that were not stored.", counts.num_dropped
+        )
+        yield CounterMetricFamily(
+            "ml_api_announcements_refused",
+            "Announcements in Redis that are not signed as ADMIN_TOKEN wants it.",
+            counts.num_not_signed,
         )
         yield _histograms(
             "ml_api_redis_seconds",

@@ -64,10 +64,11 @@ class Live(Struct):
     live: bool
 
 
-class Ready(Struct):
-    """Answer of `GET /health/ready`."""
+class Ready(Struct, omit_defaults=True):
+    """Answer of `GET /health/ready`; the reason says why it is not."""
 
     ready: bool
+    reason: str = ""
 
 
 def health_routes(
@@ -91,7 +92,8 @@ def health_routes(
         if choose(request.headers.get("accept", ""), _forms, usual=0):  # a browser, so a person
             return Response(b"", status_code=307, headers={**headers, "Location": "ui/"})
         names = [model.name for model in repository.models]
-        body = Status("ml-pipeline", __version__, lifecycle.ready, names, "docs")
+        ready = not _why_not(lifecycle, repository)
+        body = Status("ml-pipeline", __version__, ready, names, "docs")
         return Response(body, headers=headers)
 
     @get("/health", sync_to_thread=False)
@@ -105,7 +107,8 @@ def health_routes(
 
     @get("/health/ready", sync_to_thread=False)
     def ready() -> Response[Ready]:
-        return Response(Ready(lifecycle.ready), status_code=200 if lifecycle.ready else 503)
+        reason = _why_not(lifecycle, repository)
+        return Response(Ready(not reason, reason), status_code=503 if reason else 200)
 
     @get("/metrics")
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -129,14 +132,20 @@ async def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
     return Response(body, headers=headers)
 
 
+def _why_not(lifecycle: Lifecycle, repository: Repository) -> str:
+    """Tell why no prediction can be asked for; empty if some can."""
+    if not lifecycle.ready:
+        return "draining" if lifecycle.draining else "loading"
+    return "" if repository.models else "no model is loaded"
+
+
 def _health(lifecycle: Lifecycle, repository: Repository, dependencies: list[Dependency]) -> Health:
     models = repository.models
-    if lifecycle.ready:
+    if reason := _why_not(lifecycle, repository):
+        state = Dependency("model", "unhealthy", reason)
+    else:
         detail = ", ".join(f"{model.name}/{model.version}" for model in models)
         state = Dependency("model", "healthy", detail)
-    else:
-        detail = "draining" if lifecycle.draining else "loading"
-        state = Dependency("model", "unhealthy", detail)
     found = [state, *dependencies]
     return Health(
         status=max((each.status for each in found), key=_severities.index),

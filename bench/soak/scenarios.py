@@ -14,6 +14,7 @@ from bench.soak import (
     graphs,
     hung_replica,
     kills,
+    lost_reload,
     million,
     models,
     overload,
@@ -86,6 +87,12 @@ SCENARIOS = (
         "Redis and Prometheus that are killed cost no request and little time; `/health` says "
         "degraded, then healthy again",
         restarts.run,
+    ),
+    Scenario(
+        "lost_reload",
+        "A reload that is made while Redis stands still, is killed or has hung up on who listens "
+        "reaches every replica within 10 s after it is back, and costs no request",
+        lost_reload.run,
     ),
     Scenario(
         "models",

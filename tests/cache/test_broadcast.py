@@ -7,6 +7,7 @@ import redis
 
 from app.cache.broadcast import Broadcast
 from app.cache.redis_link import RedisFailure, open_pool
+from app.cache.signature import Signature
 from tests.redis_cache import until
 from tests.redis_server import RedisServer
 
@@ -42,12 +43,15 @@ async def join(server: RedisServer) -> AsyncIterator[Join]:
     async def connected() -> None:
         pass
 
-    async def join(ear: Ear | None = None, name: str = "test", **options: float) -> Broadcast:
+    async def join(
+        ear: Ear | None = None, name: str = "test", token: str = "", **options: float
+    ) -> Broadcast:
         listener = ear or Ear()
         broadcast = Broadcast(
             open_pool(server.url),
             server.url,
             connected,
+            Signature(token, lambda place: None),
             name,
             listener,
             lambda reason: None,
@@ -123,7 +127,14 @@ async def test_a_dead_redis_is_told(join: Join) -> None:
         dead.kill()
         pool = open_pool(dead.url)
         broadcast = Broadcast(
-            pool, dead.url, lambda: until(lambda: True), "test", Ear(), print, kept_seconds=1
+            pool,
+            dead.url,
+            lambda: until(lambda: True),
+            Signature("", print),
+            "test",
+            Ear(),
+            print,
+            kept_seconds=1,
         )
         with pytest.raises(RedisFailure):
             await broadcast.publish(b"news", ["a"])
@@ -137,3 +148,24 @@ async def test_a_subscription_is_renewed(join: Join) -> None:
     await join(ear, renew_seconds=0.0)
 
     await until(lambda: ear.num_listening >= 2)
+
+
+async def test_what_is_not_signed_is_passed_over(join: Join, client: "redis.Redis") -> None:
+    """Published or kept, by who has no token, another one, or a signature of other words."""
+    ear = Ear()
+    ear.wanted = ["forged", "moved"]
+    await (await join(token="another")).publish(b"forged", ["forged"])
+    own = await join(token="secret")
+    await own.publish(b"moved", [])
+    await (await join(name="elsewhere", token="secret")).publish(b"moved", ["moved"])
+    moved = client.get("ml_pipeline:elsewhere:last:moved")
+    client.set("ml_pipeline:test:last:moved", moved)
+    await join(ear, token="secret")
+
+    client.publish("ml_pipeline:test:0", b"forged")
+    client.publish("ml_pipeline:test:0", moved)
+    await (await join(token="another")).publish(b"forged", [])
+    await own.publish(b"news", [])
+    await until(lambda: ear.told)
+
+    assert ear.told == [(b"news", False)]

@@ -311,3 +311,28 @@ async def test_close_may_be_repeated_and_failures_after_it_are_nothing(started: 
 
     assert started.num_probes == 1
     assert started.changes == [(True, "")]
+
+
+async def test_a_while_without_an_outage_shortens_the_pauses(started: Outage) -> None:
+    """An outage long after another begins with the shortest one, though nothing was asked."""
+    started.down = "gone"
+    started.breaker.trip("gone")
+    await turns()
+    await started.pass_pauses(5)
+    started.down = None
+    await started.pass_pauses()
+    started.breaker.hold()
+
+    started.breaker.trip("gone again")
+    await turns()
+
+    assert started.pauses[-1] <= FIRST_PAUSE_SECONDS < started.pauses[-2]
+
+
+async def test_what_is_sure_opens_at_once(started: Outage) -> None:
+    """Without three failures in a row, and once."""
+    started.breaker.trip("gone")
+    started.breaker.trip("gone again")
+
+    assert (started.breaker.closed, started.breaker.reason) == (False, "gone")
+    assert started.changes[-1] == (False, "gone")

@@ -40,7 +40,7 @@ def sealed(value: bytes = b"answer", key: bytes = KEY, expires: int | None = Non
 
 async def stored_many(tier: RedisTier, client: Any, count: int) -> list[bytes]:
     """Keys under which something stands; the server has counted no command since."""
-    await until(lambda: num_calls(client, "mget") == 4)  # of the breaker, and of each lane
+    await until(lambda: num_calls(client, "mget") == 5)  # breaker, lanes and beat
     keys = [named(number) for number in range(count)]
     for key in keys:
         tier.cache.put(key, key.hex().encode(), 600, TERMS)
@@ -289,12 +289,12 @@ async def test_value_of_a_clock_that_is_ahead_is_not_kept(
 
 async def test_connections_speak_resp3(tier: RedisTier, client: Any) -> None:
     """Every connection has agreed on RESP3."""
-    await until(lambda: len(client.client_list()) == 4)  # two lanes to read, one to write, this
+    await until(lambda: len(client.client_list()) == 5)  # two to read, one to write, the beat, this
     own = str(client.client_id())
 
     protocols = [entry["resp"] for entry in client.client_list() if entry["id"] != own]
 
-    assert protocols == ["3"] * 3
+    assert protocols == ["3"] * 4
 
 
 # What is not believed: a miss, and counted.

@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
-from app.cache.redis_link import RedisLink, open_pool, pack
+from app.cache.redis_link import CLUSTER, REPLICA, RedisLink, open_pool, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer
@@ -134,3 +135,23 @@ def test_unusable_url_is_not_quoted(url: str) -> None:
         open_pool(url)
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("MOVED 3999 127.0.0.1:6381", "misfit", CLUSTER),
+        ("CROSSSLOT Keys in request don't hash to the same slot", "misfit", CLUSTER),
+        ("CLUSTERDOWN Hash slot not served", "misfit", CLUSTER),
+        ("READONLY You can't write against a read only replica.", "replica", REPLICA),
+        ("NOPERM no permissions", "refused", "NOPERM no permissions"),
+        ("OOM command not allowed", "refused", "OOM command not allowed"),
+        ("ERR of any kind", "refused", "of any kind"),
+        ("NOSENSE of any kind", "refused", "NOSENSE of any kind"),
+    ],
+)
+def test_a_reason_is_all_that_was_said(said: str, kind: str, told: str, new_link: NewLink) -> None:
+    """From its first word, which redis-py cuts off, or what it means."""
+    found = new_link("redis://127.0.0.1:1").failure(BaseParser.parse_error(said))
+
+    assert (found.kind, str(found)) == (kind, told)

@@ -46,6 +46,11 @@ class Stranger:
         finally:
             writer.close()
 
+    def say(self, words: bytes) -> None:
+        """Say something to everybody, unasked."""
+        for writer in self._writers:
+            writer.write(words)
+
     def hang_up(self) -> None:
         """Close all connections."""
         for writer in self._writers:
@@ -95,6 +100,7 @@ garbage: dict[str, Answer] = {
     "long error for all": lambda _: b"-ERR " + b"no " * 1000 + b"\r\n",
     "null for all": lambda _: b"_\r\n",
     "hangs up": lambda _: None,
+    "bomb": lambda _: b"*2000000000\r\n",
 }
 
 
@@ -168,6 +174,34 @@ async def test_log_in_that_was_not_heard_out_is_not_gone_on_with(new_link: NewLi
         assert len(server.heard) == 2
 
 
+def greeting_as(mode: str, role: str) -> Answer:
+    """Answer as Redis does, and say what it is."""
+    words = {b"proto": b":3", b"mode": b"+%b" % mode.encode(), b"role": b"+%b" % role.encode()}
+    told = b"%3\r\n" + b"".join(b"+%b\r\n%b\r\n" % each for each in words.items())
+    return lambda piece: told if b"HELLO" in piece else b"*1\r\n_\r\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "role", "kind", "word"),
+    [
+        ("cluster", "master", "misfit", "Cluster"),
+        ("sentinel", "master", "misfit", "Sentinel"),
+        ("standalone", "replica", "replica", "master"),
+    ],
+)
+async def test_what_is_not_to_be_used_is_told_by_its_greeting(
+    mode: str, role: str, kind: str, word: str, new_link: NewLink
+) -> None:
+    """And nothing else is asked of it."""
+    async with stranger(greeting_as(mode, role)) as server:
+        error = await failure(new_link(f"redis://127.0.0.1:{server.port}").connect())
+        asked = b"".join(server.heard)
+
+    assert error.kind == kind
+    assert word in str(error)
+    assert b"MGET" not in asked
+
+
 @pytest.mark.parametrize("name", garbage)
 async def test_stranger_in_the_middle_is_a_failure_or_an_answer(
     name: str, new_link: NewLink
@@ -220,3 +254,14 @@ async def test_answer_nobody_asked_for_is_never_given_to_a_question(new_link: Ne
 
     assert first == [b"1"]
     assert error.kind == "connection"  # the new one finds out that this is no Redis
+
+
+async def test_who_announces_too_much_is_hung_up_on(new_link: NewLink) -> None:
+    """At once, and without being asked anything."""
+    async with stranger(greeting) as server:
+        link = new_link(f"redis://127.0.0.1:{server.port}")
+        await link.connect()
+        server.say(b">2000000000\r\n")
+        await until(lambda: server.num_gone == 1, 2.0)
+
+        assert not link.is_usable

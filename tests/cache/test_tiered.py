@@ -224,7 +224,7 @@ async def test_answer_of_one_replica_is_found_by_another(server: RedisServer, cl
     replicas = [TieredCache(MemoryCache(1_000_000), tier.cache) for tier in tiers]
     replicas[0].put(KEY, b"answer", 60, TERMS)
     await until(lambda: client.dbsize() == 1)
-    await until(lambda: num_calls(client, "mget") == 8)  # all lanes have connected
+    await until(lambda: num_calls(client, "mget") == 10)  # all lanes have connected
     client.config_resetstat()
 
     found = [await look(replicas[1], KEY) for _ in range(3)]

@@ -92,7 +92,11 @@ def silence() -> Talk:
     return lambda _: b""
 
 
-SILLY: list[Callable[[], Talk]] = [http, noise, hang_up, silence]
+def bomb() -> Talk:
+    return lambda _: b"*2000000000\r\n"
+
+
+SILLY: list[Callable[[], Talk]] = [http, noise, hang_up, silence, bomb]
 
 LIES: dict[str, dict[str, Lie]] = {
     "number of replies": {
@@ -113,6 +117,9 @@ LIES: dict[str, dict[str, Lie]] = {
         "unhashable set": lambda num: b"~1\r\n*1\r\n:1\r\n",
         "push": lambda num: b">2\r\n+message\r\n+ml_pipeline:reload:0\r\n",
         "empty push": lambda num: b">0\r\n",
+        "bomb": lambda num: b"*2000000000\r\n",
+        "nested bomb": lambda num: b"*%d\r\n*2000000000\r\n" % num,
+        "bomb of a push": lambda num: b">2000000000\r\n",
     },
     "values": {
         "junk": lambda num: b"*%d\r\n" % num + b"$4\r\njunk\r\n" * num,
@@ -133,6 +140,7 @@ MESSAGES = {
     "integer": b">3\r\n+message\r\n$20\r\nml_pipeline:reload:0\r\n:5\r\n",
     "short": b">1\r\n+message\r\n",
     "empty": b">0\r\n",
+    "bomb": b">2000000000\r\n",
 }
 """What a subscriber is sent."""
 

@@ -25,7 +25,7 @@ from tests.redis_server import RedisServer
 from tests.server import ROOT, free_port, run_to_end, settled, wait_until
 
 SECRET = "geh@eim/ß:%"
-RIGHTS = ["+mget", "+set", "+publish", "+subscribe", "+ping"]
+RIGHTS = ["+mget", "+set", "+publish", "+subscribe", "+watch", "+multi", "+exec", "+pttl", "+ping"]
 """What the README tells to allow; each is needed."""
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 import yaml
 
 from app.settings import Settings
 from app.web.dashboard import is_part_of_the_page
-from tests.server import ROOT
+from tests.server import ROOT, free_port, wait_until
 
 TEXTS = {name: (ROOT / name).read_text() for name in ("compose.yml", "ops/compose.prod.yml")}
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -270,3 +271,43 @@ def test_prometheus_scrapes_services_that_exist() -> None:
     assert set(jobs) == {"api", "nginx", "prometheus"}
     assert "'api'" in jobs["api"]
     assert "nginx-exporter:9113" in jobs["nginx"]
+
+
+def test_redis_in_production_lets_in_who_has_the_password(tmp_path: Path) -> None:
+    """What its container runs, run here: replicas may do what they do, others only ask for it."""
+    (tmp_path / "redis_password").write_text("secret\n")
+    [shell, option, script] = PRODUCTION["services"]["redis"]["command"]
+    script = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", script.replace("$$", "$"))
+    script = script.replace("/run/secrets", str(tmp_path)).replace("/data", str(tmp_path))
+    script = script.replace("/etc/redis.conf", str(ROOT / "ops" / "redis.conf"))
+    port = free_port()
+    process = subprocess.Popen(
+        [shell, option, f"{script.rstrip()} --bind 127.0.0.1 --port {port}"], cwd=tmp_path
+    )
+    try:
+        with redis.Redis(port=port) as anybody:
+            wait_until(lambda: answers(anybody))
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                anybody.mget("ml_pipeline:answer:1")
+        with redis.Redis(port=port, username="mlpipeline", password="secret") as replica:
+            replica.set("ml_pipeline:answer:1", "x", ex=60)
+            found = replica.mget("ml_pipeline:answer:1")
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                replica.set("another", "x")
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                replica.flushall()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+    assert found == [b"x"]
+    assert (tmp_path / "users.acl").stat().st_mode & 0o077 == 0
+    assert "secret" not in (tmp_path / "users.acl").read_text()
+
+
+def answers(client: "redis.Redis") -> bool:
+    """Whether Redis is there, for who has no password."""
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError:
+        return False

@@ -10,7 +10,10 @@ from bench.soak.scenarios import SCENARIOS
 from bench.soak.table import HEADER, TableError, fill_in, read_rows, row
 from bench.targets import README
 
-FAULTS = {"kills", "hung_replica", "restarts", "disk", "clock", "models", "descriptors"}
+FAULTS = {
+    *("kills", "hung_replica", "restarts", "lost_reload"),
+    *("disk", "clock", "models", "descriptors"),
+}
 """Scenarios in which something breaks that somebody may have to mend."""
 
 TESTS = {"documented", "any_order", "streams", "graphs", "backend"}

@@ -12,6 +12,7 @@ from tests.stack.compose import BASE, PRODUCTION, ComposeStack, published
 pytestmark = pytest.mark.docker
 
 TOKEN = "a-token-like-no-other-word"
+PASSWORD = "apasswordlikenootherword"
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,11 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStac
     folder = tmp_path_factory.mktemp("production")
     (folder / "token").write_text(f"{TOKEN}\n")
     (folder / "token").chmod(0o644)
+    (folder / "password").write_text(f"{PASSWORD}\n")
+    (folder / "password").chmod(0o644)
     tls = make_certificate(folder / "tls")
     files = {"TLS_DIR": str(tls), "ADMIN_TOKEN_FILE": str(folder / "token")}
+    files["REDIS_PASSWORD_FILE"] = str(folder / "password")
     with ComposeStack(BASE, PRODUCTION, API_REPLICAS="2", **files) as stack:
         yield stack
 
@@ -71,8 +75,19 @@ def test_production_admin_token(tls: httpx.Client, sent: str, status: int) -> No
 
 
 def test_production_keeps_the_token_inside(production: ComposeStack) -> None:
-    """`docker inspect` does not show the token."""
-    assert TOKEN not in str(production.containers("api"))
+    """`docker inspect` does not show the token, nor Redis' password."""
+    told = str([production.containers("api"), production.containers("redis")])
+
+    assert TOKEN not in told
+    assert PASSWORD not in told
+
+
+def test_production_uses_redis_by_its_password(production: ComposeStack, tls: httpx.Client) -> None:
+    """Replicas share it; who comes without the password may not even look."""
+    redis = production.container("redis")["Id"]
+
+    assert tls.get("/api/health").json()["redis_connected"] is True
+    assert "NOPERM" in production.execute(redis, "redis-cli", "mget", "ml_pipeline:answer:1")
 
 
 def test_production_serves_the_bundled_model(tls: httpx.Client) -> None:

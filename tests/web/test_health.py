@@ -1,6 +1,7 @@
 """`/`, `/health…` and `/metrics` over HTTP."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
+from tests import models
 from tests.server import Server, exchange, settled
 from tests.web.samples import ROW, fresh_row
 from tests.web.starting import starting_server
@@ -81,7 +83,7 @@ async def test_a_starting_server_is_not_ready(starting: httpx.AsyncClient) -> No
     ready = await starting.get("/health/ready")
     health = await starting.get("/health")
 
-    assert (ready.status_code, ready.json()) == (503, {"ready": False})
+    assert (ready.status_code, ready.json()) == (503, {"ready": False, "reason": "loading"})
     assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
     assert health.json()["dependencies"][0]["detail"] == "loading"
 
@@ -89,6 +91,25 @@ async def test_a_starting_server_is_not_ready(starting: httpx.AsyncClient) -> No
 async def test_a_starting_server_is_live(starting: httpx.AsyncClient) -> None:
     """Liveness does not wait for models."""
     assert (await starting.get("/health/live")).status_code == 200
+
+
+def test_a_server_without_a_model_is_not_ready(tmp_path: Path) -> None:
+    """Balancers send it nothing until one is loaded; under `/v2` it is ready, as Triton is."""
+    (tmp_path / "scaled.onnx").write_bytes(models.scale_model(2.0))
+    with Server(tmp_path) as server:
+        server.client.post("/v2/repository/models/scaled/unload")
+        paths = ("/", "/health", "/health/ready", "/health/live", "/v2/health/ready")
+        found = {path: server.client.get(path) for path in paths}
+        server.client.post("/v2/repository/models/scaled/load")
+        again = [server.client.get(path).status_code for path in paths]
+
+    assert [answer.status_code for answer in found.values()] == [200, 503, 503, 200, 200]
+    assert found["/"].json()["ready"] is False
+    assert found["/health/ready"].json() == {"ready": False, "reason": "no model is loaded"}
+    health = found["/health"].json()
+    assert (health["status"], health["model_loaded"]) == ("unhealthy", False)
+    assert health["dependencies"][0]["detail"] == "no model is loaded"
+    assert again == [200] * 5
 
 
 # Metrics.

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import redis
 
 from tests.ops.k8s.kustomize import find
 from tests.ops.k8s.manifests import (
@@ -15,6 +16,8 @@ from tests.ops.k8s.manifests import (
     pods,
     resources,
 )
+from tests.redis_server import RedisServer
+from tests.server import ROOT
 
 
 @overlays
@@ -75,8 +78,27 @@ def test_api_keys_are_where_the_setting_would_look() -> None:
 
 def test_redis_asks_for_the_password_that_the_api_has() -> None:
     """In production Redis is closed to who does not have the password of REDIS_URL."""
-    assert containers("production")["redis"]["args"] == ["--requirepass", "$(REDIS_PASSWORD)"]
-    assert "redis://:given@" in environment("production", "api")["REDIS_URL"]
+    arguments = " ".join(containers("production")["redis"]["args"])
+
+    assert "--user default on nopass resetkeys resetchannels -@all +ping --" in arguments
+    assert "--user mlpipeline on >$(REDIS_PASSWORD) " in arguments
+    assert "redis://mlpipeline:given@" in environment("production", "api")["REDIS_URL"]
+
+
+def test_redis_takes_the_users_that_it_is_given() -> None:
+    """Its arguments, and the rules of Compose's users, are the same, and Redis reads them."""
+    arguments = containers("production")["redis"]["args"]
+    script = (ROOT / "ops" / "compose.prod.yml").read_text()
+    own = " ".join(arguments).replace(">$(REDIS_PASSWORD)", "#$$digest")
+
+    assert own.split("--user ")[1:] == [
+        *(f"{rule} " for rule in re.findall(r'echo "user (.+)"', script)[:-1]),
+        re.findall(r'echo "user (.+)"', script)[-1],
+    ]
+    with RedisServer(*[each.replace("$(REDIS_PASSWORD)", "pw") for each in arguments]) as server:
+        url = server.url.replace("redis://", "redis://mlpipeline:pw@")
+        with redis.Redis.from_url(url) as replica:
+            assert replica.mget("ml_pipeline:answer:1") == [None]
 
 
 def test_production_keeps_to_its_namespace() -> None:
