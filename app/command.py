@@ -22,6 +22,7 @@ from app.api_keys import KeysError, make_key
 from app.engine.graph.process import GraphReader
 from app.engine.loading import any_left
 from app.errors import InferenceError
+from app.http.hosts import choose_hosts
 from app.http.listener import Listener
 from app.log import configure, get_logger, log_unhandled, say
 from app.main import Application, create_app
@@ -32,6 +33,9 @@ BACKLOG, MAX_CONNECTIONS = 1024, 16_384
 
 SPARE_DESCRIPTORS = 48
 """That clients never get: for model files, connections to Redis, and what ONNX Runtime opens."""
+
+LAST_WORDS_SECONDS = 0.25
+"""Of the end of a drain, for telling who has sent half a body that its end comes too late."""
 
 LINGER_SECONDS = 0.25
 """Time between `Connection: close` on every answer and closing connections.
@@ -120,6 +124,7 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
 
     A second signal ends the process at once.
     """
+    left = app.lifecycle.drain_seconds_left
     app.lifecycle.begin_drain()
     app.repository.stop_loading()
     await asyncio.sleep(LINGER_SECONDS - LAST_CALL_SECONDS)
@@ -128,12 +133,21 @@ async def _drain(app: Application, listener: Listener, timeout_seconds: float) -
     _on_signal(_cut)  # only now: what comes right behind the first is the same, sent twice
     listener.stop()
     try:
-        async with asyncio.timeout(app.lifecycle.drain_seconds_left(timeout_seconds)):
+        if await _ends(listener, left(timeout_seconds - LAST_WORDS_SECONDS)):
+            return True
+        listener.refuse_half_read()
+        return await _ends(listener, max(left(timeout_seconds), LAST_WORDS_SECONDS))
+    finally:
+        listener.abort()
+
+
+async def _ends(listener: Listener, timeout_seconds: float) -> bool:
+    """Wait for the last connection to close; False if that takes longer."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
             await listener.wait_closed()
     except TimeoutError:
         return False
-    finally:
-        listener.abort()
     return True
 
 
@@ -159,6 +173,7 @@ async def listen(app: Application, settings: Settings) -> Listener:
         app.respond,
         max_body_bytes=settings.max_body_bytes,
         max_connections=max_connections,
+        hosts=choose_hosts(settings.allowed_hosts, settings.host),
         on_refused=tell,
     )
     await listener.listen(settings.host, settings.port, backlog=BACKLOG)

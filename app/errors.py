@@ -5,7 +5,8 @@
 An error belongs to the arrow that raises it:
 
     InferenceError
-    ├── admit    Unauthorized 401: API keys, admin routes; Forbidden 403: admin routes
+    ├── admit    Unauthorized 401: API keys, admin routes; Forbidden 403: admin routes, other
+    │            sites' pages; Misdirected 421: other servers' names; UnsupportedVersion 505
     ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
@@ -53,11 +54,27 @@ class Unauthorized(InferenceError):
 
 
 class Forbidden(InferenceError):
-    """An admin route is closed to this caller, whatever it sends."""
+    """A route that may change something is closed to this caller, whatever it sends."""
 
     status = 403
     code = "forbidden"
     title = "Forbidden"
+
+
+class Misdirected(InferenceError):
+    """The request is for a host that this server is not, by its Host header."""
+
+    status = 421
+    code = "misdirected"
+    title = "Misdirected request"
+
+
+class UnsupportedVersion(InferenceError):
+    """The request is of another HTTP than HTTP/1.1 and HTTP/1.0."""
+
+    status = 505
+    code = "http_version_not_supported"
+    title = "HTTP version not supported"
 
 
 class MalformedRequest(InferenceError):

@@ -22,6 +22,9 @@ _about: ContextVar[Callable[[], dict[str, str]] | None] = ContextVar("about", de
 PIPE_BYTES = 4096
 """What a pipe that is ready takes without making its writer wait (pipe(7): PIPE_BUF)."""
 
+MAX_TOLD = 1000
+"""Characters of a path in a line; a head may have 64 KiB of it."""
+
 
 class Lines:
     """Writes lines to a descriptor, and neither waits nor fails.
@@ -107,6 +110,13 @@ def log_unhandled(_: object, context: dict[str, Any]) -> None:
     get_logger().error(
         "unhandled", message=context.get("message"), exc_info=context.get("exception")
     )
+
+
+def cut(text: str) -> str:
+    """Give what a client made up, such as a path, as it is told: of a long one the beginning."""
+    if len(text) <= MAX_TOLD:
+        return text
+    return f"{text[:MAX_TOLD]}… (cut, {len(text)} characters)"
 
 
 def about(tell: Callable[[], dict[str, str]]) -> Context:

@@ -39,6 +39,7 @@ from app.settings import Settings, SettingsError, load_settings
 from app.web.access import Access
 from app.web.admin import admin_guard
 from app.web.cors import Cors
+from app.web.cross_site import cross_site_guard
 from app.web.dashboard import dashboard_routes
 from app.web.docs import docs_routes
 from app.web.error_response import to_response
@@ -171,6 +172,9 @@ class Application:
                 *repository_routes(self.repository, self._reloader, admin),
                 *docs_routes(),
                 *dashboard_routes(),
+            ],
+            guards=[
+                cross_site_guard(settings.cors_origins, any_with_token=bool(settings.admin_token))
             ],
             exception_handlers={Exception: to_response},
             openapi_config=None,

@@ -27,6 +27,13 @@ class Settings(msgspec.Struct, frozen=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8000
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Host names that requests may name, comma-separated, `*` = any; "
+            "empty = loopback's if HOST is loopback, else any."
+        ),
+    ] = ()
     model_path: Annotated[
         str, Meta(description="ONNX file, or folder of models; empty = the bundled wine model.")
     ] = str(BUNDLED_MODELS)
@@ -225,6 +232,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             faults += _faults_of_redis_url(text)
         if field == "otel_exporter_otlp_endpoint":  # likewise
             faults += _faults_of_collector(text)
+        if field == "admin_token":  # likewise
+            faults += _faults_of_token(text)
+        if field == "allowed_hosts":
+            faults += _faults_of_hosts(value)
         try:
             values[field] = msgspec.convert(value, annotation, strict=False)
         except msgspec.ValidationError as error:
@@ -281,6 +292,24 @@ def _faults_of_collector(text: str) -> list[str]:
     except ValueError:
         found = False
     return [] if found else [f"{expected}, found something else"]
+
+
+def _faults_of_token(text: str) -> list[str]:
+    """Tell of what no client could send as it is: HTTP has no encoding for the rest."""
+    for position, character in enumerate(text, 1):
+        if not "!" <= character <= "~":
+            kind = "one of another kind" if character > "~" else "a blank"
+            return [f"ADMIN_TOKEN: expected visible ASCII characters, found {kind} at {position}"]
+    return []
+
+
+def _faults_of_hosts(names: list[str]) -> list[str]:
+    return [
+        f"ALLOWED_HOSTS: expected names without scheme and port, such as api.example or [::1], "
+        f"found {name[:64]!r}"
+        for name in names
+        if not re.fullmatch(r"\*|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+", name)
+    ]
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:

@@ -34,7 +34,7 @@ from app import __version__
 from app.call.base import Call
 from app.call.course import describe, phases
 from app.http.message import HeaderList, Request
-from app.log import get_logger
+from app.log import cut, get_logger
 from app.metrics.collector import METHODS
 from app.trace_context import find_trace_parent
 
@@ -98,7 +98,8 @@ class Tracing:
             f"{'HTTP' if method == '_OTHER' else method} {route}".rstrip(),
             _context(request.headers),
             SpanKind.SERVER,
-            {"http.request.method": method, "url.path": request.path},  # what samplers look at
+            # What samplers look at.
+            {"http.request.method": method, "url.path": cut(request.path)},
             start_time=began,
         )
         if span.is_recording():

@@ -5,11 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
 from app.cache.base import Terms
 from app.engine.session_pool import PoolStatistics
 from app.engine.tensor import Array, Tensors, TensorSpec
 from app.errors import RunFailed
 from app.metrics.collector import Metrics, RedisCounts
+from app.metrics.exposition import expose
 
 RowFunction = Callable[[Tensors], list[Array]]
 
@@ -176,6 +180,12 @@ async def settled(*tasks: "asyncio.Task[Any]") -> list[Any]:
         task.cancel()
     assert not pending, f"{len(pending)} of {len(tasks)} never got an answer"
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def shown(metrics: Metrics) -> list[Metric]:
+    """Scrape as Prometheus does."""
+    text = asyncio.run(expose(metrics)).decode()
+    return list(text_string_to_metric_families(text))
 
 
 def idle_metrics() -> Metrics:

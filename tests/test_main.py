@@ -293,7 +293,7 @@ def test_a_start_warns_of_nothing() -> None:
 def test_an_idle_connection_does_not_hold_the_end_up(number: signal.Signals) -> None:
     """With keep-alive connections open and nothing under way the process ends at once, well."""
     with Server() as server, server.connect() as silent, server.connect() as idle:
-        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         read_answer(idle, "GET")
 
         server.send(number)
@@ -357,7 +357,7 @@ def metric(server: Server, name: str) -> float:
 def post(connection: socket.socket, row: list[Any]) -> None:
     """Send a request for one row, without waiting for its answer."""
     body = json.dumps({"data": [row], "use_cache": False}).encode()
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     connection.sendall(head + body)
 
 
@@ -385,6 +385,51 @@ def test_the_queue_is_drained(slow: Path) -> None:
         assert [answer.json()["predictions"] for answer in answers] == [[80_000.0]] * 4
         assert [answer.headers.get("connection") for answer in answers] == ["close"] * 4
         assert server.wait() == 0
+
+
+def half(server: Server, opened: ExitStack) -> tuple[socket.socket, bytes]:
+    """Send a prediction but for its last bytes, and give those."""
+    body = json.dumps({"data": [ROW]}).encode()
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    connection = opened.enter_context(server.connect())
+    connection.sendall(head + body[:-9])
+    time.sleep(0.1)  # until it is read
+    return connection, body[-9:]
+
+
+@STOPS
+def test_a_body_that_comes_while_it_drains_is_answered(number: signal.Signals) -> None:
+    """Who has sent half a request at the signal sends the rest, and has a prediction of it."""
+    with ExitStack() as opened:
+        server = opened.enter_context(Server())
+        connection, rest = half(server, opened)
+        server.send(number)
+        wait_until(lambda: not accepts(server), 5.0)
+        connection.sendall(rest)
+        answer = read_answer(connection)
+
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert len(answer.json()["predictions"]) == 1
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_body_that_does_not_come_is_told_so(seconds: int) -> None:
+    """At the end of the drain it is answered that the server ends, with when to come again."""
+    with ExitStack() as opened:
+        server = opened.enter_context(Server(DRAIN_TIMEOUT_SECONDS=str(seconds)))
+        connection, _ = half(server, opened)
+        began = time.monotonic()
+        server.send(signal.SIGTERM)
+        answer = read_answer(connection)
+        status = server.wait()
+
+        assert answer.status == 503
+        assert answer.json()["code"] == "not_ready"
+        assert (answer.headers["connection"], answer.headers["retry-after"]) == ("close", "1")
+        assert status == 0
+        assert time.monotonic() - began < seconds + 3.0
+        assert "Traceback" not in server.stderr + server.stdout
 
 
 def test_while_it_drains_nobody_new_is_admitted(slow: Path) -> None:

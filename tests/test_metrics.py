@@ -1,19 +1,28 @@
 """Metrics: our histogram counts as `prometheus_client`'s does, and each family is well formed."""
 
+import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import prometheus_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 
 from app import __version__
 from app.call.base import Call
 from app.metrics.collector import Metrics, ModelSample, RedisCounts
+from app.metrics.exposition import expose
 from app.metrics.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
 from app.metrics.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
+from tests.fakes import shown
+from tests.turns import Turns
 
 BUCKETS = {"SECONDS": SECONDS, "RUN_SECONDS": RUN_SECONDS, "ROWS": ROWS}
 
@@ -35,9 +44,8 @@ def metrics() -> Metrics:
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
-    """Scrape as Prometheus does."""
-    text = generate_latest(metrics.registry).decode()
-    return {family.name: family for family in text_string_to_metric_families(text)}
+    """What a scrape shows, by name."""
+    return {family.name: family for family in shown(metrics)}
 
 
 def value(metrics: Metrics, sample_name: str, **labels: str) -> float:
@@ -319,3 +327,110 @@ def samples(metrics: Metrics) -> Iterator[prometheus_client.samples.Sample]:
     for name, family in families(metrics).items():
         if name.startswith("ml_api_"):
             yield from family.samples
+
+
+# Many models.
+
+
+def library_text(metrics: Metrics) -> bytes:
+    """What prometheus_client writes for the same families of models."""
+    loaded, counted = metrics.scrape_models()
+    labels = ["model", "version"]
+    rows = CounterMetricFamily("ml_api_predictions", "Rows answered, cached or run.", labels=labels)
+    histograms = [
+        HistogramMetricFamily(
+            "ml_api_queue_seconds",
+            "From a request's arrival in the queue to the start of its run.",
+            labels=labels,
+        ),
+        HistogramMetricFamily("ml_api_run_seconds", "One run of the model.", labels=labels),
+        HistogramMetricFamily("ml_api_batch_rows", "Rows in one run.", labels=labels),
+    ]
+    for which, counts in counted:
+        rows.add_metric(which, counts.num_rows)
+        for family, each in zip(
+            histograms, (counts.queue, counts.runs, counts.batches), strict=True
+        ):
+            family.add_metric(which, *each.buckets())
+    info = GaugeMetricFamily("ml_api_model_info", "Always 1.", labels=[*labels, "digest"])
+    load = GaugeMetricFamily(
+        "ml_api_model_load_seconds", "Opening the file to ready.", labels=labels
+    )
+    depth = GaugeMetricFamily("ml_api_queue_depth_rows", "Rows that wait for a run.", labels=labels)
+    disproved = CounterMetricFamily(
+        "ml_api_batching_disproved",
+        "Whether rows of the loaded model were found not to stay apart: 0 or 1.",
+        labels=labels,
+    )
+    for model in loaded:
+        info.add_metric([model.name, model.version, model.digest[:12]], 1)
+        load.add_metric([model.name, model.version], model.load_seconds)
+        depth.add_metric([model.name, model.version], model.num_waiting)
+        disproved.add_metric([model.name, model.version], model.disproved)
+    families = [rows, *histograms, info, load, depth, disproved]
+    return generate_latest(SimpleNamespace(collect=lambda: families))  # type: ignore[arg-type]
+
+
+def many(count: int) -> Metrics:
+    """Metrics of so many loaded models, whose names and counts are of every kind."""
+    models = [
+        ModelSample(f'model "{number}"\\\n', str(number), f"{number:064x}", number / 7, number)
+        for number in range(count)
+    ]
+    metrics = Metrics(
+        "replica-1",
+        ("/predict",),
+        scrape_models=lambda: models,
+        scrape_cache=lambda: (0, 0, 0),
+        scrape_redis=lambda: None,
+        scrape_behind=lambda: False,
+    )
+    for number in range(0, count, 3):
+        for _ in range(number % 5):
+            metrics.observe_batch(
+                f'model "{number}"\\\n', str(number), 2**number, 1.5e6 / 3**number
+            )
+            call = answered(f'model "{number}"\\\n', 10**number, "miss", queue_seconds=number / 3)
+            call.model_version = str(number)
+            metrics.observe_answer(call, 0.1)
+    return metrics
+
+
+def test_what_each_model_has_is_written_as_the_library_does() -> None:
+    """Byte for byte: names, escapes, numbers of all sizes, buckets, order."""
+    metrics = many(20)
+
+    assert asyncio.run(expose(metrics)).endswith(library_text(metrics))
+
+
+async def test_a_thousand_models_hold_nobody_up() -> None:
+    """A scrape of 4 MB takes its turns with what else there is, none longer than 5 ms."""
+    metrics = many(0)
+    models = [ModelSample(f"model-{number}", "1", "a" * 64, 0.1, 0) for number in range(1000)]
+    metrics._scrape_models = lambda: models
+    turns = Turns()
+
+    text = await expose(metrics)
+    turns.stop()
+
+    assert len(text) > 3_500_000
+    assert turns.num > 10
+    assert turns.longest < 0.005
+
+
+async def test_a_model_that_goes_during_a_scrape_is_told_whole() -> None:
+    """What is told is what was there when the scrape began, each family of the same models."""
+    metrics = many(300)
+    scrape = asyncio.create_task(expose(metrics))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not scrape.done()
+    metrics._scrape_models = list
+    for number in range(MAX_VERSIONS):
+        metrics.observe_batch("new", str(number), 1, 0.1)
+    metrics.scrape_models()
+
+    text = (await scrape).decode()
+
+    for name in ("ml_api_predictions_total", "ml_api_run_seconds_sum", "ml_api_model_info"):
+        assert sum(line.startswith(name + "{") for line in text.splitlines()) == 300

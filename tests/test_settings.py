@@ -230,3 +230,46 @@ def test_the_table_has_a_row_a_setting() -> None:
 def test_every_row_of_the_table_has_three_cells() -> None:
     """Nothing in a description breaks the table."""
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in settings_table().splitlines()} == {4}
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("tökén-0123456789", "one of another kind at 2"),
+        ("token\N{NO-BREAK SPACE}x", "one of another kind at 6"),
+        ("secret\x7f", "one of another kind at 7"),
+        ("two words", "a blank at 4"),
+        ("a\ttab", "a blank at 2"),
+        ("密码", "one of another kind at 1"),
+    ],
+)
+def test_a_token_that_no_client_could_send_is_refused(token: str, found: str) -> None:
+    """At the start, with the place of the character, and without the token itself."""
+    text = faults(ADMIN_TOKEN=token)
+
+    assert text == f"ADMIN_TOKEN: expected visible ASCII characters, found {found}"
+    assert token not in text
+
+
+@pytest.mark.parametrize("token", ["x", "!~", "a:b/c+d=", '"quoted"', "x" * 500])
+def test_any_other_token_is_taken(token: str) -> None:
+    """Of whatever visible ASCII characters."""
+    assert load_settings({"ADMIN_TOKEN": token}).admin_token == token
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["https://api.example", "api.example:8000", "api.example/", "::1", "[::1]:80", "a b", "é"],
+)
+def test_a_host_is_a_name_alone(name: str) -> None:
+    """Without scheme, port and path, and an address of IPv6 in its brackets."""
+    assert faults(ALLOWED_HOSTS=f"localhost, {name}").startswith(
+        "ALLOWED_HOSTS: expected names without scheme and port"
+    )
+
+
+def test_hosts_are_names_addresses_and_a_star() -> None:
+    """Each in the form that a Host header has."""
+    names = ("api.example", "10.0.0.1", "[::1]", "*", "under_score")
+
+    assert load_settings({"ALLOWED_HOSTS": ",".join(names)}).allowed_hosts == names

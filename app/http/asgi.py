@@ -62,7 +62,8 @@ def _scope(request: Request) -> Scope:
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": "1.1",
-        "method": request.method,
+        # HEAD is GET without the body, which is left out when the reply is written.
+        "method": "GET" if request.method == "HEAD" else request.method,
         "scheme": "http",
         "path": request.path,
         "raw_path": request.raw_path,

@@ -1,14 +1,17 @@
 """One client's connection: requests are answered one after the other, in their order.
 
 State of a connection: it *reads* a request, it is *answered*, or both, when a client sends the
-next before it has the answer (pipelining); those wait in `_waiting`, and reading pauses.
+next before it has the answer (pipelining); those wait in `_waiting`, and reading pauses. However
+many they are, of one turn of the event loop they get `TURN_SECONDS`, together with those of other
+connections: the listener lets one after the other `go_on`.
 """
 
 import asyncio
 import socket
-from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from app.errors import NotReady
 from app.http.message import Reply, Request
 from app.http.reader import Reader
 from app.http.wire import CONTINUE, encode
@@ -16,6 +19,9 @@ from app.http.work import Work
 
 if TYPE_CHECKING:
     from app.http.listener import Listener
+
+MAX_OUTGOING_BYTES = 65_536
+"""Of answers to pipelined requests, before the socket is asked whether the client reads them."""
 
 FIRST_LOOK_SECONDS = 0.01
 """After an end that may be a client's leaving; later looks take twice as long each."""
@@ -29,16 +35,15 @@ class Connection(Reader, asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_transport", "_request", "_waiting", "_outgoing", "_advancing"),
+        *("_transport", "_request", "_outgoing", "_in_line"),
         *("_half_closed", "_writable"),
     )
 
     def __init__(self, listener: "Listener") -> None:
         super().__init__(listener)
         self._request: Request  # the one that is being answered
-        self._waiting: deque[Request] = deque()
         self._outgoing: list[bytes] = []
-        self._advancing = False
+        self._in_line = False  # of those that go on in the next turn, or going on right now
         self._half_closed = False  # the client sends no more
         self._writable = True
 
@@ -55,7 +60,7 @@ class Connection(Reader, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget it; what it asked for and nobody will read is not worked out."""
         self._closing = True
-        self._waiting.clear()
+        self._drop_waiting()
         self._listener.forget(self)
         del self._parser  # which holds this connection: no cycle is left to be collected
         if self._work is not None:
@@ -82,7 +87,7 @@ class Connection(Reader, asyncio.Protocol):
 
     def _after_breath(self) -> None:
         """Go on after a breath, unless something else keeps it from reading by now."""
-        if not (self._waiting or self._transport.is_closing()):
+        if not (self._in_line or self._waiting or self._transport.is_closing()):
             self._transport.resume_reading()
 
     def _look_for_reset(self, seconds: float) -> None:
@@ -109,17 +114,21 @@ class Connection(Reader, asyncio.Protocol):
             return
         seconds = self._listener.linger_seconds if self._closing else self._listener.idle_seconds
         self.deadline = self._listener.now + seconds
-        self._next()
+        if self._waiting:
+            self._go_on_soon()
 
     # How requests become replies.
 
     def _take(self, request: Request) -> None:
         if not request.keep_alive:
             self._closing = True
-        if self._work is None and self._writable:
+        if self._num_read < 2 and self._work is None and self._writable and not self._waiting:
             self._answer(request)
+            return
+        self._waiting.append(request)
+        if self._work is None and self._writable:  # it came together with the one before
+            self._go_on_soon()
         else:
-            self._waiting.append(request)
             self._transport.pause_reading()
 
     def _answer(self, request: Request) -> None:
@@ -142,21 +151,54 @@ class Connection(Reader, asyncio.Protocol):
         self.deadline = self._listener.now + self._listener.idle_seconds
         self._send(data)
         if keep_alive and self._waiting:
-            self._next()
+            self._go_on_soon()
         elif not keep_alive or self._closing or self._listener.stopping:
             self._closing = True
-            self._waiting.clear()
+            self._drop_waiting()
 
-    def _next(self) -> None:
-        """Answer those that wait, until one has to be waited for."""
-        if self._advancing:
-            return  # called from within the loop below, by an answer that was there at once
-        self._advancing = True
-        while self._waiting and self._writable and self._work is None:
-            self._answer(self._waiting.popleft())
-        self._advancing = False
-        if not (self._waiting or self._closing):
+    def _go_on_soon(self) -> None:
+        if not self._in_line:
+            self._in_line = True
+            self._transport.pause_reading()
+            self._listener.go_on_soon(self)
+
+    def go_on(self, until: float) -> bool:
+        """Answer those that wait, and read on, until the time is up or one has to be waited for.
+
+        Args:
+            until: `time.monotonic()` seconds; what takes longer by itself is not cut short.
+
+        Returns:
+            Whether there is more that could be done.
+        """
+        try:
+            while self._has_more:
+                if self._waiting:
+                    self._answer(self._waiting.popleft())
+                else:
+                    self._read_on(until)
+                if sum(map(len, self._outgoing)) > MAX_OUTGOING_BYTES:
+                    self.flush()
+                if monotonic() >= until:
+                    break
+        except BaseException:
+            self.hang_up(at_once=True)
+            raise  # a fault of ours: the event loop logs it
+        self._in_line = self._has_more
+        if not (self._in_line or self._waiting or self._closing):
             self._transport.resume_reading()
+        return self._in_line
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether it could go on by itself, with an answer or with what is unread."""
+        if self._waiting:
+            return self._work is None and self._writable
+        return bool(self._unread) and not self._closing
+
+    def _drop_waiting(self) -> None:
+        self._waiting.clear()
+        self._unread = b""
 
     def _send(self, data: bytes) -> None:
         """Let data go at the end of this turn of the event loop, with what else goes then.
@@ -169,6 +211,8 @@ class Connection(Reader, asyncio.Protocol):
 
     def flush(self) -> None:
         """Hand what is to be sent to the socket."""
+        if not self._outgoing:
+            return  # it was full before the end of the turn
         data = b"".join(self._outgoing)
         self._outgoing.clear()
         if not self._transport.is_closing():
@@ -196,11 +240,29 @@ class Connection(Reader, asyncio.Protocol):
     def hang_up(self, *, at_once: bool = False) -> None:
         """End it: after the answer that is under way, or at once.
 
-        A client that has sent nothing, or half a request, gets no answer.
+        A client that has sent nothing, or half a head, gets no answer. One that has sent half a
+        body may send the rest: the answer to that is the last.
         """
-        self._closing = True
         if at_once:
-            self._waiting.clear()
+            self._closing = True
+            self._drop_waiting()
             self._transport.abort()
-        elif self._is_idle:
-            self._transport.close()
+        elif not self._is_half_read:
+            self._closing = True
+            if self._is_idle:
+                self._transport.close()
+
+    def refuse_half_read(self) -> None:
+        """Answer a request whose body does not come while there is time."""
+        if self._is_half_read and self._work is None:
+            self._refuse(
+                NotReady(
+                    "body: expected its end before that of the server, found none",
+                    retry_after_seconds=1,
+                )
+            )
+
+    @property
+    def _is_half_read(self) -> bool:
+        """Whether a head has been read, and not all of its body."""
+        return bool(self._fields) and not (self._between or self._closing)

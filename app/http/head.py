@@ -5,6 +5,7 @@ from urllib.parse import unquote_to_bytes
 
 import httptools
 
+from app.errors import InferenceError, MalformedRequest, UnsupportedVersion
 from app.http.message import HeaderList
 
 MAX_HEAD_BYTES = 65_536
@@ -30,6 +31,26 @@ def find_fault(headers: HeaderList, *, is_http_1_0: bool) -> str | None:
     if codings not in ([], [b"chunked"]):
         return "transfer-encoding: expected chunked, found another"
     return None
+
+
+def fault_of_version(version: str) -> InferenceError:
+    """Tell what is wrong with a request of a version, or that has come to no end in it.
+
+    The parser lets HTTP/0.9 pass, a request line without a version, and HTTP/2.0; no reader of
+    HTTP/1.1 takes the one, and of another major version none knows what it says.
+    """
+    expected = "request: expected HTTP/1.1, found "
+    if version >= "2":
+        return UnsupportedVersion(f"{expected}HTTP/{version}")
+    return MalformedRequest(expected + ("HTTP/0.9" if version == "0.9" else "something else"))
+
+
+def body_length(value: bytes) -> int:
+    """Read a Content-Length that the parser has let pass: digits, of a number below 2**64.
+
+    Any number of zeros may stand before it (RFC 9110, 8.6), and `int()` reads 4,300 digits at most.
+    """
+    return int(value) if len(value) <= 20 else int(value.strip().lstrip(b"0") or b"0")
 
 
 def split_target(target: bytes) -> tuple[str, bytes, bytes]:

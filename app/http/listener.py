@@ -3,13 +3,17 @@
 import asyncio
 import os
 import socket
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from math import inf
+from time import monotonic
 
 from app.http.connection import Connection
+from app.http.hosts import Hosts
 from app.http.last_call import turn_away
 from app.http.message import Respond
+from app.http.reader import TURN_SECONDS
 
 
 class Listener:
@@ -18,6 +22,7 @@ class Listener:
     Args:
         respond: Answers each request.
         max_body_bytes: Bound on the body of any request.
+        hosts: That requests may be for; None = any.
         max_connections: Open at the same time; who comes when there are as many is hung up on.
         on_refused: Told, once a sweep, how many were hung up on since the last.
 
@@ -44,10 +49,12 @@ class Listener:
         *,
         max_body_bytes: int,
         max_connections: int,
+        hosts: Hosts | None = None,
         on_refused: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.respond = respond
         self.max_body_bytes = max_body_bytes
+        self.hosts = hosts
         self.stopping = False
         self.loop = asyncio.get_running_loop()
         self._max_connections = max_connections
@@ -55,6 +62,8 @@ class Listener:
         self._num_refused = 0
         self._connections: set[Connection] = set()
         self._unflushed: list[Connection] = []
+        self._line: deque[Connection] = deque()
+        self._line_moves = False
         self._all_gone = asyncio.Event()
         self._sweep()
 
@@ -70,12 +79,20 @@ class Listener:
                 turn_away(same)
 
     def stop(self) -> None:
-        """Accept no more, and close each connection when nothing is under way on it."""
+        """Accept no more, and close each connection when nothing is under way on it.
+
+        A request whose head has been read is under way: `refuse_half_read` ends the wait for it.
+        """
         self.stopping = True
         self._server.close()
         for connection in list(self._connections):
             connection.hang_up()
         self._check()
+
+    def refuse_half_read(self) -> None:
+        """Answer requests whose bodies have not come, after `stop`."""
+        for connection in list(self._connections):
+            connection.refuse_half_read()
 
     async def wait_closed(self) -> None:
         """Wait until the last connection is closed, after `stop`."""
@@ -110,6 +127,25 @@ class Listener:
         unflushed, self._unflushed = self._unflushed, []
         for connection in unflushed:
             connection.flush()
+
+    def go_on_soon(self, connection: Connection) -> None:
+        """Let a connection that has more to do than one request go on in the next turn."""
+        self._line.append(connection)
+        if not self._line_moves:
+            self._line_moves = True
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Let one after the other go on, for a moment in all; who has not done waits again."""
+        self._line_moves = bool(self._line)
+        if not self._line_moves:
+            return
+        self.loop.call_soon(self._go_on)  # already now: a fault in one must not stop the others
+        until = monotonic() + TURN_SECONDS
+        while self._line and monotonic() < until:
+            connection = self._line.popleft()
+            if connection.go_on(until):
+                self._line.append(connection)
 
     def _connection(self) -> Connection:
         return Connection(self)

@@ -1,99 +1,55 @@
-"""What one client sends: bytes → requests, each read whole or refused.
-
-The parser is llhttp, Node.js', by way of httptools; it refuses what could be read in two ways
-(Content-Length beside Transfer-Encoding, bare line feeds, a length that is no number). Everything
-happens on the event loop's thread, because each hop to another costs more than the parsing
-(`bench/ceiling` has an echo on this and one where HTTP is spoken by threads of its own).
-"""
+"""What one client sends: bytes → requests, without parsing the same twice, or too much at once."""
 
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import httptools
-
-from app.errors import BodyTooLarge, HeadTooLarge, InferenceError, MalformedRequest
-from app.http.head import (
-    MAX_HEAD_BYTES,
-    find_fault,
-    is_too_large,
-    split_target,
-    without_upgrade,
-)
-from app.http.message import HeaderList, Reply, Request
-from app.http.wire import CONTINUE
-from app.http.work import Work
+from app.http.head import split_target
+from app.http.message import Request
+from app.http.parser import Parser
 
 if TYPE_CHECKING:
     from app.http.listener import Listener
 
+PIECE_BYTES = 8192
+"""Of a read are parsed in one go, but for a body, which is one piece: 300 requests, or 1,400 chunks
+of a body, 2 ms at most. A longer read is parsed request by request."""
+
+TURN_SECONDS = 0.0005
+"""After which a connection that has more to do waits for the next turn of the event loop. A request
+of somebody else takes up to five turns."""
+
 MAX_KEPT_BYTES = 2048
 """Of a head that is kept for the next request; a connection may be idle for long."""
-
-BREATH_BYTES = 131_072
-"""Of a body in one read, behind which others have a turn. libuv reads 32 times before it looks at
-another connection, 8 MB, which are taken in 10 ms."""
 
 MAX_KEPT_IN_VAIN = 8
 """Heads in a row, each unlike the one before: no more of this connection's are kept."""
 
 
-class Reader:
+class Reader(Parser):
     """The reading half of a connection, which is its subclass.
 
     Most clients say the same before each body: then the head is known by its bytes, and what was
     read from them the last time is taken without parsing, for a tenth of the CPU of a prediction.
     It cannot differ, as the parser is where it was then, between two requests. Behind Nginx no head
     is like the one before: it has a request id in it.
-
-    Args:
-        listener: That accepted it: bounds and clock.
-
-    Attributes:
-        deadline: When the listener ends it, by its clock; a client that has to act is what is
-            waited for.
     """
 
     __slots__ = (
-        *("deadline", "_listener", "_parser", "_client"),
-        *("_work", "_closing", "_offered"),
-        *("_in_head", "_head_bytes", "_started", "_target", "_headers", "_fields", "_body"),
-        *("_num_headers", "_read_bytes", "_between", "_num_read"),
+        *("_unread", "_unread_from"),
         *("_kept_head", "_kept_bytes", "_kept_line", "_kept_in_vain"),
     )
 
     def __init__(self, listener: "Listener") -> None:
-        self.deadline = listener.now + listener.idle_seconds
-        self._listener = listener
-        self._parser = httptools.HttpRequestParser(self)
-        self._client: tuple[str, int]
-        self._work: Work[Reply] | None = None  # on the request that is being answered
-        self._closing = False  # no further request is read
-        self._offered = False  # another protocol, by the request that is being read
-        self._in_head = False  # or in trailers
-        self._head_bytes = -1  # of it, after the read in which it began; -1 during that
-        self._read_bytes = 0  # of the last read
-        self._between = True  # two requests
-        self._num_read = 0  # requests that ended in the last read
+        super().__init__(listener)
+        self._unread = b""  # a read that is parsed in pieces, from `_unread_from` on
+        self._unread_from = 0
         self._kept_head = b""  # of the last request
         self._kept_bytes = -1  # of it with its body; -1 if the next one may not be read like it
         self._kept_line = ("", "", b"", b"")  # method, path, path as sent, query
         self._kept_in_vain = 0  # since one was met again
-        self._started = 0.0
-        self._target = b""
-        self._headers: HeaderList = []
-        self._fields: dict[bytes, bytes] = {}
-        self._body: bytes | bytearray = b""
 
-    def _take(self, request: Request) -> None:
-        """Answer a request when its turn has come."""
-        raise NotImplementedError
-
-    def _send(self, data: bytes) -> None:
-        """Send what is no answer yet."""
-        raise NotImplementedError
-
-    def _breathe(self) -> None:
-        """Read no more in this turn of the event loop."""
+    def _go_on_soon(self) -> None:
+        """Read no more for now, and go on with what is there in the next turn of the event loop."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
@@ -109,40 +65,50 @@ class Reader:
             return
         self._kept_bytes, self._num_read = -1, 0
         began_between = self._between
-        self._parse(data)
-        if self._in_head:
-            self._count_head(len(data))
-        elif (
+        if len(data) <= PIECE_BYTES:
+            self._parse(data)
+        else:
+            self._unread, self._unread_from = data, 0
+            self._read_on(monotonic() + TURN_SECONDS)
+            if self._unread:
+                self._go_on_soon()
+        if (
             began_between
             and self._between
+            and not self._unread
             and self._num_read == 1
             and self._kept_in_vain < MAX_KEPT_IN_VAIN
         ):
             self._keep_head(data)
 
-    def _parse(self, data: bytes) -> None:
-        self._read_bytes = len(data)
-        while True:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserCallbackError:
-                raise  # a fault of ours: the event loop logs it and closes the connection
-            except httptools.HttpParserUpgrade as offer:
-                if self._offered:
-                    data = self._without_offer() + data[offer.args[0] :]
-                    continue
-            except httptools.HttpParserInvalidMethodError:
-                self._refuse(MalformedRequest("method: expected one of HTTP's, found another"))
-            except httptools.HttpParserError:
-                self._refuse(MalformedRequest("request: expected HTTP/1.1, found something else"))
-            break
+    def _read_on(self, until: float) -> None:
+        """Parse a read request by request, until one waits or the time is up; forget it then."""
+        data = self._unread
+        while not (self._waiting or self._closing):
+            begin = self._unread_from
+            self._unread_from = end = begin + self._piece_bytes(begin)
+            self._parse(data if begin == 0 and end >= len(data) else memoryview(data)[begin:end])
+            if end >= len(data):
+                self._unread = b""
+                return
+            if monotonic() > until:
+                break
+        if self._closing:
+            self._unread = b""
+
+    def _piece_bytes(self, begin: int) -> int:
+        """Give the length of what is parsed next: a head, a body, or a piece of either."""
+        if self._between or self._in_head:
+            end = self._unread.find(b"\r\n\r\n", begin, begin + PIECE_BYTES)
+            return PIECE_BYTES if end < 0 else end + 4 - begin
+        return max(PIECE_BYTES, self._length - len(self._body))
 
     def _keep_head(self, data: bytes) -> None:
         """Keep the head of the one request that `data` is, if nothing but its body may change."""
         head_bytes = data.find(b"\r\n\r\n") + 4
         if (
             head_bytes <= MAX_KEPT_BYTES
-            and head_bytes + int(self._fields.get(b"content-length", 0)) == len(data)
+            and head_bytes + self._length == len(data)
             and not (self._closing or b"expect" in self._fields)
             and self._parser.get_http_version() == "1.1"
         ):
@@ -150,172 +116,3 @@ class Reader:
             method = self._parser.get_method().decode("latin-1")
             self._kept_line = (method, *split_target(self._target))
             self._kept_in_vain += 1
-
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        """Note when the request began."""
-        self._between = False
-        self._started = monotonic()
-        self._target = b""
-        self._headers = []
-        self._fields = {}
-        self._in_head = True
-        self._head_bytes = -1
-        if self._work is None:
-            self.deadline = self._listener.now + self._listener.busy_seconds
-
-    def on_url(self, url: bytes) -> None:
-        """Take the target, which may come in pieces."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer."""
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Refuse a head that is too large or has no host, and a body that says it is too large."""
-        self._in_head = False
-        self._fields = fields = dict(self._headers)
-        may_be_large = self._head_bytes >= 0 or self._read_bytes > MAX_HEAD_BYTES
-        if may_be_large and is_too_large(self._target, self._headers):
-            self._refuse_head()
-        if (
-            b"host" not in fields
-            or b"transfer-encoding" in fields
-            or len(fields) < len(self._headers)  # one stands there twice
-        ):
-            is_http_1_0 = self._parser.get_http_version() == "1.0"
-            if fault := find_fault(self._headers, is_http_1_0=is_http_1_0):
-                self._refuse(MalformedRequest(fault))
-        length = fields.get(b"content-length")
-        if self._parser.should_upgrade():
-            self._ignore_offer()
-        elif length is not None and int(length) > self._listener.max_body_bytes:
-            self._refuse(self._too_large(length.decode("latin-1")))
-        elif b"expect" in fields:
-            self._encourage(fields[b"expect"])
-
-    def on_chunk_header(self) -> None:
-        """Begin a chunk; behind the last one, which is empty, trailers may follow."""
-        self._num_headers = len(self._headers)
-        self._in_head = True
-        self._head_bytes = -1
-
-    def on_body(self, chunk: bytes) -> None:
-        """Take a piece of the body."""
-        if self._closing:
-            return
-        self._in_head = False
-        if not self._body:
-            self._body = chunk  # mostly the whole of it
-        else:
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += chunk
-            if len(chunk) > BREATH_BYTES:
-                self._breathe()
-        if len(self._body) > self._listener.max_body_bytes:
-            self._refuse(self._too_large(f"{len(self._body)} and more"))
-
-    def on_chunk_complete(self) -> None:
-        """Drop trailers: as headers they would pass by whoever checked those (RFC 9110, 6.5.1)."""
-        del self._headers[self._num_headers :]
-        self._in_head = False
-
-    def on_message_complete(self) -> None:
-        """Hand the request on; an idle connection keeps none of its body."""
-        self._between = True
-        self._num_read += 1
-        if self._closing:
-            return
-        body, self._body = self._body, b""
-        keep_alive, version = self._parser.should_keep_alive(), "1.1"
-        if not keep_alive or b"connection" in self._fields:  # which older ones need to keep it
-            version = self._parser.get_http_version()
-        if version == "0.9":  # a request line without a version: no reader of HTTP/1.1 takes it
-            self._refuse(MalformedRequest("request: expected HTTP/1.1, found HTTP/0.9"))
-        else:
-            self._take(self._read_request(bytes(body), keep_alive, version == "1.0"))
-
-    # What is made of it.
-
-    def _read_request(
-        self,
-        body: bytes,
-        keep_alive: bool,
-        is_http_1_0: bool,
-        fault: InferenceError | None = None,
-    ) -> Request:
-        path, raw_path, query = split_target(self._target)
-        return Request(
-            self._parser.get_method().decode("latin-1") if self._target else "",
-            path,
-            raw_path,
-            query,
-            self._headers,
-            self._fields,
-            body,
-            self._started or monotonic(),
-            self._client,
-            keep_alive,
-            is_http_1_0,
-            fault,
-        )
-
-    def _encourage(self, expected: bytes) -> None:
-        """Answer `Expect: 100-continue`, if nothing else is due before (RFC 9110, 10.1.1)."""
-        if (
-            expected.lower() == b"100-continue"
-            and not self._closing
-            and self._work is None
-            and self._parser.get_http_version() != "1.0"
-        ):
-            self._send(CONTINUE)
-
-    def _ignore_offer(self) -> None:
-        """Read nothing more for now: the parser takes what follows for another protocol."""
-        if self._parser.get_method() == b"CONNECT":
-            self._refuse(MalformedRequest("method: expected one of a server's, found CONNECT"))
-        self._offered = not self._closing
-        self._closing = True
-
-    def _without_offer(self) -> bytes:
-        """Begin anew, with this head but for its offer of another protocol.
-
-        Java's own client offers HTTP/2 with every first request, and sends its body at once.
-        """
-        method, version = self._parser.get_method(), self._parser.get_http_version()
-        self._offered = self._closing = False
-        self._parser = httptools.HttpRequestParser(self)
-        return without_upgrade(method, self._target, version, self._headers)
-
-    def _count_head(self, num_bytes: int) -> None:
-        """Refuse a head, or trailers, that do not end.
-
-        The read in which they begin, at most 256 kB, may hold a body before them, so it is not
-        counted; a head that ends is held to its own size.
-        """
-        if self._head_bytes < 0:
-            self._head_bytes = 0
-            return
-        self._head_bytes += num_bytes
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_head()
-
-    def _refuse_head(self) -> None:
-        found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
-        self._refuse(HeadTooLarge(f"headers: {found}"))
-
-    def _refuse(self, fault: InferenceError) -> None:
-        """Answer what cannot be read to its end; nothing behind it can be read either."""
-        if not self._closing:
-            self._closing = True
-            self._body = b""
-            is_http_1_0 = self._parser.get_http_version() == "1.0"
-            self._take(self._read_request(b"", False, is_http_1_0, fault))
-
-    def _too_large(self, found: str) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"body: expected at most {self._listener.max_body_bytes} bytes, found {found}"
-        )

@@ -1,7 +1,7 @@
-"""Every Prometheus metric: name, unit, buckets, labels.
+"""What is counted, and each Prometheus metric that is there once: name, unit, buckets, labels.
 
-Counting is plain Python; the text form is made from these numbers by `prometheus_client` when
-somebody asks.
+Counting is plain Python; the text form is made from these numbers when somebody asks, that of the
+metrics that each model has in `exposition.py`.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from app import __version__
 from app.errors import InferenceError
 from app.metrics.histogram import SECONDS, Histogram
-from app.metrics.model_counts import Answered, ModelLedger
+from app.metrics.model_counts import Answered, ModelCounts, ModelLedger, ModelVersion
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Methods that are a label value; what clients invent is counted as `OTHER`."""
@@ -148,12 +148,18 @@ class Metrics(Collector):
         """Count a round trip to Redis, `read` or `write`, answered or not."""
         self._round_trips[operation].observe(seconds)
 
-    def collect(self) -> Iterator[Metric]:
-        """Give every family; called by the registry at a scrape."""
-        models = list(self._scrape_models())
-        self.models.forget((each.name, each.version) for each in models)
-        for each in models:  # looked up, so that they are there: zero at first
+    def scrape_models(
+        self,
+    ) -> tuple[list[ModelSample], list[tuple[ModelVersion, ModelCounts]]]:
+        """Give what is loaded, and the counts of that and of what was."""
+        loaded = list(self._scrape_models())
+        self.models.forget((each.name, each.version) for each in loaded)
+        for each in loaded:  # looked up, so that they are there: zero at first
             self.models.of(each.name, each.version)
+        return loaded, list(self.models)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every family but those of models; called by the registry at a scrape."""
         info = GaugeMetricFamily("ml_api_info", "Always 1.", labels=["replica", "version"])
         info.add_metric([self._replica, __version__], 1)
         yield info
@@ -168,8 +174,6 @@ class Metrics(Collector):
             "ml_api_cache_requests", "Cache look-ups by result.", "result", self._cache_results
         )
         yield _counter("ml_api_refused", "Requests refused by reason.", "reason", self._refused)
-        yield from self._model_families()
-        yield from _families_of_loaded(models)
         yield from self._cache_gauges()
         yield GaugeMetricFamily(
             "ml_api_reload_behind",
@@ -178,25 +182,6 @@ class Metrics(Collector):
         )
         if (counts := self._scrape_redis()) is not None:
             yield from self._redis_families(counts)
-
-    def _model_families(self) -> Iterator[Metric]:
-        labels = ["model", "version"]
-        rows = CounterMetricFamily(
-            "ml_api_predictions", "Rows answered, cached or run.", labels=labels
-        )
-        queue = HistogramMetricFamily(
-            "ml_api_queue_seconds",
-            "From a request's arrival in the queue to the start of its run.",
-            labels=labels,
-        )
-        runs = HistogramMetricFamily("ml_api_run_seconds", "One run of the model.", labels=labels)
-        batches = HistogramMetricFamily("ml_api_batch_rows", "Rows in one run.", labels=labels)
-        for which, counts in self.models:
-            rows.add_metric(which, counts.num_rows)
-            queue.add_metric(which, *counts.queue.buckets())
-            runs.add_metric(which, *counts.runs.buckets())
-            batches.add_metric(which, *counts.batches.buckets())
-        yield from (rows, queue, runs, batches)
 
     def _request_counter(self) -> Metric:
         family = CounterMetricFamily(
@@ -241,27 +226,6 @@ class Metrics(Collector):
             "operation",
             self._round_trips,
         )
-
-
-def _families_of_loaded(models: Iterable[ModelSample]) -> Iterator[Metric]:
-    labels = ["model", "version"]
-    info = GaugeMetricFamily("ml_api_model_info", "Always 1.", labels=[*labels, "digest"])
-    load = GaugeMetricFamily(
-        "ml_api_model_load_seconds", "Opening the file to ready.", labels=labels
-    )
-    depth = GaugeMetricFamily("ml_api_queue_depth_rows", "Rows that wait for a run.", labels=labels)
-    disproved = CounterMetricFamily(
-        "ml_api_batching_disproved",
-        "Whether rows of the loaded model were found not to stay apart: 0 or 1.",
-        labels=labels,
-    )
-    for model in models:
-        which = [model.name, model.version]
-        info.add_metric([*which, model.digest[:12]], 1)
-        load.add_metric(which, model.load_seconds)
-        depth.add_metric(which, model.num_waiting)
-        disproved.add_metric(which, model.disproved)
-    yield from (info, load, depth, disproved)
 
 
 def _counter(name: str, help_text: str, label: str, counts: Mapping[str, int]) -> Metric:

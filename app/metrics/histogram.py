@@ -5,6 +5,9 @@ process a replica, one event loop: no locks.
 """
 
 from bisect import bisect_left
+from functools import cache
+from itertools import accumulate
+from math import inf
 
 from prometheus_client.utils import floatToGoString
 
@@ -48,12 +51,10 @@ class Histogram:
 
     def buckets(self) -> tuple[list[tuple[str, float]], float]:
         """Give cumulative counts by upper bound as Prometheus wants them, and the sum."""
-        total, cumulative = 0, []
-        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
-            total += count
-            cumulative.append((_le(bound), float(total)))
-        return cumulative, self._sum
+        totals = map(float, accumulate(self._counts))
+        return list(zip(_shown(self._bounds), totals, strict=True)), self._sum
 
 
-def _le(bound: float) -> str:
-    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
+@cache
+def _shown(bounds: tuple[float, ...]) -> list[str]:
+    return [str(floatToGoString(bound)) for bound in (*bounds, inf)]  # type: ignore[no-untyped-call]

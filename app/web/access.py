@@ -2,15 +2,20 @@
 
 Every path needs a key but those that are listed here, so that a route that is added, and each other
 spelling of one that is there, is closed until it is opened.
+
+How a key is sent is read in one way, and Nginx reads it in the same: what it took for another key
+would have a rate of its own, and what it took for none an answer that it keeps for who has none.
 """
 
 import re
 
 from app.api_keys import ApiKeys
 from app.errors import Unauthorized
-from app.http.message import Request
+from app.http.message import HeaderList, Request
 
-KEY_HEADER = b"x-api-key"
+KEY_HEADER, TOKEN_HEADER = b"x-api-key", b"authorization"
+
+_bearer = re.compile(rb"(?i:bearer) +([^ \t]+) *").fullmatch
 
 OPEN = frozenset(
     (
@@ -56,19 +61,42 @@ class Access:
         """
         if not needs_key(request.path):
             return
-        sent = sent_key(request)
-        owner = self._keys.owner(sent)
+        owner = self._keys.owner(sent_key(request))
         if owner is None:
-            found = "another" if sent else "none"
             raise Unauthorized(
-                "x-api-key: expected an API key, here or as Authorization: Bearer, found " + found
+                "x-api-key: expected an API key, here or as Authorization: Bearer, found "
+                + _found(request)
             )
         request.client_name = owner
 
 
 def sent_key(request: Request) -> bytes:
-    """Give the key that was sent, empty if there is none; Nginx chooses likewise."""
-    if sent := request.fields.get(KEY_HEADER):
+    """Give the key that was sent, empty if there is none, or if several were."""
+    fields = request.fields
+    if len(fields) < len(request.headers) and _is_repeated(request.headers):
+        return b""
+    if sent := fields.get(KEY_HEADER, b"").rstrip(b" "):
         return sent
-    scheme, _, sent = request.fields.get(b"authorization", b"").partition(b" ")
-    return sent.strip() if scheme.lower() == b"bearer" else b""
+    return bearer_token(fields.get(TOKEN_HEADER, b""))
+
+
+def bearer_token(value: bytes) -> bytes:
+    """Give the token of an Authorization header, empty if it is anything but `Bearer TOKEN`.
+
+    Spaces behind it are no part of the header, and Nginx drops them. A tab it passes on, so a tab
+    is of the token: then it is none.
+    """
+    found = _bearer(value)
+    return found[1] if found else b""
+
+
+def _is_repeated(headers: HeaderList) -> bool:
+    """Whether a header that may hold a key is there twice: of two, each reader takes another."""
+    return any(sum(name == each for name, _ in headers) > 1 for each in (KEY_HEADER, TOKEN_HEADER))
+
+
+def _found(request: Request) -> str:
+    if _is_repeated(request.headers):
+        return "several"
+    sent = KEY_HEADER in request.fields or TOKEN_HEADER in request.fields
+    return "another" if sent else "none"

@@ -1,7 +1,7 @@
 """Who may call the admin routes: with ADMIN_TOKEN whoever has it, without one at most loopback."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -9,9 +9,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.errors import Forbidden, Unauthorized
+from app.web.access import TOKEN_HEADER, bearer_token
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], None]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+"""Not a plain function: Litestar would run that in a thread, for each request."""
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 """Headers by which a proxy tells whom it speaks for: its own address is not the client's."""
@@ -34,7 +36,7 @@ def admin_guard(token: str, *, production: bool) -> Guard:
         production: Whether loopback, without a token, is shut out too.
     """
 
-    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         if token:
             _check_token(connection, token)
         elif production:
@@ -47,10 +49,10 @@ def admin_guard(token: str, *, production: bool) -> Guard:
 
 def _check_token(connection: Connection, token: str) -> None:
     """Compare in constant time, as bytes: text beyond ASCII would be an error of its own."""
-    scheme, _, sent = connection.headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(sent.strip().encode(), token.encode())
-    if scheme.lower() != "bearer" or not same:
-        found = "another" if sent else "none"
+    sent = [value for name, value in connection.scope["headers"] if name == TOKEN_HEADER]
+    same = hmac.compare_digest(bearer_token(sent[0]) if sent else b"", token.encode())
+    if len(sent) != 1 or not same:
+        found = ("none", "another", "several")[min(len(sent), 2)]
         raise Unauthorized(f"authorization: expected Bearer with the admin token, found {found}")
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 
+from app.web.accept import MAX_NAMES, read_weights
+
 _media_types = {
     ".html": "text/html",
     ".css": "text/css",
@@ -113,15 +115,11 @@ def _load(path: Path, changed: tuple[int, int]) -> _Kept:
 
 def takes_gzip(request: Request[Any, Any, Any]) -> bool:
     """Whether `Accept-Encoding` names gzip, or all, and not with a weight of 0."""
-    weights = {}
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, weight = part.partition(";")
-        weights[name.strip()] = weight.replace(" ", "").removeprefix("q=") or "1"
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return bool(weight.strip("0."))
+    weights = read_weights(request.headers.get("accept-encoding", ""))
+    return weights.get("gzip", weights.get("*", 0.0)) > 0.0
 
 
 def _has(request: Request[Any, Any, Any], tag: str) -> bool:
     """Whether `If-None-Match` holds the tag; a proxy that compresses makes tags weak."""
-    tags = request.headers.get("if-none-match", "").split(",")
+    tags = request.headers.get("if-none-match", "").split(",", MAX_NAMES)
     return any(each.strip().removeprefix("W/") in (tag, "*") for each in tags)

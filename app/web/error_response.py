@@ -47,7 +47,7 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     request_id = request.scope["state"].get("request_id", "")  # its trace: `app.log.about`
     headers = dict(_extra(error))
     if isinstance(error, MethodNotAllowedException):
-        headers["Allow"] = (error.headers or {}).get("allow", "GET")
+        headers["Allow"] = _with_head((error.headers or {}).get("allow", "GET"))
         problem = _wrong_method(request.method, headers["Allow"], request_id)
     elif isinstance(error, NotFoundException) and error.detail == "Not Found":
         detail = f"path: expected a route that /openapi.json lists, found {request.url.path[:64]!r}"
@@ -57,6 +57,11 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     status, media_type, body = _written(problem, request.scope["path"], error)
     # As a header: Litestar would add a charset, which hides the text from KServe's client.
     return Response(body, status_code=status, headers={**headers, "content-type": media_type})
+
+
+def _with_head(allowed: str) -> str:
+    """Add HEAD, of which Litestar does not know: it is asked for GET instead."""
+    return allowed.replace("GET", "GET, HEAD")
 
 
 def _written(problem: Problem, path: str, error: Exception | None = None) -> tuple[int, str, bytes]:

@@ -1,5 +1,6 @@
 """Is it up, is it ready, what is it doing: `/`, `/health…` and `/metrics`."""
 
+import asyncio
 import gzip
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -7,15 +8,23 @@ from typing import Any, Literal, get_args
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from app import __version__
 from app.engine.repository import Repository
 from app.lifecycle import Lifecycle
 from app.metrics.collector import Metrics
+from app.metrics.exposition import expose
+from app.web.accept import choose
 from app.web.assets import takes_gzip
 
 Severity = Literal["healthy", "degraded", "unhealthy"]
+LARGE_BYTES = 131_072
+"""Of metrics, from which on they are compressed in a thread: it takes 1 ms and more."""
+
+_forms = (("application/json",), ("text/html",))
+"""Of `/`."""
+
 _severities: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -80,7 +89,7 @@ def health_routes(
     @get("/", sync_to_thread=False)
     def status(request: Request[Any, Any, Any]) -> Response[Any]:
         headers = {"Vary": "Accept"}
-        if "text/html" in request.headers.get("accept", ""):  # a browser, so a person
+        if choose(request.headers.get("accept", ""), _forms, usual=0):  # a browser, so a person
             return Response(b"", status_code=307, headers={**headers, "Location": "ui/"})
         names = [model.name for model in repository.models]
         ready = not _why_not(lifecycle, repository)
@@ -101,22 +110,25 @@ def health_routes(
         reason = _why_not(lifecycle, repository)
         return Response(Ready(not reason, reason), status_code=503 if reason else 200)
 
-    @get("/metrics", sync_to_thread=False)
-    def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _exposition(metrics, compressed=takes_gzip(request))
+    @get("/metrics")
+    async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await _exposition(metrics, compressed=takes_gzip(request))
 
     handlers: list[Any] = [status, health, live, ready, scrape]
     return handlers
 
 
-def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
+async def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
     """Write the metrics; for who asks each 2 s, an eighth of the bytes."""
     # As a header: Litestar adds a second charset to media types of text.
     headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "vary": "accept-encoding"}
-    body = generate_latest(metrics.registry)
+    body = await expose(metrics)
     if compressed:
         headers["content-encoding"] = "gzip"
-        body = gzip.compress(body, compresslevel=1)
+        if len(body) < LARGE_BYTES:
+            body = gzip.compress(body, compresslevel=1)
+        else:
+            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
     return Response(body, headers=headers)
 
 

@@ -16,7 +16,7 @@ from app.web.predict import header_lines, read_deadline
 
 LENGTH_HEADER = b"inference-header-content-length"
 
-_raw_path = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+))?/infer").fullmatch
+_raw_path = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+))?/infer/*").fullmatch
 
 
 class InferRoute:

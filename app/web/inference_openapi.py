@@ -67,7 +67,7 @@ OPERATIONS = (
     Operation("post", f"{_model}/infer", "Run tensors through a model", InferResponse, InferBody,
               (400, 404, 413, 415, 503, 504), True),
     Operation("post", "/v2/repository/index", "Models that are or could be served",
-              list[IndexedModel], IndexBody, (400,)),
+              list[IndexedModel], IndexBody, (400, 403)),
     Operation("post", "/v2/repository/models/{name}/load", "Load a model", dict[str, str],
               ControlBody, (400, 401, 403, 404)),
     Operation("post", "/v2/repository/models/{name}/unload", "Take a model out", dict[str, str],
@@ -77,7 +77,7 @@ OPERATIONS = (
 _reasons = {
     400: "A field has the wrong type, shape or value; the text names it",
     401: "The admin token is missing or another",
-    403: "Admin routes are closed to this caller; the text says how to open them",
+    403: "Closed to this caller, or to pages of other sites; the text says how to open it",
     404: "No such model or version",
     413: "The body is larger than MAX_BODY_BYTES",
     415: "Compressed by another way than gzip or deflate",

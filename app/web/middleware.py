@@ -98,7 +98,7 @@ class RequestLayer:
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises nothing but CancelledError."""
         request.request_id = self._request_id(request.fields.get(b"x-request-id"))
-        route = self._hot_routes.get(request.path) or self._infer_route.find(request.raw_path)
+        route = self._hot_routes.get(request.path) or self._find(request)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
             if self._access is not None and request.fault is None:
@@ -121,6 +121,11 @@ class RequestLayer:
             reply.headers.append((b"connection", b"close"))
         self._finish(request, endpoint, reply.status)
         return reply
+
+    def _find(self, request: Request) -> HotRoute | None:
+        """Find a hot route that is one of many, or by slashes behind its name, as Litestar does."""
+        route = self._hot_routes.get(request.path.rstrip("/"))
+        return route or self._infer_route.find(request.raw_path.rstrip(b"/"))
 
     async def _pass_on(self, request: Request) -> tuple[Reply, str]:
         """Ask Litestar; returns its answer and the template of the route.

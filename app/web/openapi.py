@@ -87,7 +87,7 @@ _unready = {"/health": Health, "/health/ready": Ready}
 _reasons = {
     400: "The body does not parse",
     401: "The admin token is missing or another",
-    403: "Admin routes are closed to this caller; the detail says how to open them",
+    403: "Closed to this caller, or to pages of other sites; the detail says how to open it",
     404: "No such model",
     413: "The body is larger than MAX_BODY_BYTES",
     415: "Neither JSON nor MessagePack",

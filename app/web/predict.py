@@ -12,6 +12,7 @@ from app.http.message import Reply, Request
 from app.metrics.collector import Metrics
 from app.pipeline import Predictor
 from app.request_batch import BatchPredictor
+from app.web.accept import choose
 
 _formats = {
     b"application/json": WireFormat.JSON,
@@ -19,6 +20,9 @@ _formats = {
     b"application/x-msgpack": WireFormat.MSGPACK,
     b"application/vnd.msgpack": WireFormat.MSGPACK,
 }
+
+_offered = tuple(WireFormat)
+_names = [[name.decode() for name, form in _formats.items() if form is each] for each in _offered]
 
 
 class PredictRoute:
@@ -89,17 +93,19 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     """Read what the headers say.
 
     Raises:
-        UnsupportedMediaType: The body is neither JSON nor MessagePack.
+        UnsupportedMediaType: The body is neither JSON nor MessagePack, or it is compressed.
         InvalidInput: `X-Request-Timeout-Ms` is no positive number.
         DeadlineExceeded: It has passed already.
     """
     headers = request.fields
+    if b"content-encoding" in headers:
+        _check_encoding(headers[b"content-encoding"])
     body_format = WireFormat.JSON
     if (content_type := headers.get(b"content-type")) is not None:
         body_format = _formats.get(content_type) or _read_content_type(content_type)
     answer_format = body_format
-    if (accept := headers.get(b"accept")) is not None:
-        answer_format = _negotiate(accept, body_format)
+    if (accept := headers.get(b"accept")) is not None and accept != b"*/*":
+        answer_format = _formats.get(accept) or _negotiate(accept, body_format)
     model_name = request.query("model") if request.query_string else None
     body = request.body
     return PredictCall(
@@ -114,6 +120,14 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     )
 
 
+def _check_encoding(value: bytes) -> None:
+    if value.strip().lower() not in (b"identity", b""):
+        raise UnsupportedMediaType(
+            "content-encoding: expected none here, and gzip or deflate under /v2 alone, found "
+            + repr(value[:24].decode("latin-1"))
+        )
+
+
 def _read_content_type(value: bytes) -> WireFormat:
     media_type = value.split(b";")[0].strip().lower()
     if media_type not in _formats:
@@ -125,12 +139,8 @@ def _read_content_type(value: bytes) -> WireFormat:
 
 
 def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
-    """The first format that `Accept` names; the body's own where it names none."""
-    for part in accept.split(b","):
-        media_type = part.split(b";")[0].strip().lower()
-        if media_type in _formats:
-            return _formats[media_type]
-    return body_format
+    """The format that `Accept` likes best; the body's own where it names none."""
+    return _offered[choose(accept.decode("latin-1"), _names, _offered.index(body_format))]
 
 
 def read_deadline(request: Request, timeout_seconds: float) -> float:

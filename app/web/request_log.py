@@ -5,7 +5,7 @@ from time import monotonic
 from app.call.base import Call
 from app.call.course import describe, phases
 from app.http.message import HeaderList, Request
-from app.log import get_logger
+from app.log import cut, get_logger
 from app.trace_context import find_trace_parent
 
 
@@ -26,7 +26,7 @@ def summary(request: Request, status: int, seconds: float) -> dict[str, str | in
     client = {"client": request.client_name} if request.client_name else {}
     return {
         "method": request.method,
-        "path": request.path,
+        "path": cut(request.path),
         "status": status,
         "seconds": round(seconds, 6),
         **identity(request.request_id, request.headers),

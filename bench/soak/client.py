@@ -34,14 +34,14 @@ class Answer(NamedTuple):
 
 def post(path: str, body: bytes, **headers: str) -> bytes:
     """Return a POST of JSON as bytes; `content_type="…"` and the like are further headers."""
-    named = {"host": "soak", "content-type": "application/json"}
+    named = {"host": HOST, "content-type": "application/json"}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}
     return _head("POST", path, named, len(body)) + body
 
 
 def get(path: str) -> bytes:
     """Return a GET as bytes."""
-    return _head("GET", path, {"host": "soak"}, 0)
+    return _head("GET", path, {"host": HOST}, 0)
 
 
 class Connection(asyncio.Protocol):

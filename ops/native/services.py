@@ -83,6 +83,8 @@ def write_replica(folder: Folder, state: State, name: str) -> None:
         "REDIS_URL": f"redis://127.0.0.1:{state.redis_port}",
         "HANG_SECONDS": "0",  # `watch` looks after all of them
     }
+    if hosts := os.environ.get("ALLOWED_HOSTS"):
+        environment["ALLOWED_HOSTS"] = f"{hosts},127.0.0.1"  # as probes and Prometheus call it
     drain_seconds = os.environ.get("DRAIN_TIMEOUT_SECONDS") or "10"
     if not drain_seconds.isdigit():
         raise StackError(f"DRAIN_TIMEOUT_SECONDS={drain_seconds}: expected a number")

@@ -219,12 +219,12 @@ BATCHES = (
 )  # fmt: skip
 
 STREAMS = (
-    Bomb("chunks of one byte", lambda: chunked(PREDICT, b"1\r\n[\r\n" * 10_000)),
+    Bomb("chunks of one byte", lambda: chunked(PREDICT, b"1\r\n[\r\n" * (FULL // 6))),
     Bomb("chunks with extensions", lambda: chunked(PREDICT, (b"10;" + b"a" * 1000 + b"\r\n" + b"[" * 16 + b"\r\n") * 4000)),
     Bomb("a chunk with a long extension", lambda: chunked(PREDICT, b"1;" + b"a" * FULL + b"\r\n[\r\n")),
     Bomb("a length of digits", lambda: post(PREDICT, b"", Content_Length="9" * 4000)),
     Bomb("a body beyond the bound", lambda: post(PREDICT, bytes(FULL + 8192))),
-    Bomb("bad requests in a pipeline", lambda: post(PREDICT, b"{}") * 200, 200),
+    Bomb("bad requests in a pipeline", lambda: post(PREDICT, b"{}") * 20_000, 20_000),
     Bomb("a table in CSV", lambda: post(PREDICT, fill(b"", b"1,2,3,4,5,6,7,8,9,10\n", b""), CSV)),
     Bomb("many headers", lambda: post(PREDICT, b"{}", **{f"A{number}": "1" for number in range(20_000)})),
 )  # fmt: skip

@@ -240,5 +240,5 @@ def questions() -> Questions:
 
 def _request(row: list[float]) -> bytes:
     body = msgspec.json.encode({"data": [row]})
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)

@@ -26,7 +26,7 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The real server, with a bound of 4,096 bytes; no test leaves a traceback in its log."""
-    with Server(MAX_BODY_BYTES="4096", ACCESS_LOG="all") as running:
+    with Server(MAX_BODY_BYTES="4096", ACCESS_LOG="all", ALLOWED_HOSTS="*") as running:
         yield running
         running.send(signal.SIGTERM)
         assert running.wait() == 0

@@ -98,6 +98,29 @@ async def test_an_announced_body_over_the_bound_is_refused_before_it_comes(site:
     assert answer.body == b"body: expected at most 1000 bytes, found 1001"
 
 
+@pytest.mark.parametrize("zeros", [1, 19, 20, 4300, 4301, 60_000])
+@pytest.mark.parametrize("body", [b"", b"abc"])
+async def test_a_length_may_begin_with_zeros(site: Site, zeros: int, body: bytes) -> None:
+    """However many they are, they change nothing: `int()` would read 4,300 digits at most."""
+    length = "0" * zeros + str(len(body))
+    head = f"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+
+    answers = await site.exchange(head.encode() + body + LAST)
+
+    assert [answer.body for answer in answers] == [b"POST /a " + body, b"GET /last "]
+
+
+async def test_a_length_with_zeros_over_the_bound_is_told_short(site: Site) -> None:
+    """The refusal names the number, not its zeros."""
+    length = "0" * 5000 + "1001"
+    (answer,) = await site.exchange(
+        f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+
+    assert answer.status == 413
+    assert answer.body == b"body: expected at most 1000 bytes, found 1001"
+
+
 async def test_chunks_over_the_bound_are_refused_when_they_pass_it(site: Site) -> None:
     """One byte over the bound in chunks is a 413, though no end has come."""
     (answer,) = await site.exchange(chunked(b"x" * BOUND, b"x", end=b""))

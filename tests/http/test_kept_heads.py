@@ -11,7 +11,9 @@ from app.http.message import Request
 from app.http.reader import MAX_KEPT_BYTES, MAX_KEPT_IN_VAIN, Reader
 from tests.http.serving import LAST, chunked, get, post
 
-CLOCK = SimpleNamespace(now=0.0, idle_seconds=1.0, busy_seconds=1.0, max_body_bytes=1000)
+CLOCK = SimpleNamespace(
+    now=0.0, idle_seconds=1.0, busy_seconds=1.0, max_body_bytes=1000, hosts=None
+)
 """What a reader asks of its listener."""
 
 

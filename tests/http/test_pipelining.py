@@ -1,8 +1,18 @@
 """Requests that come before the answers to those in front of them."""
 
 import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tests.http.serving import LARGE, LAST, Site, eventually, get, post
+import pytest
+
+from app.http.message import Reply, Request
+from app.http.reader import PIECE_BYTES, TURN_SECONDS
+from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
+from tests.turns import Turns
 
 MANY = 5000
 
@@ -138,3 +148,116 @@ async def test_what_follows_a_refusal_that_waited_loses_no_answer(site: Site) ->
         answers = await client.answers()
 
     assert [answer.status for answer in answers] == [200, 400]
+
+
+# What a turn of the event loop holds, and what is kept.
+
+FLOODS = {
+    "requests": get("/flood"),
+    "short requests": b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
+    "requests with bodies": post(b"x" * 300),
+    "bodies of several pieces": post(b"x" * 900) * 3,
+    "chunks": chunked(b"x" * 900, end=b"0\r\n\r\n"),
+    "requests in chunks of a byte": chunked(*[b"x"] * 500),
+    "lines before": b"\r\n" * 100 + get("/flood"),
+}
+"""Streams of requests without a pause, by what is repeated."""
+
+TURN_LIMIT_SECONDS = 0.005
+"""Of CPU, which other processes on the machine do not lengthen."""
+
+
+class Busy(Site):
+    """Takes 20 µs of CPU for an answer, as a prediction does."""
+
+    async def _answer_one(self, request: Request) -> Reply:
+        until = time.thread_time() + 20e-6
+        while time.thread_time() < until:
+            pass
+        return Reply(200, [], b"x" * 1000)
+
+
+@contextmanager
+def flood(port: int, request: bytes, *, reads: bool) -> Iterator[None]:
+    """Send one request after the other, without waiting, from threads of their own."""
+    data = request * (1_000_000 // len(request))
+    ended = threading.Event()
+
+    def send(connection: socket.socket) -> None:
+        rest = memoryview(data)
+        while not ended.is_set():
+            try:
+                rest = rest[connection.send(rest) :] or memoryview(data)
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+
+    def read(connection: socket.socket) -> None:
+        while not ended.is_set():
+            try:
+                if not connection.recv(1 << 20):
+                    return
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(0.05)
+        threads = [threading.Thread(target=send, args=(connection,))]
+        threads += [threading.Thread(target=read, args=(connection,))] * reads
+        for thread in threads:
+            thread.start()
+        yield
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("request_bytes", FLOODS.values(), ids=FLOODS)
+async def test_a_flood_takes_its_turns(request_bytes: bytes) -> None:
+    """However fast a client sends and reads, the loop is held for 5 ms of CPU at most."""
+    async with serving(Busy()) as site:
+        with flood(site.port, request_bytes, reads=True):
+            await eventually(lambda: site.num_connections == 1)
+            turns = Turns()
+            await asyncio.sleep(0.5)
+            turns.stop()
+
+    assert turns.longest < TURN_LIMIT_SECONDS
+
+
+async def test_many_floods_take_turns_together() -> None:
+    """Ten connections get no more of a turn than one; nobody among them is left out."""
+    async with serving(Busy()) as site, site.client() as client:
+        with flood(site.port, get("/flood"), reads=True):
+            clients = [flood(site.port, get("/flood"), reads=True) for _ in range(9)]
+            for each in clients:
+                each.__enter__()
+            await eventually(lambda: site.num_connections == 11)
+            turns = Turns()
+            began = time.monotonic()
+            for _ in range(20):
+                await client.send(get("/modest"))
+                await client.answer()
+            seconds = time.monotonic() - began
+            turns.stop()
+            for each in clients:
+                each.__exit__(None, None, None)
+
+    assert turns.longest < TURN_LIMIT_SECONDS + 10 * TURN_SECONDS  # ten first pieces may be parsed
+    assert seconds < 5.0
+
+
+async def test_what_a_client_does_not_read_is_bounded() -> None:
+    """Of a client that sends and does not read, a few answers are kept, and reading stops."""
+    async with serving(Busy()) as site:
+        with flood(site.port, get("/flood"), reads=False):
+            await asyncio.sleep(0.5)
+            (connection,) = site._connections
+            waiting, outgoing = len(connection._waiting), sum(map(len, connection._outgoing))
+            kept = connection._transport.get_write_buffer_size()
+
+    assert waiting <= PIECE_BYTES // len(get("/flood")) + 1
+    assert outgoing + kept < 300_000

@@ -85,7 +85,6 @@ MALFORMED = {
     "bare line feed behind a size": CHUNKS + b"2\nab\r\n0\r\n\r\n",
     "line feed in an extension": CHUNKS + b"2;a\nb\r\nab\r\n0\r\n\r\n",
     "malformed trailer": CHUNKS + b"0\r\nA\x00: b\r\n\r\n",
-    "preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
     "CONNECT": b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n\x16\x03\x01",
 }
@@ -181,6 +180,26 @@ async def test_a_small_head_behind_a_large_body_is_read() -> None:
         answers = await site.exchange(post(b"x" * 200_000) + get("/", "A: " + "b" * 60_000) + LAST)
 
     assert [answer.status for answer in answers] == [200, 200, 200]
+
+
+NEWER = {
+    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "HTTP/2.0 that is kept": b"GET / HTTP/2.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+    "HTTP/2.0 with a body": b"POST / HTTP/2.0\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+    "HTTP/3.0": b"GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+    "preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+"""Requests of another major version."""
+
+
+@pytest.mark.parametrize("sent", NEWER.values(), ids=NEWER)
+async def test_newer_versions_are_not_supported(site: Site, sent: bytes) -> None:
+    """A request of another major version is a 505, and what stands behind it is not read."""
+    (answer,) = await site.exchange(sent + BEHIND)
+
+    assert answer.status == 505
+    assert answer.body.startswith(b"request: expected HTTP/1.1, found HTTP/")
+    assert len(site.asked) == 1
 
 
 async def test_http_1_0_needs_no_host(site: Site) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.http.serving import LARGE, LAST, Site, eventually, get, post, serving
+from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
 
 
 async def closed(site: Site) -> None:
@@ -29,9 +29,9 @@ async def test_stop_accepts_no_more(site: Site) -> None:
         await asyncio.open_connection("127.0.0.1", site.port)
 
 
-@pytest.mark.parametrize("sent", [b"", get()[:10], post(b"body")[:-1]])
+@pytest.mark.parametrize("sent", [b"", get()[:10], post(b"body")[:30]])
 async def test_stop_ends_who_has_not_asked(site: Site, sent: bytes) -> None:
-    """Connections without a whole request end at once, without an answer."""
+    """Connections without a whole head end at once, without an answer."""
     async with site.client() as client:
         await client.send(sent)
         await eventually(lambda: site.num_connections == 1)
@@ -52,6 +52,61 @@ async def test_stop_lets_answers_be_sent(site: Site) -> None:
 
     assert [answer.body for answer in answers] == [b"GET /wait ", b"GET /b "]
     await closed(site)
+
+
+HALF = {
+    "with a length": (post(b"body")[:-1], b"y"),
+    "without a byte of it": (post(b"body")[:-4], b"body"),
+    "in chunks": (chunked(b"bo", b"dy")[:-10], chunked(b"bo", b"dy")[-10:]),
+    "behind another": (get("/a") + post(b"body")[:-1], b"y"),
+}
+"""Requests whose bodies are half sent, and the rest."""
+
+
+@pytest.mark.parametrize(("half", "rest"), HALF.values(), ids=HALF)
+async def test_stop_lets_a_body_come(site: Site, half: bytes, rest: bytes) -> None:
+    """A request whose head has been read is answered when its body comes, and is the last."""
+    async with site.client() as client:
+        await client.send(half)
+        await asyncio.sleep(0.02)
+        site.stop()
+        await asyncio.sleep(0.02)
+        await client.send(rest + get("/behind"))
+        answers = await client.answers()
+
+    assert answers[-1].body == b"POST / body"
+    assert [request.path for request in site.asked if request.path == "/behind"] == []
+    await closed(site)
+
+
+@pytest.mark.parametrize(("half", "_"), HALF.values(), ids=HALF)
+async def test_a_body_that_does_not_come_is_answered(site: Site, half: bytes, _: bytes) -> None:
+    """When there is no time left, its client is told so, and then is hung up on."""
+    async with site.client() as client:
+        await client.send(half)
+        await asyncio.sleep(0.02)
+        site.stop()
+        site.refuse_half_read()
+        answers = await client.answers()
+
+    assert answers[-1].status == 503
+    assert answers[-1].headers["connection"] == "close"
+    assert answers[-1].body.startswith(b"body: expected its end")
+    await closed(site)
+
+
+async def test_a_body_that_comes_together_with_its_refusal_is_answered_once(site: Site) -> None:
+    """What is sent on behind the answer is no request."""
+    async with site.client() as client:
+        await client.send(post(b"body")[:-1])
+        await asyncio.sleep(0.02)
+        site.stop()
+        site.refuse_half_read()
+        await client.send(b"y" + get("/behind"))
+        answers = await client.answers()
+
+    assert [answer.status for answer in answers] == [503]
+    assert len(site.asked) == 1
 
 
 async def test_stop_lets_a_large_answer_be_read(site: Site) -> None:

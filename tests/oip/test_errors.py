@@ -161,7 +161,8 @@ def test_body_that_is_too_large_is_refused(server: Server) -> None:
     """Before it is sent."""
     with server.connect() as connection:
         connection.sendall(
-            b"POST /v2/models/pair/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+            b"POST /v2/models/pair/infer HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 99999999\r\n\r\n"
         )
         answer = read_answer(connection)
 

@@ -11,7 +11,7 @@ from tests.stack.nginx import Gateway
 @pytest.fixture(scope="session")
 def replica() -> Iterator[Server]:
     """A server that several instances of Nginx stand in front of."""
-    with Server() as server:
+    with Server(ALLOWED_HOSTS="*") as server:
         yield server
 
 

@@ -14,10 +14,10 @@ from tests.stack.nginx import send
 
 HEAD = f"X-API-Key: alice.{KEY_SECRET}\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n"
 MALFORMED = {
-    "no header": f"GET /api/models HTTP/1.1\r\nHost: x\r\n{HEAD}no header\r\n\r\n",
-    "too large": f"GET /api/models HTTP/1.1\r\nHost: x\r\n{HEAD}X: {'x' * 20_000}\r\n\r\n",
-    "a large key": f"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: a.{KEY_SECRET * 500}\r\n\r\n",
-    "NUL": f"GET /api/models HTTP/1.1\r\nHost: x\r\nX-API-Key: alice.{KEY_SECRET}\0\r\n\r\n",
+    "no header": f"GET /api/models HTTP/1.1\r\nHost: localhost\r\n{HEAD}no header\r\n\r\n",
+    "too large": f"GET /api/models HTTP/1.1\r\nHost: localhost\r\n{HEAD}X: {'x' * 20_000}\r\n\r\n",
+    "a large key": f"GET / HTTP/1.1\r\nHost: localhost\r\nX-API-Key: a.{KEY_SECRET * 500}\r\n\r\n",
+    "NUL": f"GET /api/models HTTP/1.1\r\nHost: [::1]\r\nX-API-Key: alice.{KEY_SECRET}\0\r\n\r\n",
     "no host": f"GET /api/models HTTP/1.1\r\n{HEAD}\r\n",
 }
 """Heads that Nginx refuses, after it has read what is secret, or at it."""
@@ -74,6 +74,34 @@ def test_keys_work_through_nginx(stack: Stack) -> None:
     assert [answer.status_code for answer in answers] == [401, 200, 200, 401]
     assert [answer.status_code for answer in protocol] == [401, 200, 200, 401]
     assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+def test_pages_of_other_hosts_are_refused(stack: Stack) -> None:
+    """The stack listens on loopback alone, and answers to its names, by whatever name it is led."""
+    key = CREDENTIALS["key"]
+    hosts = (
+        "localhost",
+        f"127.0.0.1:{stack.port}",
+        "[::1]:8080",
+        "evil.example",
+        "evil.example:80",
+    )
+    answers = [stack.client.get("/api/models", headers={**key, "Host": host}) for host in hosts]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 421, 421]
+    assert send(stack.port, b"GET /api/health HTTP/1.0\r\n\r\n").status == 200
+
+
+def test_pages_of_other_sites_change_nothing(stack: Stack) -> None:
+    """The dashboard may reload through Nginx, by its own origin with its port; another may not."""
+    token = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    origins = (stack.url, "http://evil.example", "http://127.0.0.1:1", "null")
+    statuses = [
+        stack.client.post("/api/models/reload", headers={**token, "Origin": each}).status_code
+        for each in origins
+    ]
+
+    assert statuses == [200, 403, 403, 403]
 
 
 @pytest.mark.parametrize("kind", PLANTED)

@@ -28,6 +28,18 @@ def test_an_admin_token_that_was_set_is_not_shown(tmp_path: Path) -> None:
         assert "from-outside" not in stack.up.stdout
 
 
+def test_other_names_are_answered_to_where_they_are_chosen(tmp_path: Path) -> None:
+    """Behind a proxy with a name of its own the stack runs, and its probes go on reaching it."""
+    with Stack(tmp_path / "s", replicas=1, ALLOWED_HOSTS="api.example") as stack:
+        statuses = [
+            stack.client.get("/api/models", headers={"Host": host}).status_code
+            for host in ("api.example", "127.0.0.1", "evil.example")
+        ]
+
+        assert statuses == [200, 200, 421]
+        assert stack.run("status").returncode == 0
+
+
 def test_only_the_owner_reads_the_token(tmp_path: Path) -> None:
     """The file that it is kept in is closed to others."""
     with Stack(tmp_path / "s", replicas=1) as stack:

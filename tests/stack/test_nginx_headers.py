@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -253,3 +254,22 @@ def test_headers_of_others_are_not_doubled(rude: Gateway, path: str) -> None:
     found = {name: answer.all(name) for name in SECURITY}
     assert (answer.status, found) == (200, SECURITY)
     assert answer.all("x-request-id") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("1.1\r\nHost: example.org", "example.org"),
+        ("1.1\r\nHost: Example.org:8443", "example.org:8443"),
+        ("1.1\r\nHost: [::1]:8080", "[::1]:8080"),
+        ("1.1\r\nHost: [::1]", "[::1]"),
+        ("1.0", "localhost"),
+        ("1.0\r\nHost: 10.0.0.1:80", "10.0.0.1:80"),
+    ],
+)
+def test_a_replica_is_told_for_whom_a_request_is(tmp_path: Path, lines: str, told: str) -> None:
+    """By name and port, as a browser has it: a page of another port is another site's."""
+    with Stub() as stub, Gateway(tmp_path, stub.port) as gateway:
+        gateway.send(f"GET /api/models HTTP/{lines}\r\n\r\n".encode())
+
+        assert [value for name, value in stub.asked[0][1] if name == "host"] == [told]

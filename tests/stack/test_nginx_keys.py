@@ -6,6 +6,7 @@ Nginx does not know which keys are right, so the replica here takes any.
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -238,6 +239,72 @@ def test_an_answer_for_a_key_is_for_nobody_else(tmp_path: Path) -> None:
             found = [gateway.ask(path, headers=headers).status for headers in sent]
 
             assert found == [200, 401, 401] * 2
+
+
+SPELT = {
+    "X-API-Key": "X-API-Key: {}",
+    "lower case": "x-api-key: {}",
+    "bearer": "Authorization: Bearer {}",
+    "lower case bearer": "authorization: bearer {}",
+    "spaces": "Authorization: Bearer    {}   ",
+    "a tab before": "Authorization:\tBearer {}",
+    "a tab before X-API-Key": "X-API-Key: \t{}",
+    "a space and a tab behind": "Authorization: Bearer {} \t",
+    "a tab behind": "Authorization: Bearer {}\t",
+    "a tab behind X-API-Key": "X-API-Key: {}\t",
+    "a tab within": "Authorization: Bearer\t{}",
+    "blank X-API-Key": "X-API-Key: \t\r\nAuthorization: Bearer {}",
+    "empty X-API-Key first": "X-API-Key:\r\nX-API-Key: {}",
+    "twice": "X-API-Key: {}\r\nX-API-Key: {}",
+    "two bearers": "Authorization: Bearer {}\r\nAuthorization: Bearer {}",
+    "basic, then bearer": "Authorization: Basic eDp5\r\nAuthorization: Bearer {}",
+    "zero": "X-API-Key: 0\r\nAuthorization: Bearer {}",
+    "an underscore": "X_API_Key: {}",
+}
+"""How a key may be sent, or nearly; `{}` is the key."""
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, str]]:
+    """Nginx before a replica that asks for a key, without limits, and a key."""
+    folder = tmp_path_factory.mktemp("guarded")
+    key = write_keys(folder / "keys", "alice")["alice"]
+    with (
+        Server(API_KEYS_FILE=str(folder / "keys"), ALLOWED_HOSTS="*") as replica,
+        Gateway(folder / "g", replica.port, RATE_LIMIT_EXEMPT="127.0.0.0/8") as gateway,
+    ):
+        yield gateway, key
+
+
+@pytest.mark.parametrize("lines", SPELT.values(), ids=SPELT)
+@pytest.mark.parametrize("path", ["/api/sample", "/api/models/info", "/api/sample/"])
+def test_no_spelling_of_a_key_leaves_an_answer_for_others(
+    guarded: tuple[Gateway, str], path: str, lines: str
+) -> None:
+    """Whatever a replica takes for a key, who sends none gets a 401 behind it."""
+    gateway, key = guarded
+    head = f"GET {path}?{uuid4()} HTTP/1.1\r\nHost: x\r\n"
+    with_key = f"{head}{lines.replace('{}', key)}\r\n\r\n".encode()
+    without = f"{head}\r\n".encode()
+
+    found = [gateway.send(each).status for each in (with_key, without, with_key, without)]
+
+    assert found[0] in (200, 400, 401)  # one that is there twice some Nginx refuse themselves
+    assert found[1::2] == [401, 401]
+    assert found[2] == found[0]
+
+
+@pytest.mark.parametrize("lines", SPELT.values(), ids=SPELT)
+def test_nginx_and_a_replica_read_the_same_key(guarded: tuple[Gateway, str], lines: str) -> None:
+    """Nginx logs a name where the replica behind it lets in, and no name where it does not."""
+    gateway, key = guarded
+    request_id = f"same-{uuid4()}"
+    head = f"GET /api/models HTTP/1.1\r\nHost: x\r\nX-Request-ID: {request_id}\r\n"
+    status = gateway.send(f"{head}{lines.replace('{}', key)}\r\n\r\n".encode()).status
+
+    line = gateway.logged(request_id)[0]
+    if line["upstream"]:  # else Nginx itself has refused it
+        assert line["key"] == {200: "alice", 401: ""}[status]
 
 
 @pytest.mark.parametrize("status", [401, 404])

@@ -280,4 +280,4 @@ def folder_of(stack: Stack) -> Path:
 
 def get(stack: Stack, path: str) -> Answer:
     """Ask for a path as it is written."""
-    return send(stack.port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return send(stack.port, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

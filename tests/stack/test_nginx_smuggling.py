@@ -42,7 +42,7 @@ PROTOCOL_ANSWERS = frozenset({501, 505})
 @pytest.fixture(scope="module")
 def replica() -> Iterator[Server]:
     """A replica that logs whatever it is asked."""
-    with Server(ACCESS_LOG="all") as server:
+    with Server(ACCESS_LOG="all", ALLOWED_HOSTS="*") as server:
         yield server
         assert "Traceback" not in server.stderr + server.stdout
 

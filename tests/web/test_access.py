@@ -139,7 +139,7 @@ def test_open_routes(keyed: Keyed, path: str) -> None:
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_no_spelling_leads_past_the_check(keyed: Keyed, path: str) -> None:
     """Another spelling of a closed path is refused, or is nothing at all."""
-    answer = exchange(keyed.server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = exchange(keyed.server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     assert answer.status in (401, 404)
     assert b"digest" not in answer.body
@@ -189,6 +189,12 @@ def test_the_admin_token_is_no_key(keyed: Keyed) -> None:
         {"authorization": "{}"},
         {"authorization": "Bearer"},
         {"authorization": "Bearer {} {}"},
+        {"authorization": "Bearer\t{}"},
+        {"authorization": "Bearer \t{}"},
+        {"authorization": "Bearer {},"},
+        {"authorization": "Bearer={}"},
+        {"authorization": "BearerX {}"},
+        {"authorization": "Token {}"},
         {"x_api_key": "Bearer {}"},
         {"x_api_key": "{},{}"},
         {"cookie": "x-api-key={}"},
@@ -201,6 +207,55 @@ def test_other_ways_to_send_it(keyed: Keyed, headers: dict[str, str]) -> None:
     sent = {name: value.replace("{}", keyed.keys["alice"]) for name, value in headers.items()}
 
     assert ask(keyed, "GET", "/models", **sent).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["Authorization: Bearer {}", "authorization:bearer {}", "AUTHORIZATION: BEARER   {}  ",
+     "Authorization: \tBearer {} ", "X-API-Key: {}", "x-api-key:{}   ", "X-API-Key: \t {}",
+     "X-API-Key: \t\r\nAuthorization: Bearer {}", "X-API-Key:\r\nAuthorization: Bearer {}",
+     "X-API-Key: {}\r\nAuthorization: Bearer other"],
+)  # fmt: skip
+def test_blanks_that_are_no_part_of_it(keyed: Keyed, lines: str) -> None:
+    """Blanks before a header's value and spaces behind it are no part of it; nor is the case."""
+    head = f"GET /models HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n"
+
+    assert exchange(keyed.server, head.replace("{}", keyed.keys["bob"]).encode()).status == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Authorization: Bearer {}\t", "Authorization: Bearer {} \t", "Authorization: Bearer {}\t ",
+     "X-API-Key: {}\t", "X-API-Key: {} \t", "X-API-Key: {} {}"],
+)  # fmt: skip
+def test_a_tab_behind_it_makes_another_of_it(keyed: Keyed, line: str) -> None:
+    """Nginx passes it on, so it would be one key here and another, or none, there."""
+    head = f"GET /models HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n"
+
+    assert exchange(keyed.server, head.replace("{}", keyed.keys["bob"]).encode()).status == 401
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["X-API-Key: {}\r\nX-API-Key: {}", "X-API-Key: x\r\nX-API-Key: {}",
+     "Authorization: Bearer {}\r\nAuthorization: Bearer {}", "X-API-Key:\r\nX-API-Key: {}",
+     "Authorization: Basic eDp5\r\nAuthorization: Bearer {}",
+     "X-API-Key: {}\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y"],
+)  # fmt: skip
+def test_two_are_none(keyed: Keyed, lines: str) -> None:
+    """Of a header that is there twice each reader takes another: neither counts."""
+    head = f"GET /models HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n"
+    answer = exchange(keyed.server, head.replace("{}", keyed.keys["bob"]).encode())
+
+    assert answer.status == 401
+    assert answer.json()["detail"].endswith("found several")
+
+
+def test_a_header_that_is_no_key_may_be_there_twice(keyed: Keyed) -> None:
+    """Only those that could hold one are counted."""
+    head = f"GET /models HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {keyed.keys['bob']}\r\n"
+
+    assert exchange(keyed.server, f"{head}X: y\r\nX: y\r\n\r\n".encode()).status == 200
 
 
 def test_a_key_in_the_query_is_none(keyed: Keyed) -> None:

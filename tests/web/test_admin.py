@@ -52,7 +52,8 @@ def test_the_token_lets_in(guarded: Server, scheme: str) -> None:
 @pytest.mark.parametrize(
     "sent",
     ["", "Bearer", "Bearer other", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}",
-     f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN.upper()}", "Bearer \xe9"],
+     f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN.upper()}", "Bearer \xe9",
+     f"Bearer\t{TOKEN}", f"Bearer {TOKEN} {TOKEN}", f"Bearer {TOKEN},"],
 )  # fmt: skip
 def test_anything_else_does_not(guarded: Server, sent: str) -> None:
     """Another token, none, or another scheme is a 401 that names the header and what it expects."""
@@ -61,6 +62,15 @@ def test_anything_else_does_not(guarded: Server, sent: str) -> None:
     problem = assert_problem(answer, 401, "unauthorized")
     assert problem["detail"].startswith("authorization: expected Bearer")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_two_tokens_are_none(guarded: Server) -> None:
+    """Of a header that is there twice each reader takes another."""
+    for other in ("x", TOKEN):
+        sent = [("Authorization", f"Bearer {each}") for each in (TOKEN, other)]
+        answer = guarded.client.post(RELOAD, headers=sent)
+
+        assert assert_problem(answer, 401, "unauthorized")["detail"].endswith("found several")
 
 
 def test_without_a_token_production_is_closed(closed: Server) -> None:
@@ -107,7 +117,7 @@ def test_the_token_is_told_nobody(guarded: Server) -> None:
      ("10.0.0.1", False), ("::ffff:10.0.0.1", False), ("fe80::1", False), ("", False),
      ("localhost", False)],
 )  # fmt: skip
-def test_loopback_is_an_address(host: str, local: bool) -> None:
+async def test_loopback_is_an_address(host: str, local: bool) -> None:
     """Only an address of the machine itself is local, in either family."""
 
     @get("/")
@@ -118,7 +128,7 @@ def test_loopback_is_an_address(host: str, local: bool) -> None:
     guard = admin_guard("", production=False)
 
     if local:
-        guard(connection, handler)
+        await guard(connection, handler)
     else:
         with pytest.raises(Forbidden):
-            guard(connection, handler)
+            await guard(connection, handler)

@@ -79,7 +79,7 @@ def test_all_that_the_page_loads_is_there(client: httpx.Client) -> None:
 @pytest.mark.parametrize("path", CLOSED)
 def test_nothing_else_is_served(server: Server, path: str) -> None:
     """What is no part of the page is a 404 in the shape of all errors, however it is spelt."""
-    answer = exchange(server, f"GET /ui/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = exchange(server, f"GET /ui/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     assert answer.status == 404
     assert answer.json()["code"] == "not_found"

@@ -181,7 +181,7 @@ def test_unknown_methods_share_a_label(server: Server) -> None:
     before = value(server, "ml_api_requests_total", method="OTHER")
 
     for method in (b"BREW", b"STEEP"):
-        exchange(server, method + b" /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+        exchange(server, method + b" /predict HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     assert counted(server, before + 2, "ml_api_requests_total", method="OTHER") == before + 2
 

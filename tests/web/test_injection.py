@@ -14,7 +14,7 @@ TENSOR = b'{"name":"float_input","shape":[1,1],"datatype":"FP32","data":[1]}'
 
 def request(target: bytes, *fields: bytes, method: bytes = b"POST", body: bytes = b"{}") -> bytes:
     """Write a request, of which only the last line ends are its own."""
-    head = [b"%b %b HTTP/1.1" % (method, target), b"Host: x", b"Connection: close", *fields]
+    head = [b"%b %b HTTP/1.1" % (method, target), b"Host: localhost", b"Connection: close", *fields]
     head.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join([*head, b"", body])
 

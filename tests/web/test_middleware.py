@@ -1,13 +1,18 @@
 """What every answer has: request id, timing, a line in the log. What is not allowed or found."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 
+from app.http.message import Request
+from app.main import create_app
+from app.settings import Settings
 from tests.server import Server, exchange, read_answer, settled
 from tests.web.problem import assert_problem
 from tests.web.samples import ROW, fresh_row
@@ -48,7 +53,7 @@ def test_any_other_id_is_replaced(server: Server, path: str, sent: bytes) -> Non
     """An id that is empty, long, or holds anything else is replaced by one that is made."""
     answer = exchange(
         server,
-        b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\nX-Request-ID: " + sent + b"\r\n\r\n",
+        b"GET %b HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: %b\r\n\r\n" % (path.encode(), sent),
     )
 
     if answer.status == 400 and "x-request-id" not in answer.headers:
@@ -214,12 +219,31 @@ def test_a_method_that_http_does_not_have_is_malformed(client: httpx.Client, pat
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/predict/", "/predict/nothing", "/models/x/y", "/%ff"]
+    "path", ["/nothing", "/predict//x", "/predict/nothing", "/models/x/y", "/%ff"]
 )
 def test_other_paths_are_not_found(client: httpx.Client, path: str) -> None:
     """A path that no route has is a 404 in the shape of all errors."""
     for method in ("GET", "POST"):
         assert_problem(client.request(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/predict//", "/predict/batch/"])
+def test_slashes_at_the_end_change_nothing(client: httpx.Client, path: str) -> None:
+    """`POST /predict/` is `/predict`, and is counted as that; so is each other route."""
+    body = {"data": [ROW]} if "batch" not in path else {"requests": [{"data": [ROW]}]}
+    answer = client.post(path, json=body)
+
+    assert answer.status_code == 200
+    assert client.get(path).status_code == 405
+    assert f'endpoint="{path}"' not in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", ["/v2/models/wine/infer/", "/v2/models/wine/versions/1/infer/"])
+def test_slashes_at_the_end_of_an_inference(client: httpx.Client, path: str) -> None:
+    """The same under `/v2`, whose hot route has many paths."""
+    tensor = {"name": "float_input", "shape": [1, 10], "datatype": "FP32", "data": ROW}
+
+    assert client.post(path, json={"inputs": [tensor]}).status_code == 200
 
 
 def test_paths_are_cut_in_messages(client: httpx.Client) -> None:
@@ -244,8 +268,8 @@ def test_connections_are_kept(server: Server) -> None:
     with server.connect() as connection:
         for content in (json.dumps({"data": [ROW]}), "{}", ""):
             body = content.encode()
-            head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
-            connection.sendall(head + body)
+            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+            connection.sendall(head % len(body) + body)
             received = connection.recv(65536)
             assert received.startswith(b"HTTP/1.1 ")
             assert b"connection: close" not in received
@@ -253,9 +277,31 @@ def test_connections_are_kept(server: Server) -> None:
 
 def test_idle_connections_leave_room_for_others(server: Server) -> None:
     """However many connections are open and idle, the next one is answered."""
-    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as opened:
         for number in range(300):
             connection = opened.enter_context(server.connect(timeout_seconds=3.0))
             connection.sendall(request)
             assert read_answer(connection, "GET").status == 200, f"connection {number}"
+
+
+class NoThreads(ThreadPoolExecutor):
+    """Does nothing for anybody."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("a thread was asked for")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/health/ready", "/metrics", "/models", "/v2"])
+async def test_no_thread_is_asked_for(path: str) -> None:
+    """A route that needs none is answered on the loop: beside a busy one a thread has to wait."""
+    app = create_app(Settings(admin_token="token"))
+    fields = {b"host": b"localhost"}
+    request = Request("GET", path, path.encode(), b"", [*fields.items()], fields, b"", 1.0,
+                      ("127.0.0.1", 1), True)  # fmt: skip
+    with NoThreads() as executor:
+        asyncio.get_running_loop().set_default_executor(executor)
+        reply = await app.respond(request)
+
+    assert reply.status in (200, 503)
+    assert b"internal_error" not in reply.body

@@ -1,5 +1,6 @@
 """`POST /predict` over HTTP: what goes in, what comes out, and what is refused."""
 
+import gzip
 import json
 import math
 import time
@@ -25,6 +26,7 @@ from tests.web.samples import (
 
 MSGPACK = "application/msgpack"
 FIELDS = {"predictions", "probabilities", "scores", "labels", "model_info"}
+TOO_LONG = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
 INFO_FIELDS = {"model_name", "model_version", "prediction_time", "input_shape", "cached"}
 
 
@@ -121,6 +123,26 @@ def test_msgpack_takes_nested_lists(client: httpx.Client) -> None:
     answer = unpack(post_msgpack(client, {"data": WINE_ROWS}))
 
     np.testing.assert_array_equal(to_array(answer["predictions"]), wine_answers(WINE_ROWS)[0])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP ", "identity, gzip"])
+def test_compressed_bodies_are_refused_by_name(
+    client: httpx.Client, path: str, encoding: str
+) -> None:
+    """A body that is compressed is a 415 that says where it is taken, not one that is no JSON."""
+    content = gzip.compress(json.dumps({"data": [ROW]}).encode())
+    answer = client.post(path, content=content, headers={"Content-Encoding": encoding.strip()})
+
+    detail = assert_problem(answer, 415, "unsupported_media_type")["detail"]
+    assert detail.startswith("content-encoding: expected none here, and gzip or deflate under /v2")
+
+
+def test_the_coding_that_is_none_is_taken(client: httpx.Client) -> None:
+    """`Content-Encoding: identity` says nothing."""
+    headers = {"Content-Encoding": "identity"}
+
+    assert client.post("/predict", json={"data": [ROW]}, headers=headers).status_code == 200
 
 
 def test_accept_asks_for_msgpack(client: httpx.Client) -> None:
@@ -610,9 +632,7 @@ def test_a_larger_body_is_refused(strict_server: Server, size: int) -> None:
 
 def test_a_larger_body_is_refused_by_its_announcement(strict_server: Server) -> None:
     """A Content-Length over MAX_BODY_BYTES is refused before a byte of the body has come."""
-    answer = exchange(
-        strict_server, b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"
-    )
+    answer = exchange(strict_server, TOO_LONG)
 
     assert_problem(answer, 413, "body_too_large")
     assert_serves(strict_server)
@@ -622,7 +642,7 @@ def test_a_chunked_larger_body_is_refused_while_it_comes(strict_server: Server) 
     """A chunked body over MAX_BODY_BYTES is answered before its end, which never comes here."""
     with strict_server.connect() as connection:
         connection.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for _ in range(5):
             connection.sendall(b"400\r\n" + b" " * 1024 + b"\r\n")
@@ -635,11 +655,9 @@ def test_a_chunked_larger_body_is_refused_while_it_comes(strict_server: Server) 
 
 def test_the_rest_of_a_refused_body_is_no_request(strict_server: Server) -> None:
     """What follows a refused announcement is never read as a request of its own."""
-    smuggled = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    smuggled = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with strict_server.connect() as connection:
-        connection.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n" + smuggled
-        )
+        connection.sendall(TOO_LONG + smuggled)
         received = _read_to_end(connection)
 
     assert received.count(b"HTTP/1.1 ") == 1
@@ -648,7 +666,7 @@ def test_the_rest_of_a_refused_body_is_no_request(strict_server: Server) -> None
 
 # What is refused: the framing.
 
-START = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+START = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 FRAMING_FAULTS = {
     "Content-Length below 0": b"Content-Length: -1\r\n\r\n",
     "Content-Length no number": b"Content-Length: ten\r\n\r\n",
@@ -657,7 +675,7 @@ FRAMING_FAULTS = {
     "two Content-Lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     "Content-Length and chunks": (
         b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-        b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     ),
     "a chunk of no size": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "a chunk longer than it says": b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
@@ -715,7 +733,7 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     """Two requests in one piece are answered one after the other."""
     bodies = [json.dumps({"data": [ROW] * count}).encode() for count in (1, 2)]
     requests = [START + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
-    last = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    last = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
     with server.connect() as connection:
         connection.sendall(b"".join(requests) + last)
@@ -798,7 +816,8 @@ def test_a_wide_deadline_changes_nothing(client: httpx.Client) -> None:
 def test_a_deadline_counts_from_the_first_byte(server: Server, path: str) -> None:
     """A body that is still on its way when its deadline passes is answered 504 and never read."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Ms: 20\r\nContent-Length: 2\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
+        "X-Request-Timeout-Ms: 20\r\nContent-Length: 2\r\n\r\n"
     )
     with server.connect() as connection:
         connection.sendall(head.encode())
@@ -816,7 +835,8 @@ def test_a_timeout_of_the_open_inference_protocol_counts_from_the_first_byte(
     """Though it stands in the body, which may be slow to come."""
     tensor = {"name": "float_input", "shape": [1, 10], "datatype": "FP32", "data": ROW}
     body = json.dumps({"inputs": [tensor], "parameters": {"timeout": 20_000}})
-    head = f"POST /v2/models/wine/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    line = "POST /v2/models/wine/infer HTTP/1.1\r\nHost: localhost\r\n"
+    head = f"{line}Content-Length: {len(body)}\r\n\r\n"
     with server.connect() as connection:
         connection.sendall(head.encode() + body[:-1].encode())
         time.sleep(0.05)

@@ -19,6 +19,7 @@ from tests.web.occupied import BUSY, Occupied
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{CALLER}-01"
 PARTS = ("read", "decode", "cache", "queue", "run", "encode")
+START = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 LONG = 40_000
 """A row that takes longer than SLOW_REQUEST_MS below, on any machine."""
 
@@ -150,7 +151,7 @@ def test_a_batch_that_waited_in_vain_is_slow(server: Server) -> None:
 def test_a_client_that_left_is_told_of(server: Server) -> None:
     """Who hangs up after a long wait is logged with 499, and the time in the queue."""
     body = json.dumps({"data": [[7]], "use_cache": False}).encode()
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-ID: gone\r\nContent-Length: %d\r\n\r\n"
+    head = START + b"X-Request-ID: gone\r\nContent-Length: %d\r\n\r\n"
     with ThreadPoolExecutor(1) as threads:
         Occupied(server, threads, 4 * BUSY)
         with server.connect() as connection:
@@ -167,7 +168,7 @@ def test_a_client_that_left_is_told_of(server: Server) -> None:
 def test_a_body_that_came_slowly_is_told_apart(server: Server) -> None:
     """The time that a client takes to send its request is told as such."""
     body = json.dumps({"data": [[7]]}).encode()
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-ID: dear\r\nContent-Length: %d\r\n\r\n"
+    head = START + b"X-Request-ID: dear\r\nContent-Length: %d\r\n\r\n"
     with server.connect() as connection:
         connection.sendall(head % len(body))
         time.sleep(0.2)
@@ -259,3 +260,35 @@ def test_refusals_of_ordinary_routes_carry_it(server: Server) -> None:
     [wrong], [after] = lines_of(server, "wrong", "request"), lines_of(server, "after", "request")
     assert trace_of(wrong) == (TRACE, CALLER)
     assert trace_of(after) == (None, None)
+
+
+@pytest.mark.parametrize("length", [63_000, 1001])
+def test_a_long_path_is_cut(server: Server, length: int) -> None:
+    """A line holds the beginning of it, and how long it was: not 63 kB for each request."""
+    request_id = f"long-{length}"
+    server.client.get("/" + "a" * (length - 1), headers={"X-Request-ID": request_id})
+    [line] = lines_of(server, request_id, "request")
+
+    assert line["path"] == "/" + "a" * 999 + f"… (cut, {length} characters)"
+
+
+def test_a_path_of_a_thousand_characters_is_whole(server: Server) -> None:
+    """What most clients ask for is told as it is."""
+    server.client.get("/" + "a" * 999, headers={"X-Request-ID": "not-long"})
+    [line] = lines_of(server, "not-long", "request")
+
+    assert line["path"] == "/" + "a" * 999
+
+
+def test_no_line_is_long_whatever_is_sent(server: Server) -> None:
+    """Of no part of a request that a client makes up is more than a kilobyte told."""
+    long = "é" * 9_000
+    path = f"/predict?model={long}"
+    server.client.post(path, json={"data": [[1]]}, headers={"X-Request-ID": "all-long"})
+    server.client.post(
+        "/predict/" + long[:3000],
+        headers={"X-Request-ID": "x" * 5000, "Content-Type": "y" * 5000, "Accept": "z" * 5000},
+    )
+    lines_of(server, "all-long", "request")
+
+    assert max(map(len, server.stdout.splitlines())) < 3000

@@ -20,11 +20,11 @@ from tests.server import Server, exchange, wait_until
 
 HEAD = f"X-API-Key: alice.{KEY_SECRET}\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n"
 MALFORMED = {
-    "no header": f"GET /models HTTP/1.1\r\nHost: x\r\n{HEAD}no header\r\n\r\n",
+    "no header": f"GET /models HTTP/1.1\r\nHost: localhost\r\n{HEAD}no header\r\n\r\n",
     "two lengths": f"POST / HTTP/1.1\r\n{HEAD}Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
     "no version": f"GET /models\r\n{HEAD}\r\n",
     "too large": f"GET /models HTTP/1.1\r\n{HEAD}X: {'x' * 70_000}\r\n\r\n",
-    "NUL": f"GET /models HTTP/1.1\r\nHost: x\r\nX-API-Key: alice.{KEY_SECRET}\0\r\n\r\n",
+    "NUL": f"GET /models HTTP/1.1\r\nHost: localhost\r\nX-API-Key: alice.{KEY_SECRET}\0\r\n\r\n",
 }
 """Heads that the parser refuses, after it has read what is secret, or at it."""
 

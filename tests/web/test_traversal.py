@@ -82,7 +82,7 @@ def send(server: Server, route: str, name: str) -> int:
     method, path = route.format(name).split(" ", 1)
     body = b'{"data":[[1,2,3,4,5,6,7,8,9,10]],"inputs":[]}' if "infer" in path else b"{}"
     body = b"" if "repository" in path or method == "GET" else body
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     return exchange(server, head.encode() + body).status
 
