@@ -4,7 +4,7 @@ msgspec would hold the event loop for as long as a body is long, and its lists t
 bytes of the body; here a piece of it is taken at a comma, its brackets are blanked, and what is
 left is a list of numbers. What the brackets said is kept: a *skeleton*, the text without its
 numbers, such as `[[,],[,]]` for two rows of two. A text is what it seems if its numbers read as a
-list, no number stands before a bracket that opens, and its skeleton is that of a shape.
+list, its brackets and commas stand where they may, and its skeleton is that of a shape.
 """
 
 import re
@@ -113,7 +113,7 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
         values = decoders[kind].decode(flat)
     except (msgspec.DecodeError, UnicodeDecodeError):
         values = _whole_floats(flat, dtype) if kind in "iu" else None
-    if values is None or b"0[" in frame:
+    if values is None or _is_no_json(frame):
         raise InvalidInput(
             f"{field}: expected lists of {WORDS[kind]}, found something else in its bytes {place} "
             f"to {place + len(piece)}"
@@ -125,6 +125,18 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
             f"{field}: expected values of {dtype.name}, found one out of its range in its bytes "
             f"{place} to {place + len(piece)}"
         ) from None
+
+
+def _is_no_json(frame: bytes) -> bool:
+    """Tell whether brackets and commas stand where they may not, by the frame of one piece.
+
+    It is what stands between two commas, and its numbers are sound if its brackets are left out.
+    """
+    return (
+        frame[:1] == b"]"
+        or frame[-1:] == b"["
+        or any(pair in frame for pair in (b"0[", b"]0", b"][", b"[,", b",]"))
+    )
 
 
 def _whole_floats(flat: bytes, dtype: np.dtype[Any]) -> Array | None:

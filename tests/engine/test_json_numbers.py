@@ -2,8 +2,10 @@
 
 import json
 import random
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,6 +20,9 @@ from app.engine.json_numbers import (
 )
 from app.engine.turns import at_once
 from app.errors import InferenceError, InvalidInput
+
+nested = {1: list[float], 2: list[list[float]], 3: list[list[list[float]]]}
+"""What a decoder of JSON takes, by rank."""
 
 PIECE = 8
 """A few numbers, so that short texts have many borders."""
@@ -52,6 +57,61 @@ def test_values_and_shape_come_back(dtype: str, shape: list[int], indent: int | 
     assert skeleton == skeleton_of(shape)
     assert values.dtype == array.dtype
     assert np.array_equal(values.reshape(shape), array)
+
+
+def mutated(random: random.Random, rank: int) -> bytes:
+    """The text of an array, with up to three faults in it."""
+    shape = [random.randint(1, 4) for _ in range(rank)]
+    values = np.array(random.choices([0, 1, 12, -3, 456], k=int(np.prod(shape)))).reshape(shape)
+    text = list(json.dumps(values.tolist(), separators=random.choice([(",", ":"), (", ", ":")])))
+    for _ in range(random.choice([0, 1, 1, 2, 3])):
+        place = random.randrange(1, len(text) - 1) if len(text) > 2 else 1
+        kind = random.randrange(3)
+        if kind == 0:
+            text.insert(place, random.choice(",[]- 0.e+\tn"))
+        elif kind == 1:
+            text[place] = random.choice(",[] 0-.")
+        elif len(text) > 3:
+            del text[place]
+    return "".join(text).encode()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_text_is_taken_that_a_decoder_of_json_refuses(seed: int) -> None:
+    """Nor is one refused, or read otherwise, that it takes."""
+    generator = random.Random(seed)
+    for _ in range(500):
+        rank = generator.choice([1, 2, 2, 3])
+        text = mutated(generator, rank)
+        wanted = None
+        with suppress(ValueError):  # msgspec's errors, and those of ragged lists
+            array = np.array(msgspec.json.decode(text, type=nested[rank]), np.float64)
+            wanted = array.tolist() if array.ndim == rank and array.size else None
+
+        found = None
+        with suppress(InferenceError):
+            values, skeleton = read(text, "float64")
+            shape = at_once(shape_of(skeleton, rank, "data"))
+            found = values.reshape(shape).tolist() if np.prod(shape) == len(values) else None
+
+        assert found == wanted, text
+
+
+@pytest.mark.parametrize("text", ["[1,]", "[[1],]", "[[]2,3]", "[1,[2,]3]", "[[1][,2]]"])
+def test_no_flat_text_is_taken_with_brackets_out_of_place(text: str) -> None:
+    """Wherever it is cut: data of tensors may be nested anyhow."""
+    for num_zeros in range(2 * PIECE):
+        longer = text[:-1] + ",0" * num_zeros + text[-1:]
+        with pytest.raises(InvalidInput):
+            flat(longer)
+
+
+def flat(text: str) -> Any:
+    """Values of a tensor's data."""
+    values, skeleton = read(text)
+    if not at_once(is_balanced(skeleton)):
+        raise InvalidInput("data: expected lists of values, found others")
+    return values
 
 
 def test_integers_may_be_written_as_floats() -> None:
