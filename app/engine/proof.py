@@ -4,6 +4,8 @@ Plain data: no event loop, no session. Of shared runs the first `FIRST_ROWS` row
 `EVERY_ROWS`, are run again alone: which ones is decided here, `recheck.py` does it.
 """
 
+import random
+from collections.abc import Callable
 from typing import Literal
 
 FIRST_ROWS = 64
@@ -12,7 +14,9 @@ matters shows at once in nearly all models that have one: 64 rows, each beside o
 
 EVERY_ROWS = 1000
 """Of the rows after those, one is run again: a row alone costs some times what it costs beside
-others, and all of it is to stay below 1 % of the throughput."""
+others, and all of it is to stay below 1 % of the throughput. On average: as many each time would
+always fall on the same run of what comes again and again, such as the last part of a large request.
+"""
 
 Keeping = Literal["everywhere", "here", "nowhere"]
 """Which caches may keep what shared runs answer: all, that of this process, none."""
@@ -27,14 +31,21 @@ class Proof:
     Args:
         accepted: Whether the model's owner takes answers that depend on neighbours. Then nothing is
             checked, and nothing kept.
+        spread: Gives how much longer than usual it is until the next check, 1 on average.
 
     Attributes:
         num_passed: Rows that were answered alone as they were beside others.
         refuted: Whether some were not.
     """
 
-    def __init__(self, *, accepted: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        accepted: bool = False,
+        spread: Callable[[], float] = lambda: random.uniform(0.5, 1.5),
+    ) -> None:
         self.accepted = accepted
+        self._spread = spread
         self.num_passed = 0
         self.refuted = False
         self._num_until_next = 1
@@ -75,4 +86,5 @@ class Proof:
         first = not self.trusted
         self.num_passed += num_rows
         if self.trusted:
-            self._num_until_next = EVERY_ROWS if first else EVERY_ROWS * num_run
+            usual = EVERY_ROWS if first else EVERY_ROWS * num_run
+            self._num_until_next = round(usual * self._spread())

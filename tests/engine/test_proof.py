@@ -5,9 +5,14 @@ import pytest
 from app.engine.proof import EVERY_ROWS, FIRST_ROWS, Proof
 
 
+def evenly() -> Proof:
+    """A proof whose checks come after as many rows each."""
+    return Proof(spread=lambda: 1.0)
+
+
 def trusted() -> Proof:
-    """A proof whose first rows have passed, one by one."""
-    proof = Proof()
+    """Such a proof whose first rows have passed, one by one."""
+    proof = evenly()
     for _ in range(FIRST_ROWS):
         assert proof.choose(2, 2)
         proof.passed(1, 1)
@@ -37,7 +42,7 @@ def test_then_one_row_in_a_thousand_is_due() -> None:
 
 def test_the_first_rows_put_nothing_off() -> None:
     """However many of them were run in one go."""
-    proof = Proof()
+    proof = evenly()
     proof.choose(FIRST_ROWS, FIRST_ROWS)
     proof.passed(FIRST_ROWS, FIRST_ROWS)
 
@@ -60,6 +65,20 @@ def test_a_check_that_was_not_made_is_due_again() -> None:
 
     assert [len(proof.choose(2, 2)) for _ in range(200)] == [2] * 200
     assert not proof.trusted
+
+
+def test_no_run_is_left_out_of_those_that_come_again_and_again() -> None:
+    """The parts of a large request, say: of 64 and 37 rows the thousandth would be the latter's."""
+    proof = Proof()
+    proof.passed(FIRST_ROWS, FIRST_ROWS)
+    found = set()
+    for _ in range(1000):
+        for size in (64, 37):
+            if proof.choose(size, size):
+                proof.passed(1, 1)
+                found.add(size)
+
+    assert found == {64, 37}
 
 
 def test_every_place_has_its_turn() -> None:
