@@ -108,7 +108,10 @@ class Predictor:
         if not (self._caching and request.use_cache and model.cacheable):
             return request, None
         started = perf_counter()
-        key = yield from cache_key_in_steps(model.identity, request.inputs, call.answer_type)
+        key, identity = b"", b""
+        while identity != model.identity:  # a new one, if its rows were found out meanwhile
+            identity = model.identity
+            key = yield from cache_key_in_steps(identity, request.inputs, call.answer_type)
         call.cache_seconds = perf_counter() - started
         return request, key
 

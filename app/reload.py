@@ -175,19 +175,27 @@ class Reloader:
         elif found.state is not None:
             news = read(found.state)
             if isinstance(news, Reloaded) and news.generation == found.generation:
-                await self._hear(news)
+                await (self._recognise(news) if news.replica == self._replica else self._hear(news))
         elif found.generation > self._generation:
             self.behind = f"announcement {found.generation}: expected it in Redis, found it gone"
         elif found.lost and self._wanted is not None:
             message = msgspec.json.encode(self._wanted)
             await board.put_back(self._wanted.generation, message, self._wanted.topics)
         wanted, due = self._wanted, monotonic() >= self._try_again_at
-        if wanted is not None and due and self._difference(wanted):
+        if wanted is not None and due and not self._untold and self._difference(wanted):
             await self._follow(wanted)
+
+    async def _recognise(self, news: Reloaded) -> None:
+        """Take note that what this replica wants is kept, though Redis' answer never came."""
+        self._generation = news.generation
+        if news.digests == self._digests():
+            self._wanted, self._untold = news, ""
+        else:
+            await self._tell()
 
     async def _announce(self) -> None:
         """Want what is served here now."""
-        self.behind, self._changed_at = "", monotonic()
+        self.behind, self._wanted, self._changed_at = "", None, monotonic()
         async with self._turn:
             self._untold = "it was just made"
             await self._tell()

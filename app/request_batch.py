@@ -204,6 +204,10 @@ class BatchPredictor:
                 answer = await self._predictor.encode_heavy(model, request, call, result)
             else:
                 answer = self._predictor.encode(model, request, call, result)
+        except InferenceError as error:  # its deadline has passed amid a long answer, say
+            member.error = error
+            self._land(member, error)
+            return
         except Exception as error:  # odd outputs: whatever is wrong, it is this member's alone
             member.error = RunFailed(f"outputs: {type(error).__name__}")
             self._land(member, member.error)

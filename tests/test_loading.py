@@ -108,7 +108,9 @@ def test_a_stop_waits_for_no_load(number: signal.Signals, tmp_path: Path) -> Non
     path.write_bytes(models.scale_model())
     with Server(tmp_path) as server, server.connect() as waiting:
         write_slow(path)
-        waiting.sendall(b"POST /models/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        waiting.sendall(
+            b"POST /models/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        )
         wait_until(lambda: bool(children_of(server.pid)))
         (child,) = [Path("/proc", line.split()[0]) for line in children_of(server.pid)]
 

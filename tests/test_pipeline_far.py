@@ -94,7 +94,7 @@ async def new_replica(
         with server.client() as client:
             client.config_resetstat()
             await tier.start()
-            await until(lambda: num_calls(client, "mget") == 1 + NUM_LANES)
+            await until(lambda: num_calls(client, "mget") == 2 + NUM_LANES)  # breaker, beat
             client.config_resetstat()
         _join(served, tier)
         return Replica(served, tier)

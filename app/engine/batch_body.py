@@ -14,15 +14,23 @@ from app.engine.turns import Steps
 from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
 PIECE_BYTES = 131_072
-"""Of text; members of it are told apart in a millisecond at most."""
+"""Of a member that is looked into, in a fraction of a millisecond."""
+
+TOKENS_A_PIECE = 4096
+"""Strings and brackets, 0.15 µs each."""
 
 MAX_PACKED_BATCH_BYTES = 2_097_152
 """Of MessagePack, which is split in one go: 1.2 ns a byte where each is a number, twice."""
 
-_head = re.compile(rb'\s{0,64}\{\s{0,64}"requests"\s{0,64}:\s{0,64}\[')
-_tail = re.compile(rb"\]\s{0,64}\}\s{0,64}")
-_border = re.compile(rb"\}\s{0,64}(,)")
-_members: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+BLANKS, QUOTE, OPENING = b" \t\r\n", ord(b'"'), b"[{"
+
+_blank = rb"[ \t\r\n]{0,64}"
+_head = re.compile(rb'%b\{%b"requests"%b:%b\[' % (_blank, _blank, _blank, _blank))
+_tail = re.compile(rb"\]%b\}%b" % (_blank, _blank))
+_token = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{}]', re.DOTALL)
+"""A string, a quote of one that does not end, or a bracket."""
+_raw: msgspec.json.Decoder[msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw)
+_raws: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _batch_decoders: dict[WireFormat, Any] = {
     WireFormat.JSON: msgspec.json.Decoder(BatchBody),
     WireFormat.MSGPACK: msgspec.msgpack.Decoder(BatchBody),
@@ -64,13 +72,14 @@ def decode_batch_in_steps(
 
 
 def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
-    """Split JSON.
+    """Split JSON where the brackets of a member are closed; those in strings are none.
 
     A member that is long by itself is not looked into: whoever decodes it sees what it is.
 
     Raises:
         MalformedRequest: It is no object with a list of requests alone.
-        InvalidInput: There are more than `max_members`.
+        InvalidInput: There are none, or more than `max_members`.
+        BodyTooLarge: A string is longer than is looked through in one go.
     """
     end = max(body.rfind(b"]"), 0)
     head = _head.match(body)
@@ -79,59 +88,80 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
             f'body: expected {{"requests": […]}} in JSON of {len(body)} bytes, found something else'
         )
     members: list[msgspec.Raw] = []
-    start = head.end()
-    while start < end:
-        stop = _next_border(body, start, end)
-        text = body[start:stop]
-        if len(text) > 2 * PIECE_BYTES:
-            members.append(_long_member(text.strip()))
+    depth, begun, done = 0, 0, head.end()
+    for count, token in enumerate(_token.finditer(body, head.end(), end)):
+        start, stop = token.span()
+        mark = body[start]
+        if mark == QUOTE:
+            _refuse_string(stop - start)
+        elif mark in OPENING:
+            if depth == 0:
+                members += _between(body[done:start], max_members, first=not members)
+                begun = start
+            depth += 1
         else:
-            members += _split_piece(text)
-        if len(members) > max_members:
-            raise InvalidInput(f"requests: expected at most {max_members}, found more")
-        start = stop + 1
-        yield
+            depth -= 1
+            if depth == 0:
+                members.append(_member(body[begun:stop]))
+                done = stop
+        if depth < 0 or len(members) > max_members:
+            break
+        if count % TOKENS_A_PIECE == 0:
+            yield
+    if depth:
+        raise _no_json()
+    members += _between(body[done:end], max_members, first=not members, last=True)
+    if len(members) > max_members:
+        raise InvalidInput(f"requests: expected at most {max_members}, found more")
+    if not members:
+        raise InvalidInput("requests: expected at least 1, found 0")
     return members
 
 
-def _next_border(body: bytes, start: int, end: int) -> int:
-    """Find where a member ends, some way behind `start`; a comma, or the end of the list."""
-    place = start
-    near = body.find(b"}", start, end)
-    if near - start <= PIECE_BYTES:  # the first member is short: take others along
-        place = start + PIECE_BYTES
-    while found := _border.search(body, place, end):
-        stop = found.start(1)
-        if not _ends_within_string(body, start, stop):
-            return stop
-        place = stop
-        if place - start > MAX_TEXT_BYTES:
-            raise BodyTooLarge(
-                f"requests: expected members of strings of at most {MAX_TEXT_BYTES} bytes, found "
-                "more"
-            )
-    return end
-
-
-def _ends_within_string(body: bytes, start: int, stop: int) -> bool:
-    quotes = body.count(b'"', start, stop)
-    if body.find(b"\\", start, stop) >= 0:
-        plain = body[start:stop].replace(b"\\\\", b"").replace(b'\\"', b"")
-        quotes = plain.count(b'"')
-    return quotes % 2 == 1
-
-
-def _long_member(text: bytes) -> msgspec.Raw:
-    if not (text.startswith(b"{") and text.endswith(b"}")):
-        raise MalformedRequest("requests: expected JSON objects, found something else")
-    return msgspec.Raw(text)
-
-
-def _split_piece(text: bytes) -> list[msgspec.Raw]:
+def _between(
+    text: bytes, max_members: int, *, first: bool, last: bool = False
+) -> list[msgspec.Raw]:
+    """Read what stands between two members in brackets: a comma, or members without any."""
+    text = text.strip(BLANKS)
+    if text.count(b",") > max_members + 1:
+        raise InvalidInput(f"requests: expected at most {max_members}, found more")
+    if not first and text:
+        if not text.startswith(b",") or (last and len(text) == 1):
+            raise _no_json()
+        text = text[1:]
+    elif not first and not last:
+        raise _no_json()
+    if not last and text:
+        if not text.endswith(b",") or not text[:-1].strip(BLANKS):
+            raise _no_json()
+        text = text[:-1]
     try:
-        return _members.decode(b"[%b]" % text)
+        return _raws.decode(b"[%b]" % text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise MalformedRequest("requests: expected JSON, found something else") from None
+        raise _no_json() from None
+
+
+def _no_json() -> MalformedRequest:
+    return MalformedRequest("requests: expected JSON, found something else")
+
+
+def _refuse_string(num_bytes: int) -> None:
+    if num_bytes == 1:
+        raise MalformedRequest("requests: expected JSON, found a string without its end")
+    if num_bytes > MAX_TEXT_BYTES:
+        raise BodyTooLarge(
+            f"requests: expected strings of at most {MAX_TEXT_BYTES} bytes, found one of "
+            f"{num_bytes}"
+        )
+
+
+def _member(text: bytes) -> msgspec.Raw:
+    if len(text) <= PIECE_BYTES:
+        try:
+            return _raw.decode(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise _no_json() from None
+    return msgspec.Raw(text)
 
 
 def _refuse_long(body: bytes) -> None:

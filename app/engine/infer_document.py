@@ -10,11 +10,16 @@ from typing import NamedTuple
 from app.engine.json_numbers import Text
 from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
+MOST_UNKNOWN = 64
+"""Lists called `data` that are no input's: of what the protocol lets clients send beside them."""
+
 MAX_DOCUMENT_BYTES = 1_048_576
 """Of what is left: 5 ns a byte, or 1 ns where it is strings."""
 
-_data = re.compile(rb'"data"(?<!\\"data")\s{0,64}:\s{0,64}\[')
+_data = re.compile(rb'"data"(?<!\\"data")[ \t\r\n]{0,64}:[ \t\r\n]{0,64}\[')
 """Stands in no string of sound JSON: there each quote has a backslash before it."""
+_no_number = re.compile(rb'["}]')
+_value = re.compile(rb"[^ \t\r\n\[\],]")
 
 
 class Cut(NamedTuple):
@@ -28,7 +33,7 @@ class Cut(NamedTuple):
 
 
 def cut(document: bytes, max_lists: int) -> Cut:
-    """Take every `data` that is a list without strings out of a document.
+    """Take every `data` that is a list of numbers out of a document.
 
     Args:
         document: JSON, as sent.
@@ -42,15 +47,17 @@ def cut(document: bytes, max_lists: int) -> Cut:
     parts: list[bytes] = []
     lists: dict[bytes, Text] = {}
     secret = os.urandom(16).hex().encode()
-    position = left = 0
+    position = left = num_left_in = 0
     while found := _data.search(document, position, position + MAX_DOCUMENT_BYTES):
         start = found.end() - 1
-        ends = [document.find(mark, start) for mark in (b'"', b"}")]
-        stop = min((end for end in ends if end >= 0), default=-1)
-        if stop < 0:
+        behind = _no_number.search(document, start)
+        if behind is None:
             raise MalformedRequest("body: expected JSON, found a list without its end")
-        stop = document.rfind(b"]", start, stop) + 1
-        if not stop:  # strings
+        stop = document.rfind(b"]", start, behind.start()) + 1
+        if not stop or not _value.search(document, start, stop):  # strings, or nothing
+            num_left_in += 1
+            if num_left_in > max_lists + MOST_UNKNOWN:
+                raise InvalidInput(f"inputs: expected at most {max_lists} with data, found more")
             parts.append(document[position : found.end()])
             left += found.end() - position
             position = found.end()

@@ -94,6 +94,8 @@ def read_numbers(
                 f"{field}: expected a comma in {MOST_PIECE_BYTES - PIECE_BYTES} bytes, found none"
             )
         array, frame = _read_piece(body[start:stop], dtype, field, start)
+        if not len(array) and stop - start < end - text.start:
+            raise InvalidInput(f"{field}: expected values between commas, found none")
         if count + len(array) > room:
             raise InvalidInput(f"{field}: expected at most {most} values, found more")
         values[count : count + len(array)] = array

@@ -120,7 +120,7 @@ def _read_header(body: bytes, start: int) -> tuple[int, int]:
 def _read_options(document: bytes) -> PredictBody[Any]:
     try:
         found = _options.decode(document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, document, "MSGPACK", cast(Any, PredictBody))
     refuse_msgpack_duplicates(document)
     return found

@@ -17,11 +17,12 @@ from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 131_072
 """Of a JSON body whose values are strings: 1 ns a byte, 70 a string."""
 
-_option = rb'"(?:use_cache|cache_ttl)"\s{0,64}:\s{0,64}[-+.\w]{1,24}\s{0,64}'
-_head = re.compile(
-    rb'\s{0,64}\{\s{0,64}((?:%b,\s{0,64}){0,2})"data"\s{0,64}:\s{0,64}(?=\[)' % _option
-)
-_tail = re.compile(rb"\s{0,64}((?:,\s{0,64}%b){0,2})\}\s{0,64}" % _option)
+_blank = rb"[ \t\r\n]{0,64}"
+_option = rb'"(?:use_cache|cache_ttl)"%b:%b[-+.\w]{1,24}%b' % (_blank, _blank, _blank)
+_before = rb"(?:%b,%b){0,2}" % (_option, _blank)
+_behind = rb"(?:,%b%b){0,2}" % (_blank, _option)
+_head = re.compile(rb'%b\{%b(%b)"data"%b:%b(?=\[)' % (_blank, _blank, _before, _blank, _blank))
+_tail = re.compile(rb"%b(%b)\}%b" % (_blank, _behind, _blank))
 _options: msgspec.json.Decoder[PredictBody[int]] = msgspec.json.Decoder(PredictBody[int])
 
 
@@ -98,7 +99,7 @@ def _open(body: bytes) -> tuple[Text, PredictBody[int]]:
 def _read_options(document: bytes) -> PredictBody[int]:
     try:
         found = _options.decode(document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, document, "JSON", cast(Any, PredictBody))
     refuse_json_duplicates(document, True)
     return found

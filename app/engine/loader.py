@@ -55,6 +55,8 @@ class Loader:
         finally:
             self._under_way = None
             if not loading.finished:
+                loading.give_up(ModelLoadError(f"{loading.place}: nobody waits for it any more"))
+                loading.result.exception()  # seen: asyncio need not complain
                 graphs.abandon()  # its thread may be waiting for it
                 self._graphs = GraphReader()
                 self._left_behind.append(loading)

@@ -45,7 +45,7 @@ dtype_names = {dtype: name for name, dtype in _numpy_dtypes.items() if name != "
 
 _free = (-1,)
 
-MOST_EXACT = 2**53
+MOST_EXACT = 2**53 - 1
 
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]

@@ -9,6 +9,7 @@ of the loop holds one piece, however many large bodies have come, and the memory
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Generator
 from time import monotonic
 from typing import TypeVar
@@ -25,10 +26,14 @@ to 30 ns a byte (`bench/micro`)."""
 
 
 class Turns:
-    """Goes on with one work after the other, in the order they came."""
+    """Goes on with one work after the other, in the order they came. Event loop only.
+
+    Mutable state: whether one is at it, and those that wait.
+    """
 
     def __init__(self) -> None:
-        self._taken = asyncio.Lock()
+        self._taken = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self, steps: Steps[Value], deadline: float) -> Value:
         """Bring work to its end.
@@ -48,7 +53,8 @@ class Turns:
         except StopIteration as end:
             found: Value = end.value
             return found
-        async with self._taken:
+        await self._begin(deadline)
+        try:
             while True:
                 await asyncio.sleep(0)
                 if monotonic() > deadline:
@@ -58,6 +64,41 @@ class Turns:
                 except StopIteration as end:
                     found = end.value
                     return found
+        finally:
+            self._end()
+
+    async def _begin(self, deadline: float) -> None:
+        """Wait until nobody else is at it. No `asyncio.timeout`: that asks for a task."""
+        if not self._taken:
+            self._taken = True
+            return
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(waiter)
+        timer = loop.call_later(max(deadline - monotonic(), 0.0), _give_up, waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._end()  # it was its turn just when its client left
+            waiter.cancel()
+            raise
+        finally:
+            timer.cancel()
+
+    def _end(self) -> None:
+        """Let the next begin."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._taken = False
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(DeadlineExceeded("deadline: passed before a large body had its turn"))
 
 
 def at_once(steps: Steps[Value]) -> Value:

@@ -104,7 +104,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda model: os.truncate(model, 0), "model.onnx: "),
     "cut": (_cut, "model.onnx: "),
     "zeros": (_zeros, "model.onnx: "),
-    "folder": (_folder, "expected an ONNX file, found none"),
+    "folder": (_folder, "expected an ONNX file, or a folder that holds model.onnx"),
     "closed": (lambda model: model.chmod(0), "Permission denied"),
 }
 """What is done to the model's file, and what a reload says then."""

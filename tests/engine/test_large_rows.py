@@ -1,5 +1,6 @@
 """Large bodies of `POST /predict` and `/predict/batch`: read as small ones are, or refused."""
 
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -245,17 +246,18 @@ def split(body: bytes, max_members: int = 10_000) -> list[bytes]:
         [{"data": rows(9000)}] * 3,
         [{"data": [['},{"data":[', '\\"},']], "use_cache": True}] * 9000,
         [{"data": [["},"] * 40_000]}, {"data": [["\\\\"]]}, 7, None],
-        [],
+        [{"data": rows(3)}, {"data": rows(9000)}],
+        [{"data": rows(3)}, {"data": rows(9000)}, {"data": rows(2)}],
+        [{"data": rows(3)}, 7, "},{", [], {"data": rows(9000)}, None, [{}], {"data": rows(1)}, 8],
     ],
-    ids=["many", "long", "strings", "long-strings", "none"],
+    ids=["many", "long", "strings", "long-strings", "short-long", "short-long-short", "mixed"],
 )
 def test_a_batch_is_split_as_a_small_one_is(members: list[Any]) -> None:
     """Wherever its pieces end."""
     body = msgspec.json.encode({"requests": members})
 
     assert split(body) == [msgspec.json.encode(each) for each in members]
-    if members:
-        assert split(body) == [bytes(raw) for raw in decode_batch(body, JSON)]
+    assert split(body) == [bytes(raw) for raw in decode_batch(body, JSON)]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +271,16 @@ def test_a_batch_is_split_as_a_small_one_is(members: list[Any]) -> None:
         (b'{"requests":' + b"[" * 300_000, "body: expected"),
         (b"[" * 300_000, "body: expected"),
         (b"", "body: expected"),
+        (b'{"requests":[' + b" " * 300_000 + b"]}", "requests: expected at least 1"),
+        (b'{"requests":[{},]}', "requests: expected JSON"),
+        (b'{"requests":[,{}]}', "requests: expected JSON"),
+        (b'{"requests":[{},,{}]}', "requests: expected JSON"),
+        (b'{"requests":[{}, ,{}]}', "requests: expected JSON"),
+        (b'{"requests":[{}{}]}', "requests: expected JSON"),
+        (b'{"requests":[{}7]}', "requests: expected JSON"),
+        (b'{"requests":[7{}]}', "requests: expected JSON"),
+        (b'{"requests":[{"data":["}]}', "requests: expected JSON, found a string without"),
+        (b'{\x0b"requests":[{}]}', "body: expected"),
     ],
 )
 def test_a_bad_batch_is_told_why(body: bytes, told: str) -> None:
@@ -277,6 +289,15 @@ def test_a_bad_batch_is_told_why(body: bytes, told: str) -> None:
         split(body)
 
     assert caught.value.detail.startswith(told)
+
+
+def test_strings_of_brackets_take_no_longer_than_others() -> None:
+    """Each is looked through once: this took 3 s."""
+    body = msgspec.json.encode({"requests": [{"data": ["},{" * 300_000]}]})
+    started = process_time()
+
+    assert len(split(body)) == 1
+    assert process_time() - started < 0.5
 
 
 def test_a_packed_batch_has_a_bound() -> None:

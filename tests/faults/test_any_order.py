@@ -31,7 +31,7 @@ from tests.redis_server import RedisServer
 from tests.server import Server, wait_until
 from tests.web.samples import to_array
 
-MAX_RUNS = int(os.environ.get("ANY_ORDER_RUNS", "30"))
+MAX_RUNS = int(os.environ.get("ANY_ORDER_RUNS", "12"))
 NUM_STEPS = 40
 FACTORS = (2.0, 3.0, 5.0, 7.0)
 NUM_ROWS = 4
