@@ -33,7 +33,7 @@ class Bus:
         self.messages: list[bytes] = []
         self.numbers: dict[str, int] = {}
         self.states: dict[int, bytes] = {}
-        self.down = False
+        self.down = self.full = self.mute = False
         self.put_at = 0.0
 
     def check(self) -> None:
@@ -66,8 +66,12 @@ class Bus:
         self, message_of: Callable[[int], bytes], topics: Sequence[str], above: int
     ) -> int:
         self.check()
+        if self.full:
+            raise ConnectionError("the bus is full")
         generation = max([above, *self.states]) + 1
         await self.put_back(generation, message_of(generation), topics)
+        if self.mute:
+            raise ConnectionError("the bus did not answer")
         return generation
 
     async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
@@ -505,6 +509,35 @@ async def test_the_last_model_is_unloaded_everywhere(bus: Bus, start: Start) -> 
     await one.reloader.unload("model")
 
     assert one.digests == two.digests == {}
+
+
+async def test_an_older_state_does_not_undo_what_could_not_be_told(bus: Bus, start: Start) -> None:
+    """An admin's last word stands until all others can be told of it."""
+    one, two = await start("one"), await start("two")
+    await one.reloader.reload()
+    bus.full = True
+    await one.reloader.unload("model")
+
+    await one.reloader.compare()
+    assert (one.digests, one.reloader.reason != "") == ({}, True)
+
+    bus.full = False
+    await one.reloader.compare()
+    assert (one.digests, two.digests, one.reloader.reason) == ({}, {}, "")
+
+
+async def test_a_word_that_is_kept_without_an_answer_is_told(bus: Bus, start: Start) -> None:
+    """Who looks finds it to be its own; the others follow it."""
+    one, two = await start("one"), await start("two")
+    bus.mute = True
+    await one.reloader.unload("model")
+    bus.mute = False
+    assert one.reloader.reason
+
+    for replica in (two, one):
+        await replica.reloader.compare()
+
+    assert (one.digests, two.digests, one.reloader.reason) == ({}, {}, "")
 
 
 async def test_what_was_unloaded_is_loaded_everywhere(bus: Bus, start: Start) -> None:

@@ -185,6 +185,14 @@ def test_bad_packed_rows_are_told_why(
     assert told in caught.value.detail
 
 
+def test_a_packed_key_that_is_no_text_is_malformed() -> None:
+    """As in a small body."""
+    body = msgspec.msgpack.encode({"data": FLOATS, "use_cache": True})
+
+    with pytest.raises(MalformedRequest):
+        large(body.replace(b"use_cache", b"use_cac\xff\xff"), ROWS, MSGPACK)
+
+
 @pytest.mark.parametrize("cut", [1, 5, 8, 9, 100, 200_000])
 def test_packed_rows_that_are_cut_off_are_refused(cut: int) -> None:
     """Wherever that is."""

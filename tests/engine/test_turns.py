@@ -69,6 +69,34 @@ async def test_a_deadline_ends_it() -> None:
     assert await turns.take(counting("b", 2, log), LATER) == "b"
 
 
+async def test_nobody_waits_for_a_turn_beyond_the_deadline() -> None:
+    """However long another's work takes."""
+    turns = Turns()
+    long = asyncio.create_task(turns.take(counting("a", 10_000, []), LATER))
+    await asyncio.sleep(0)
+
+    with pytest.raises(DeadlineExceeded, match="before a large body had its turn"):
+        await turns.take(counting("b", 2, []), time.monotonic() + 0.01)
+
+    assert not long.done()
+    assert await long == "a"
+
+
+async def test_no_task_is_needed() -> None:
+    """Hot routes have none, and may have to wait for others all the same."""
+    turns = Turns()
+    long = asyncio.create_task(turns.take(counting("a", 3, []), LATER))
+    await asyncio.sleep(0)
+    route = turns.take(counting("b", 2, []), time.monotonic() + 10.0)
+
+    loop = asyncio.get_running_loop()
+    loop.call_soon(route.send, None)
+    assert await long == "a"
+    route.close()
+
+    assert await turns.take(counting("c", 2, []), LATER) == "c"
+
+
 async def test_who_leaves_holds_nobody_up() -> None:
     """A client that has gone takes its work with it."""
     log: list[str] = []
