@@ -16,8 +16,8 @@ from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 PIECE_BYTES = 131_072
 """Of a member that is looked into, in a fraction of a millisecond."""
 
-TOKENS_A_PIECE = 4096
-"""Strings and brackets, 0.15 µs each."""
+TOKENS_A_PIECE, WINDOW_BYTES = 512, 65_536
+"""Strings and brackets, 0.5 to 1 µs each, or bytes without any, 5 to 10 ns each."""
 
 MAX_PACKED_BATCH_BYTES = 2_097_152
 """Of MessagePack, which is split in one go: 1.2 ns a byte where each is a number, twice."""
@@ -27,8 +27,8 @@ BLANKS, QUOTE, OPENING = b" \t\r\n", ord(b'"'), b"[{"
 _blank = rb"[ \t\r\n]{0,64}"
 _head = re.compile(rb'%b\{%b"requests"%b:%b\[' % (_blank, _blank, _blank, _blank))
 _tail = re.compile(rb"\]%b\}%b" % (_blank, _blank))
-_token = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{}]', re.DOTALL)
-"""A string, a quote of one that does not end, or a bracket."""
+_mark = re.compile(rb'["\[\]{}]')
+_string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _raw: msgspec.json.Decoder[msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw)
 _raws: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _batch_decoders: dict[WireFormat, Any] = {
@@ -88,12 +88,18 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
             f'body: expected {{"requests": […]}} in JSON of {len(body)} bytes, found something else'
         )
     members: list[msgspec.Raw] = []
-    depth, begun, done = 0, 0, head.end()
-    for count, token in enumerate(_token.finditer(body, head.end(), end)):
-        start, stop = token.span()
-        mark = body[start]
+    depth, begun, count = 0, 0, 0
+    place = done = head.end()
+    while place < end:
+        found = _mark.search(body, place, min(place + WINDOW_BYTES, end))
+        if found is None:
+            place += WINDOW_BYTES
+            yield
+            continue
+        start, stop = found.span()
+        place, mark = stop, body[start]
         if mark == QUOTE:
-            _refuse_string(stop - start)
+            place = _end_of_string(body, start, end)
         elif mark in OPENING:
             if depth == 0:
                 members += _between(body[done:start], max_members, first=not members)
@@ -106,6 +112,7 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
                 done = stop
         if depth < 0 or len(members) > max_members:
             break
+        count += 1
         if count % TOKENS_A_PIECE == 0:
             yield
     if depth:
@@ -145,14 +152,13 @@ def _no_json() -> MalformedRequest:
     return MalformedRequest("requests: expected JSON, found something else")
 
 
-def _refuse_string(num_bytes: int) -> None:
-    if num_bytes == 1:
+def _end_of_string(body: bytes, start: int, end: int) -> int:
+    found = _string.match(body, start, min(start + MAX_TEXT_BYTES, end))
+    if found is not None:
+        return found.end()
+    if end - start <= MAX_TEXT_BYTES:
         raise MalformedRequest("requests: expected JSON, found a string without its end")
-    if num_bytes > MAX_TEXT_BYTES:
-        raise BodyTooLarge(
-            f"requests: expected strings of at most {MAX_TEXT_BYTES} bytes, found one of "
-            f"{num_bytes}"
-        )
+    raise BodyTooLarge(f"requests: expected strings of at most {MAX_TEXT_BYTES} bytes, found more")
 
 
 def _member(text: bytes) -> msgspec.Raw:
