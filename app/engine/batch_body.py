@@ -81,15 +81,9 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
         InvalidInput: There are none, or more than `max_members`.
         BodyTooLarge: A string is longer than is looked through in one go.
     """
-    end = max(body.rfind(b"]"), 0)
-    head = _head.match(body)
-    if head is None or not _tail.fullmatch(body, end):
-        raise MalformedRequest(
-            f'body: expected {{"requests": […]}} in JSON of {len(body)} bytes, found something else'
-        )
+    place, end = _find_list(body)
     members: list[msgspec.Raw] = []
-    depth, begun, count = 0, 0, 0
-    place = done = head.end()
+    depth, begun, count, done = 0, 0, 0, place
     while place < end:
         found = _mark.search(body, place, min(place + WINDOW_BYTES, end))
         if found is None:
@@ -123,6 +117,17 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
     if not members:
         raise InvalidInput("requests: expected at least 1, found 0")
     return members
+
+
+def _find_list(body: bytes) -> tuple[int, int]:
+    """Give where the members begin, and where they end."""
+    end = max(body.rfind(b"]"), 0)
+    head = _head.match(body)
+    if head is None or not _tail.fullmatch(body, end):
+        raise MalformedRequest(
+            f'body: expected {{"requests": […]}} in JSON of {len(body)} bytes, found something else'
+        )
+    return head.end(), end
 
 
 def _between(
