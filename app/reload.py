@@ -3,7 +3,8 @@
 What is told is the content digest of each model, not the model: every replica loads from its own
 `MODEL_PATH`. What is wanted is kept in Redis with a generation that only grows, and each replica
 looks every few seconds whether it serves that; that it is published as well only makes it quick.
-One that ends up with another digest goes on with what it has, says in `/health` and
+What was announced before a replica began to load is not followed, as its files are younger than
+that. One that ends up with another digest goes on with what it has, says in `/health` and
 `ml_api_reload_behind` that it is behind, and tries again. Cached answers need nothing: keys hold
 the digest.
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from app.announcements import Board, Followed, Publisher, Reloaded, read
+from app.announcements import Board, Followed, Found, Known, Publisher, Reloaded, read
 from app.engine.model import Model
 from app.engine.repository import Repository
 from app.errors import InferenceError
@@ -33,12 +34,9 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30.0, 600.0
 """After which a replica that is behind tries again, as the file may have come meanwhile: doubles
 while it has not, because a load disturbs those who are answered."""
 
-RECALL_SECONDS = 0.5
-"""Longest wait of a start for the number of the last announcement, however dead Redis is."""
-
 
 class Reloader:
-    """Event loop only. Mutable state: what is wanted, as far as it is known, why this replica is
+    """Event loop only. Mutable state: the last announcement that is known, why this replica is
     behind it, and why what this one wants could not be told yet.
 
     Args:
@@ -54,8 +52,7 @@ class Reloader:
     def __init__(self, repository: Repository, replica: str) -> None:
         self._repository = repository
         self._replica = replica
-        self._generation = 0
-        self._wanted: Reloaded | None = None
+        self._known = Known(replica)
         self._untold, self._changed_at = "", 0.0
         self._unseen = ""
         self._names: set[str] = set()  # of all models so far
@@ -75,17 +72,12 @@ class Reloader:
         return f"what is wanted cannot be read: {self._unseen}"
 
     async def start(self) -> None:
-        """Load the models; what was announced before is not followed, as it is older than that.
+        """Load the models.
 
         Raises:
             InferenceError: What `Repository.reload` raises.
         """
-        if self.board is not None:
-            try:
-                async with asyncio.timeout(RECALL_SECONDS):
-                    self._generation = await self.board.generation()
-            except Exception:  # Redis is away: what it has then is followed
-                pass
+        self._known = Known(self._replica)
         await self._reload_here()
         self._names.update(self._topics())
 
@@ -141,7 +133,10 @@ class Reloader:
         await self.compare()
 
     async def on_message(self, message: bytes, kept: bool) -> None:
-        """Follow what another replica announced; log how others followed this one.
+        """Compare because another replica announced something; log how others followed this one.
+
+        What shall be served is read where it is kept, as whenever it is compared: a message that is
+        delivered late, or said again, is of no effect.
 
         Args:
             message: As published.
@@ -149,11 +144,10 @@ class Reloader:
         """
         news = read(message)
         if isinstance(news, Followed):
-            if (news.leader, news.generation) == (self._replica, self._generation):
+            if (news.leader, news.generation) == (self._replica, self._known.generation):
                 _log_followed(news)
-        elif news is not None and self._is_new(news):
-            async with self._turn:
-                await self._hear(news)
+        elif news is not None and news.replica != self._replica:
+            await self.compare()
 
     async def compare(self) -> None:
         """Look whether this replica serves what is wanted, and follow."""
@@ -168,34 +162,52 @@ class Reloader:
                 get_logger().debug("reload_not_compared", reason=self._unseen)
 
     async def _compare(self, board: Board) -> None:
-        found = await board.look(self._topics(), self._generation)
-        newer = found.age_seconds < monotonic() - self._changed_at  # each by a clock of its own
-        if self._untold and not (newer and found.state is not None):
+        found = await board.look(self._topics())
+        told_at = monotonic() - found.age_seconds
+        news = _announced(found)
+        if self._untold and (news is None or told_at < self._changed_at):
             await self._tell()
-        elif found.state is not None:
-            news = read(found.state)
-            if isinstance(news, Reloaded) and news.generation == found.generation:
-                await (self._recognise(news) if news.replica == self._replica else self._hear(news))
-        elif found.generation > self._generation:
-            self.behind = f"announcement {found.generation}: expected it in Redis, found it gone"
-        elif found.lost and self._wanted is not None:
-            message = msgspec.json.encode(self._wanted)
-            await board.put_back(self._wanted.generation, message, self._wanted.topics)
-        wanted, due = self._wanted, monotonic() >= self._try_again_at
+        elif news is None:
+            if found.generation > self._known.generation:
+                gone = f"announcement {found.generation}: expected it in Redis, found it gone"
+                self.behind = gone
+            else:
+                await self._put_back(board)
+        elif not self._known.is_same(news):
+            await self._learn(board, news, told_at)
+        wanted, due = self._known.to_follow, monotonic() >= self._try_again_at
         if wanted is not None and due and not self._untold and self._difference(wanted):
             await self._follow(wanted)
 
-    async def _recognise(self, news: Reloaded) -> None:
-        """Take note that what this replica wants is kept, though Redis' answer never came."""
-        self._generation = news.generation
-        if news.digests == self._digests():
-            self._wanted, self._untold = news, ""
-        else:
+    async def _learn(self, board: Board, news: Reloaded, told_at: float) -> None:
+        """Take an announcement that is not known yet for what it is: new, old or this one's own."""
+        known = self._known
+        if news.replica == self._replica and news.digests == self._digests():
+            known.take(news, told_at, True)  # kept, though Redis' answer never came
+            self._untold = ""
+        elif news.replica == self._replica:
             await self._tell()
+        elif known.is_older(news, told_at):
+            known.take(news, told_at, True)
+            self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
+            await self._follow(news)
+        elif known.news is None:
+            known.take(news, told_at, False)
+        elif news.generation > known.generation:
+            await self._tell()
+        else:
+            await self._put_back(board)
+
+    async def _put_back(self, board: Board) -> None:
+        """Keep what is known where Redis has lost it."""
+        news = self._known.news
+        if news is not None:
+            message, age_seconds = msgspec.json.encode(news), self._known.age_seconds
+            await board.put_back(news.generation, message, news.topics, age_seconds)
 
     async def _announce(self) -> None:
         """Want what is served here now."""
-        self.behind, self._wanted, self._changed_at = "", None, monotonic()
+        self.behind, self._changed_at = "", monotonic()
         async with self._turn:
             self._untold = "it was just made"
             await self._tell()
@@ -214,27 +226,15 @@ class Reloader:
             return msgspec.json.encode(news)
 
         try:
-            self._generation = await self.board.want(message_of, news.topics, self._generation)
+            await self.board.want(message_of, news.topics, self._known.generation)
         except Exception as error:  # whatever the way to the others is, this replica has reloaded
             if self._untold != str(error):
                 get_logger().warning("reload_not_published", reason=str(error))
             self._untold = str(error) or type(error).__name__
             return
-        self._untold, self._wanted = "", news
+        self._untold = ""
+        self._known.take(news, self._changed_at, True)
         await self._publish(news)
-
-    def _is_new(self, news: Reloaded) -> bool:
-        return news.generation > self._generation and news.replica != self._replica
-
-    async def _hear(self, news: Reloaded) -> None:
-        """Follow what is newer; of what is not, or is of other models, take no notice."""
-        if not self._is_new(news):
-            return
-        if set(news.topics).isdisjoint(self._topics()):
-            return  # other models: other replicas that use the same Redis
-        self._generation, self._wanted, self._untold = news.generation, news, ""
-        self._pause_seconds = FIRST_PAUSE_SECONDS
-        await self._follow(news)
 
     async def _follow(self, news: Reloaded) -> None:
         failure, before = "", self.behind
@@ -298,6 +298,13 @@ class Reloader:
             await self.publisher.publish(msgspec.json.encode(news), [])
         except Exception as error:  # it is kept all the same
             get_logger().debug("reload_not_heard", reason=str(error))
+
+
+def _announced(found: Found) -> Reloaded | None:
+    """Read what was found; None where it is gone, or is not what its number says."""
+    news = read(found.state) if found.state is not None else None
+    is_right = isinstance(news, Reloaded) and news.generation == found.generation
+    return news if is_right and isinstance(news, Reloaded) else None
 
 
 def _together(digests: list[str]) -> str:

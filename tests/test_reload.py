@@ -34,7 +34,7 @@ class Bus:
         self.numbers: dict[str, int] = {}
         self.states: dict[int, bytes] = {}
         self.down = self.full = self.mute = False
-        self.put_at = 0.0
+        self.told_at: dict[int, float] = {}
 
     def check(self) -> None:
         if self.down:
@@ -51,16 +51,11 @@ class Bus:
         for listener in list(self.listeners):
             await listener.on_message(message, False)
 
-    async def generation(self) -> int:
-        self.check()
-        return max(self.states, default=0)
-
-    async def look(self, topics: Sequence[str], known: int) -> Look:
+    async def look(self, topics: Sequence[str]) -> Look:
         self.check()
         newest = max((self.numbers.get(topic, 0) for topic in topics), default=0)
-        if newest > known:
-            return Look(newest, self.states.get(newest), False, monotonic() - self.put_at)
-        return Look(newest, None, newest < known or newest not in self.states)
+        age_seconds = monotonic() - self.told_at.get(newest, 0.0)
+        return Look(newest, self.states.get(newest), age_seconds)
 
     async def want(
         self, message_of: Callable[[int], bytes], topics: Sequence[str], above: int
@@ -69,16 +64,19 @@ class Bus:
         if self.full:
             raise ConnectionError("the bus is full")
         generation = max([above, *self.states]) + 1
-        await self.put_back(generation, message_of(generation), topics)
+        await self.put_back(generation, message_of(generation), topics, 0.0)
         if self.mute:
             raise ConnectionError("the bus did not answer")
         return generation
 
-    async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
+    async def put_back(
+        self, generation: int, message: bytes, topics: Sequence[str], age_seconds: float
+    ) -> None:
         self.check()
-        self.put_at = monotonic()
-        self.states[generation] = message
-        self.numbers |= dict.fromkeys(topics, generation)
+        if max((self.numbers.get(topic, 0) for topic in topics), default=0) <= generation:
+            self.told_at[generation] = monotonic() - age_seconds
+            self.states[generation] = message
+            self.numbers |= dict.fromkeys(topics, generation)
 
     def followed(self) -> list[Followed]:
         """What replicas reported, in order."""
@@ -373,6 +371,75 @@ async def test_an_announcement_from_before_its_start_is_old_news(start: Start) -
 
     assert two.digests != one.digests
     assert two.reloader.behind == ""
+
+
+async def test_an_announcement_from_before_its_start_stays_old_news(bus: Bus, start: Start) -> None:
+    """Also for a replica that could not ask Redis when it started, or found it empty."""
+    one = await start("one")
+    one.write(3.0)
+    await one.reloader.reload()
+    bus.forget()
+    two = await start("two", listens=False)
+    await two.reloader.compare()
+    await one.reloader.compare()
+
+    await two.reloader.compare()
+
+    assert bus.states
+    assert two.digests != one.digests
+    assert two.reloader.reason == ""
+
+
+async def test_an_announcement_during_its_start_is_followed(bus: Bus, start: Start) -> None:
+    """A replica that could not ask Redis then does not take it for old when it can."""
+    one, two = await start("one"), await start("two", listens=False)
+    two.write(3.0)
+    one.write(3.0)
+    await one.reloader.reload()
+    bus.told_at[1] = monotonic()
+
+    await two.reloader.compare()
+
+    assert two.digests == one.digests
+
+
+async def test_a_low_number_in_an_emptied_redis_is_followed(bus: Bus, start: Start) -> None:
+    """Who only knows of announcements from before its start does not take their numbers for more
+    than those of a replica that has never heard of them."""
+    one = await start("one")
+    for _ in range(3):
+        await one.reloader.reload()
+    two = await start("two", listens=False)
+    await two.reloader.compare()
+    bus.forget()
+    three = await start("three")
+    two.write(3.0)
+    three.write(3.0)
+
+    await three.reloader.reload()
+    await two.reloader.compare()
+
+    assert list(bus.states) == [1]
+    assert two.digests == three.digests
+
+
+async def test_what_is_put_back_does_not_undo_what_was_announced_since(
+    bus: Bus, start: Start
+) -> None:
+    """Though its number is the higher one, because numbers had begun anew."""
+    one = await start("one", listens=False, a=2.0, b=3.0)
+    for _ in range(3):
+        await one.reloader.reload()
+    third = bus.states[3]
+    bus.forget()
+    two = await start("two", listens=False, a=2.0, b=3.0)
+    await two.reloader.unload("b")
+    await bus.put_back(3, third, ["a", "b"], 60.0)
+
+    for replica in (two, one):
+        await replica.reloader.compare()
+
+    assert one.digests.keys() == two.digests.keys() == {"a"}
 
 
 async def test_an_old_message_is_of_no_effect(bus: Bus, start: Start) -> None:

@@ -26,19 +26,21 @@ TRIES = 5
 """Of a transaction that others come before."""
 
 
+SHORTEST_SECONDS = 60
+"""For which something is put back, however old it is."""
+
+
 class Look(NamedTuple):
     """What was found.
 
     Attributes:
         generation: The highest that is about the topics; 0 where there is none.
-        state: What was wanted with it, if it is newer than what is known and was found.
-        lost: Whether less was found than is known.
+        state: What was wanted with it; None where it is gone.
         age_seconds: Of that state, by Redis' clock.
     """
 
     generation: int
     state: bytes | None
-    lost: bool
     age_seconds: float = 0.0
 
 
@@ -69,18 +71,10 @@ class Wanted:
         self._link = RedisLink(pool, url)
         self._turn = asyncio.Lock()
 
-    async def generation(self) -> int:
-        """Give the number of the last one, of whatever models.
+    async def look(self, topics: Sequence[str]) -> Look:
+        """Look what is wanted last of these, with its age.
 
-        Raises:
-            RedisFailure: It could not be asked for.
-        """
-        async with self._turn:
-            counter, *_ = await self._numbers([])
-        return counter
-
-    async def look(self, topics: Sequence[str], known: int) -> Look:
-        """Look whether there is something newer than is known, or less.
+        It is read each time, known or not: a full Redis throws out what nobody asks for.
 
         Raises:
             RedisFailure: It could not be asked for.
@@ -88,12 +82,9 @@ class Wanted:
         async with self._turn:
             _, *numbers = await self._numbers(topics)
             generation = max(numbers, default=0)
-            # What is known is looked at too: a full Redis throws out what nobody asks for.
-            newest = max(generation, known)
-            state, age_seconds = await self._state(newest) if newest else (None, 0.0)
-        if generation > known:
-            return Look(generation, state, False, age_seconds)
-        return Look(generation, None, generation < known or state is None)
+            if not generation:
+                return Look(0, None)
+            return Look(generation, *await self._state(generation))
 
     async def want(
         self, message_of: Callable[[int], bytes], topics: Sequence[str], above: int
@@ -112,20 +103,25 @@ class Wanted:
             for _ in range(TRIES):
                 counter, *_ = await self._numbers(topics, watch=True)
                 generation = max(counter, above) + 1
-                if await self._keep(generation, generation, message_of(generation), topics):
+                message = message_of(generation)
+                if await self._keep(generation, generation, message, topics, self._kept_seconds):
                     return generation
         raise RedisFailure("refused", "others announce without end")
 
-    async def put_back(self, generation: int, message: bytes, topics: Sequence[str]) -> None:
-        """Keep again what Redis has lost, unless something newer is there.
+    async def put_back(
+        self, generation: int, message: bytes, topics: Sequence[str], age_seconds: float
+    ) -> None:
+        """Keep again what Redis has lost, as old as it is, unless something newer is there.
 
         Raises:
             RedisFailure: It is not kept.
         """
+        left_seconds = max(round(self._kept_seconds - age_seconds), SHORTEST_SECONDS)
         async with self._turn:
             counter, *numbers = await self._numbers(topics, watch=True)
             if max(numbers, default=0) <= generation:  # else, or if it fails: another was quicker
-                await self._keep(generation, max(counter, generation), message, topics)
+                counter = max(counter, generation)
+                await self._keep(generation, counter, message, topics, left_seconds)
 
     async def _numbers(self, topics: Sequence[str], *, watch: bool = False) -> list[int]:
         """Read the counter and the number of each topic; 0 where none stands."""
@@ -153,22 +149,19 @@ class Wanted:
         return self._opened(name, value), max(0.0, self._kept_seconds - left_ms / 1000.0)
 
     async def _keep(
-        self, generation: int, counter: int, message: bytes, topics: Sequence[str]
+        self,
+        generation: int,
+        counter: int,
+        message: bytes,
+        topics: Sequence[str],
+        left_seconds: int,
     ) -> bool:
         """Write all of it, unless something was written since the counter was read."""
         number = str(generation).encode()
-        values = {self._key("generation"): str(counter).encode()}
-        values |= {self._key(f"wanted:{topic}"): number for topic in topics}
-        values[self._key(f"state:{generation}")] = message
         commands = [
-            pack(
-                b"SET",
-                name.encode(),
-                self._signature.sign(self._place(name), value),
-                b"EX",
-                self._kept_seconds,
-            )
-            for name, value in values.items()
+            self._set("generation", str(counter).encode(), self._kept_seconds),
+            *(self._set(f"wanted:{topic}", number, left_seconds) for topic in topics),
+            self._set(f"state:{generation}", message, left_seconds),
         ]
         if not self._link.is_usable:  # a new connection would watch nothing
             raise RedisFailure("connection", "lost between two commands")
@@ -176,6 +169,11 @@ class Wanted:
             pack(b"MULTI"), *commands, pack(b"EXEC"), num_elements=len(commands)
         )
         return replies[-1] is not None
+
+    def _set(self, name: str, value: bytes, seconds: int) -> bytes:
+        key = self._key(name)
+        signed = self._signature.sign(self._place(key), value)
+        return pack(b"SET", key.encode(), signed, b"EX", seconds)
 
     async def _ask(self, *commands: bytes, num_elements: int) -> list[Any]:
         replies = await self._link.exchange(commands, len(commands), CONNECT_SECONDS, num_elements)

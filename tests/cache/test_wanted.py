@@ -36,12 +36,12 @@ def numbered(generation: int) -> bytes:
 
 
 def found(generation: int) -> Look:
-    return Look(generation, numbered(generation), False)
+    return Look(generation, numbered(generation))
 
 
-async def looked(wanted: Wanted, topics: list[str], known: int) -> Look:
+async def looked(wanted: Wanted, topics: list[str]) -> Look:
     """Look; what was found is no older than the test."""
-    look = await wanted.look(topics, known)
+    look = await wanted.look(topics)
     assert look.state is None or 0 <= look.age_seconds < PATIENT_SECONDS
     return look._replace(age_seconds=0.0)
 
@@ -51,17 +51,15 @@ async def test_an_age_is_told(new: Open) -> None:
     await new().want(numbered, ["a"], 0)
     await asyncio.sleep(0.3)
 
-    assert 0.2 < (await new().look(["a"], 0)).age_seconds < PATIENT_SECONDS
+    assert 0.2 < (await new().look(["a"])).age_seconds < PATIENT_SECONDS
 
 
 async def test_what_is_wanted_is_found(new: Open) -> None:
-    """By its topics, by who knows less; the others find that it is there."""
+    """By its topics."""
     assert await new().want(numbered, ["a", "b"], 0) == 1
 
-    assert await looked(new(), ["b", "c"], 0) == found(1)
-    assert await looked(new(), ["b"], 1) == Look(1, None, False)
-    assert await looked(new(), ["c"], 0) == Look(0, None, True)
-    assert await new().generation() == 1
+    assert await looked(new(), ["b", "c"]) == found(1)
+    assert await looked(new(), ["c"]) == Look(0, None)
 
 
 async def test_generations_grow_beyond_all_that_are_known(new: Open) -> None:
@@ -76,7 +74,7 @@ async def test_all_at_once_get_numbers_of_their_own(new: Open) -> None:
     numbers = await asyncio.gather(*(new().want(numbered, ["a"], 0) for _ in range(4)))
 
     assert sorted(numbers) == [1, 2, 3, 4]
-    assert await looked(new(), ["a"], 0) == found(4)
+    assert await looked(new(), ["a"]) == found(4)
 
 
 async def test_what_is_lost_is_told_and_put_back(new: Open, client: "redis.Redis") -> None:
@@ -84,11 +82,11 @@ async def test_what_is_lost_is_told_and_put_back(new: Open, client: "redis.Redis
     wanted = new()
     await wanted.want(numbered, ["a"], 56)
     client.flushall()
-    assert (await looked(wanted, ["a"], 57)).lost
+    assert await looked(wanted, ["a"]) == Look(0, None)
 
-    await wanted.put_back(57, b"state 57", ["a"])
+    await wanted.put_back(57, b"state 57", ["a"], 0.0)
 
-    assert await looked(new(), ["a"], 0) == found(57)
+    assert await looked(new(), ["a"]) == found(57)
     assert await new().want(numbered, ["a"], 0) == 58
 
 
@@ -96,18 +94,31 @@ async def test_what_is_older_is_not_put_back(new: Open) -> None:
     """A replica that was cut off does not undo what was announced meanwhile."""
     await new().want(numbered, ["a"], 57)
 
-    await new().put_back(57, b"state 57", ["a"])
+    await new().put_back(57, b"state 57", ["a"], 0.0)
 
-    assert await looked(new(), ["a"], 0) == found(58)
+    assert await looked(new(), ["a"]) == found(58)
+
+
+@pytest.mark.parametrize(("age_seconds", "found"), [(400.0, 400.0), (5000.0, 940.0)])
+async def test_what_is_put_back_is_as_old_as_it_was(
+    new: Open, age_seconds: float, found: float
+) -> None:
+    """It is kept for a minute at least, so it looks younger only at the end of its time."""
+    await new().put_back(57, b"state 57", ["a"], age_seconds)
+
+    look = await new().look(["a"])
+
+    assert found <= look.age_seconds < found + PATIENT_SECONDS
 
 
 async def test_a_state_that_is_gone_is_told(new: Open, client: "redis.Redis") -> None:
-    """To who knows it, and may put it back, and to who does not."""
+    """With the number that it had."""
     await new().want(numbered, ["a"], 0)
     client.delete("ml_pipeline:test:state:1")
 
-    assert await looked(new(), ["a"], 1) == Look(1, None, True)
-    assert await looked(new(), ["a"], 0) == Look(1, None, False)
+    look = await new().look(["a"])
+
+    assert (look.generation, look.state) == (1, None)
 
 
 async def test_what_is_forged_is_nothing(new: Open, client: "redis.Redis") -> None:
@@ -120,8 +131,8 @@ async def test_what_is_forged_is_nothing(new: Open, client: "redis.Redis") -> No
     client.set("ml_pipeline:test:generation", b"9" * 17)
     client.set("ml_pipeline:test:state:9", b"state 9")
 
-    assert await looked(wanted, ["a", "b"], 0) == Look(0, None, True)
-    assert await wanted.generation() == 0
+    assert await looked(wanted, ["a", "b"]) == Look(0, None)
+    assert await wanted.want(numbered, ["c"], 0) == 1
 
 
 async def test_a_redis_that_takes_nothing_is_told(new: Open) -> None:
@@ -148,4 +159,4 @@ async def test_few_rights_are_enough(new: Open) -> None:
         wanted = new(url=server.url.replace("redis://", "redis://mlpipeline:pw@"))
 
         assert await wanted.want(numbered, ["a"], 0) == 1
-        assert await looked(wanted, ["a"], 0) == found(1)
+        assert await looked(wanted, ["a"]) == found(1)
