@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from time import monotonic
 
 import uvloop
+from ml_pipeline.cache.base import Hit, ResponseCache, Terms
+from ml_pipeline.cache.memory import MemoryCache
+from ml_pipeline.command import listen
+from ml_pipeline.main import Application
+from ml_pipeline.settings import Settings, load_settings
 from redis.asyncio import Redis
-
-from app.cache.base import Hit, ResponseCache, Terms
-from app.cache.memory import MemoryCache
-from app.command import listen
-from app.main import Application
-from app.settings import Settings, load_settings
 
 
 class AwaitedGet:

@@ -2,8 +2,8 @@
 
 Run as a process of its own, `python -m bench.echo`; ANSWER_BYTES is the length of its one answer.
 With ECHO=granian HTTP is spoken by threads of its own and an ASGI application reads and answers,
-else by `app/http`. Event loop and garbage collector are the server's; so are its imports, so that
-memory is the one thing these are no measure of.
+else by `ml_pipeline/fronts/http`. Event loop and garbage collector are the server's; so are its
+imports, so that memory is the one thing these are no measure of.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import Any
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
-
-from app.command import BACKLOG, MAX_CONNECTIONS
-from app.http.listener import Listener
-from app.http.message import Reply, Request
-from app.main import GC_THRESHOLDS
-from app.settings import Settings, load_settings
+from ml_pipeline.command import BACKLOG, MAX_CONNECTIONS
+from ml_pipeline.fronts.http.listener import Listener
+from ml_pipeline.fronts.http.message import Reply, Request
+from ml_pipeline.main import GC_THRESHOLDS
+from ml_pipeline.settings import Settings, load_settings
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -55,7 +54,7 @@ def echo(answer: bytes) -> Any:
 
 
 async def serve_here(answer: bytes, settings: Settings) -> None:
-    """Answer every request by `app/http`, until SIGTERM."""
+    """Answer every request by `app/ml_pipeline/fronts/http`, until SIGTERM."""
 
     async def respond(request: Request) -> Reply:
         return Reply(200, [(b"content-type", b"application/json")], answer)

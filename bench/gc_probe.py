@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.__main__ import main
+from ml_pipeline.__main__ import main
 
 Pause = tuple[int, float, float]
 

@@ -36,7 +36,7 @@ SETTLED_SHARE, SETTLE_SECONDS = 0.5, 0.05
 SETTLE_TIMEOUT_SECONDS = 5.0
 # A setting left in the caller's shell must not decide a result: only these go to a server.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-SERVE_COMMAND = (sys.executable, "-m", "app", "serve")
+SERVE_COMMAND = (sys.executable, "-m", "ml_pipeline", "serve")
 QUIET_SERVER = {"ACCESS_LOG": "errors", "LOG_LEVEL": "warning"}
 SAMPLE_PATTERN = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)", re.MULTILINE)
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvloop
+from ml_pipeline.cache.redis_link import RedisLink, open_pool, pack
 from redis.asyncio import Redis
 
-from app.cache.redis_link import RedisLink, open_pool, pack
 from bench.redis_server import redis_started
 
 VALUE = b"x" * 300
@@ -22,9 +22,9 @@ LOOK_UPS = 8
 REPEATS, ROUNDS = 300, 7
 TIMEOUT_SECONDS = 10.0
 IMPORT = """
-import time, ssl, asyncio, msgspec, psutil, app.main
+import time, ssl, asyncio, msgspec, psutil, ml_pipeline.main
 before, started = psutil.Process().memory_info().rss, time.perf_counter()
-import app.cache.redis, app.cache.broadcast
+import ml_pipeline.cache.redis, ml_pipeline.replicas.broadcast
 seconds, after = time.perf_counter() - started, psutil.Process().memory_info().rss
 print(f"{seconds * 1e3:.0f} ms, {(after - before) / 1e6:.0f} MB")
 """

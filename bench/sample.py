@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.settings import BUNDLED_MODELS
+from ml_pipeline.settings import BUNDLED_MODELS
 
 (SAMPLE_MODEL,) = BUNDLED_MODELS.glob("*.onnx")
 SAMPLE_FEATURES = 10

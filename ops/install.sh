@@ -123,7 +123,7 @@ install_more() {
   echo "$wanted" >"$venv/$name"
 }
 
-# install_otel: what app/tracing.py imports.
+# install_otel: what app/ml_pipeline/observe/tracing.py imports.
 install_otel() { install_more otel ops/otel/requirements.lock runtime; }
 
 # install_otel_if_asked: the same where traces are asked for; else it would be 9 MB for nobody.

@@ -1,10 +1,10 @@
-"""Train the bundled sample model and write it with its metadata to app/models/.
+"""Train the bundled sample model and write it with its metadata to app/ml_pipeline/models/.
 
 Data: the wine recognition set that scikit-learn ships: 178 Italian wines, 13 measurements, 3
 cultivars. The model reads 10 of the measurements: those that tell the cultivars apart best, by
 the ANOVA F value on the training rows.
 
-Not here: how the server reads these files (app/engine/repository.py). Needs what
+Not here: how the server reads these files (app/ml_pipeline/engine/model/repository.py). Needs what
 tests/requirements.lock brings; run as `python ops/train_sample.py`.
 """
 
@@ -22,7 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-MODELS = Path(__file__).resolve().parent.parent / "app" / "models"
+MODELS = Path(__file__).resolve().parent.parent / "app" / "ml_pipeline" / "models"
 NUM_FEATURES = 10
 NUM_SAMPLE_ROWS = 5
 SEED = 0

@@ -1,7 +1,7 @@
 """Fixtures for all: model files in fresh folders, and the server's inner parts joined in process.
 
-`serve` joins a real repository, cache and predictor, as `app/main.py` does, without HTTP. Models
-come from `tests/models.py`.
+`serve` joins a real repository, cache and predictor, as `main.py` does, without HTTP. Models come
+from `tests/models.py`.
 """
 
 import json
@@ -14,19 +14,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from app.cache.memory import MemoryCache
-from app.call.predict import PredictCall
-from app.engine.batch_queue import BatchOptions
-from app.engine.batch_run import BatchRecord
-from app.engine.codec import WireFormat
-from app.engine.graph.process import GraphReader
-from app.engine.load_model import load_model
-from app.engine.model import EngineOptions, Model
-from app.engine.model_files import ModelFile
-from app.engine.repository import Repository
-from app.pipeline import Predictor
-from app.request_batch import BatchPredictor
+from ml_pipeline.cache.memory import MemoryCache
+from ml_pipeline.engine.batching.batch_queue import BatchOptions
+from ml_pipeline.engine.batching.batch_run import BatchRecord
+from ml_pipeline.engine.files.model_files import ModelFile
+from ml_pipeline.engine.graph.process import GraphReader
+from ml_pipeline.engine.model.load_model import load_model
+from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.wire.codec import WireFormat
+from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.pipeline.predictor import Predictor
+from ml_pipeline.protocols.predict import PredictCall
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 

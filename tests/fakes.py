@@ -5,15 +5,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ml_pipeline.cache.base import Terms
+from ml_pipeline.engine.sessions.session_pool import PoolStatistics
+from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
+from ml_pipeline.errors import RunFailed
+from ml_pipeline.observe.collector import Metrics, RedisCounts
+from ml_pipeline.observe.exposition import expose
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-
-from app.cache.base import Terms
-from app.engine.session_pool import PoolStatistics
-from app.engine.tensor import Array, Tensors, TensorSpec
-from app.errors import RunFailed
-from app.metrics.collector import Metrics, RedisCounts
-from app.metrics.exposition import expose
 
 RowFunction = Callable[[Tensors], list[Array]]
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from app.api_keys import make_key
+from ml_pipeline.api_keys import make_key
+
 from tests.server import Server
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-
-from app.web.openapi import openapi_document
+from ml_pipeline.web.openapi import openapi_document
 
 ADMIN_TOKEN = "planted-admin-token-4f1c"
 WRONG_TOKEN = "planted-wrong-token-92ab"

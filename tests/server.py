@@ -44,7 +44,7 @@ class Server:
     def __init__(
         self,
         *arguments: str | Path,
-        command: tuple[str, ...] = ("-m", "app"),
+        command: tuple[str, ...] = ("-m", "ml_pipeline"),
         port: int | None = None,
         **environ: str,
     ) -> None:
@@ -159,9 +159,9 @@ class RawAnswer(NamedTuple):
 
 
 def run_to_end(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m app …` that ends by itself, and give its status and what it wrote."""
+    """Run `python -m ml_pipeline …` that ends by itself, and give its status and what it wrote."""
     return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
+        [sys.executable, "-m", "ml_pipeline", *map(str, arguments)],
         cwd=ROOT,
         env=_environment(environ),
         stdin=subprocess.DEVNULL,

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from ml_pipeline.api_keys import ApiKeys, KeysError, make_key
 
-from app.api_keys import ApiKeys, KeysError, make_key
 from tests.keys import replace, write_keys
 from tests.server import ROOT, Server, run_to_end, settled, wait_until
 
@@ -279,7 +279,7 @@ def test_a_file_that_was_replaced_beneath_a_mount(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     key = write_keys(path, "alice")["alice"]
     script = "import os, sys; os.dup2(os.open(sys.argv.pop(1), os.O_RDONLY), 9); "
-    script += "import runpy; runpy.run_module('app', run_name='__main__', alter_sys=True)"
+    script += "import runpy; runpy.run_module('ml_pipeline', run_name='__main__', alter_sys=True)"
     with Server(command=("-c", script, str(path)), API_KEYS_FILE="/proc/self/fd/9") as server:
         write_keys(path, "bob")
         wait_until(lambda: len(told(server)) == 2)

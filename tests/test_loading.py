@@ -91,7 +91,7 @@ def test_a_stop_waits_for_no_start(tmp_path: Path) -> None:
 def starting(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that has only just been begun."""
     environ = {"PATH": os.environ["PATH"], "PORT": str(free_port())}
-    command = [sys.executable, "-m", "app", "serve", str(path)]
+    command = [sys.executable, "-m", "ml_pipeline", "serve", str(path)]
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

@@ -8,12 +8,12 @@ from datetime import datetime
 
 import msgspec
 import pytest
+from ml_pipeline.log import Lines
 
-from app.log import Lines
 from tests.server import ROOT, Server, run_python, settled
 from tests.web.samples import ROW
 
-CONFIGURED = "from app.log import configure, get_logger; configure({level!r}, {env!r}); "
+CONFIGURED = "from ml_pipeline.log import configure, get_logger; configure({level!r}, {env!r}); "
 
 
 def logged(code: str, level: str = "info", env: str | None = None) -> list[str]:
@@ -115,7 +115,7 @@ def test_an_exception_is_one_line() -> None:
 def test_what_nobody_handles_is_one_line() -> None:
     """An exception in a callback of the event loop is a line of the log, not text beside it."""
     code = (
-        "\nimport asyncio; from app.log import log_unhandled"
+        "\nimport asyncio; from ml_pipeline.log import log_unhandled"
         "\nasync def main():"
         "\n    loop = asyncio.get_running_loop(); loop.set_exception_handler(log_unhandled)"
         "\n    loop.call_soon(lambda: 1 / 0); await asyncio.sleep(0.01)"
@@ -298,7 +298,7 @@ def test_a_loss_is_told_in_the_log() -> None:
 def test_a_log_that_nobody_takes_costs_no_answer() -> None:
     """Neither requests nor start and stop fail where log and banner go to a full disk."""
     command = ("-c", "import os, sys; full = os.open('/dev/full', 1); os.dup2(full, 1); "
-        "os.dup2(full, 2); from app.__main__ import main; sys.exit(main())")  # fmt: skip
+        "os.dup2(full, 2); from ml_pipeline.__main__ import main; sys.exit(main())")  # fmt: skip
     with Server(command=command, ACCESS_LOG="all") as server:
         statuses = [
             server.client.post("/predict", json={"data": [ROW]}).status_code for _ in range(20)

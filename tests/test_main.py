@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ml_pipeline import __version__
+from ml_pipeline.command import main
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import __version__
-from app.command import main
 from tests import models
 from tests.server import Server, free_port, read_answer, run_to_end, wait_until
 from tests.web.occupied import BUSY, Occupied
@@ -276,7 +276,7 @@ def test_nothing_is_left_at_home(tmp_path: Path) -> None:
 
 def test_a_start_warns_of_nothing() -> None:
     """With warnings as errors the server starts, serves and ends as without."""
-    with Server(command=("-W", "error", "-m", "app")) as server:
+    with Server(command=("-W", "error", "-m", "ml_pipeline")) as server:
         answer = server.client.post("/predict", json={"data": [ROW]})
         server.send(signal.SIGTERM)
         status = server.wait()
@@ -513,7 +513,7 @@ def test_a_second_signal_ends_at_once(slow: Path, number: signal.Signals) -> Non
 def test_descriptors_are_left_for_models(tmp_path: Path) -> None:
     """More clients than descriptors: some are hung up on, which is logged, and a reload works."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
-    command = ("-c", f"{limit}import sys; from app.__main__ import main; sys.exit(main())")
+    command = ("-c", f"{limit}import sys; from ml_pipeline.__main__ import main; sys.exit(main())")
     with Server(command=command) as server, ExitStack() as opened:
         assert server.client.get("/health").status_code == 200  # its connection is kept
         clients = [opened.enter_context(server.connect()) for _ in range(100)]
@@ -527,7 +527,7 @@ def test_what_makes_the_start_quick_ends_with_it() -> None:
     """The collector, kept out of the start, is on while serving; rich was never loaded."""
     tell = "print(gc.isenabled(), 'rich.console' in sys.modules, flush=True)"
     script = f"import gc, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: {tell}); "
-    script += "from app.__main__ import main; sys.exit(main())"
+    script += "from ml_pipeline.__main__ import main; sys.exit(main())"
     with Server(command=("-c", script)) as server:
         server.send(signal.SIGUSR1)
 

@@ -8,6 +8,12 @@ import prometheus_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_pipeline import __version__
+from ml_pipeline.observe.collector import Metrics, ModelSample, RedisCounts
+from ml_pipeline.observe.exposition import expose
+from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
+from ml_pipeline.observe.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
+from ml_pipeline.protocols.base import Call
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -15,12 +21,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from app import __version__
-from app.call.base import Call
-from app.metrics.collector import Metrics, ModelSample, RedisCounts
-from app.metrics.exposition import expose
-from app.metrics.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
-from app.metrics.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
 from tests.fakes import shown
 from tests.turns import Turns
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from app.engine.codec import WireFormat
-from app.engine.model import EngineOptions
-from app.errors import (
+from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.wire.codec import WireFormat
+from ml_pipeline.errors import (
     DeadlineExceeded,
     InferenceError,
     InvalidInput,
@@ -19,8 +18,9 @@ from app.errors import (
     ModelNotFound,
     RunRefused,
 )
-from app.request_batch import BatchPredictor
-from app.settings import BUNDLED_MODELS
+from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.settings import BUNDLED_MODELS
+
 from tests.conftest import Reply, Serve, Served, WriteModel, json_call, to_body, with_batch
 from tests.fakes import ManualClock
 from tests.models import (

@@ -12,14 +12,14 @@ from time import monotonic
 
 import msgspec
 import pytest
+from ml_pipeline.engine.graph.process import GraphReader
+from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.errors import ModelLoadError
+from ml_pipeline.replicas.announcements import Followed, Reloaded
+from ml_pipeline.replicas.reload import Reloader
+from ml_pipeline.replicas.wanted import Look
 
-from app.announcements import Followed, Reloaded
-from app.cache.wanted import Look
-from app.engine.graph.process import GraphReader
-from app.engine.model import EngineOptions
-from app.engine.repository import Repository
-from app.errors import ModelLoadError
-from app.reload import Reloader
 from tests.models import scale_model
 
 Start = Callable[..., Awaitable["Replica"]]
@@ -308,7 +308,7 @@ async def test_who_compares_and_cannot_follow_is_behind(start: Start) -> None:
 
 async def test_who_is_behind_tries_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file may come later than the announcement, and nobody needs to reload for it."""
-    monkeypatch.setattr("app.reload.FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("ml_pipeline.replicas.reload.FIRST_PAUSE_SECONDS", 0.0)
     one, two = await start("one"), await start("two")
     one.write(3.0)
     await one.reloader.reload()

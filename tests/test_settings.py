@@ -5,9 +5,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
+from ml_pipeline.settings import (
+    BUNDLED_MODELS,
+    Settings,
+    SettingsError,
+    load_settings,
+    settings_table,
+)
 from msgspec import Meta
-
-from app.settings import BUNDLED_MODELS, Settings, SettingsError, load_settings, settings_table
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 HINTS = get_type_hints(Settings, include_extras=True)

@@ -326,21 +326,23 @@ def test_the_log_is_json_whatever_the_sdk_says(collector: Collector) -> None:
 
 def test_without_the_variable_nothing_is_loaded() -> None:
     """A server that does not trace loads no SDK, and neither does Litestar."""
-    script = "import sys; from app.main import create_app; create_app(); print(*sys.modules)"
+    script = (
+        "import sys; from ml_pipeline.main import create_app; create_app(); print(*sys.modules)"
+    )
 
     done = run_python(script)
 
     assert done.returncode == 0, done.stderr
     loaded = {name for name in done.stdout.split() if name.startswith("opentelemetry.")}
     assert {name for name in loaded if "semconv" not in name} == set()
-    assert "app.tracing" not in done.stdout.split()
+    assert "ml_pipeline.observe.tracing" not in done.stdout.split()
 
 
 def refused(setting: str, script: str = "") -> str:
     """Make the application with a collector, and give the reason why it cannot be."""
     done = run_python(
         f"import os, sys; {script}\nos.environ.update({setting})\n"
-        "from app.command import main\nsys.exit(main(['serve']))"
+        "from ml_pipeline.command import main\nsys.exit(main(['serve']))"
     )
     assert done.returncode == 1, done.stdout
     [line] = done.stderr.splitlines()

@@ -6,9 +6,8 @@
 import sys
 
 import msgspec
-
-from app.engine.graph.process import GraphReader
-from app.engine.graph.report import Batching, GraphReport, Verdict
+from ml_pipeline.engine.graph.process import GraphReader
+from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
 
 NODE, REASON = "Mystery /norm", "is not understood"
 
@@ -29,7 +28,7 @@ class Judge(GraphReader):
 
 def main() -> None:
     """Run the command with the verdict that is its first argument."""
-    from app.command import main as run
+    from ml_pipeline.command import main as run
 
     verdict = msgspec.convert(sys.argv[1], Verdict)
     sys.exit(run(sys.argv[2:], graphs=Judge(verdict)))

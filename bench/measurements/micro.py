@@ -15,20 +15,20 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.envelope import seal, unseal
+from ml_pipeline.cache.memory import MemoryCache
+from ml_pipeline.engine.wire.cache_key import cache_key
+from ml_pipeline.engine.wire.duplicate_keys import refuse_json_duplicates
+from ml_pipeline.engine.wire.json_numbers import Text, read_numbers
+from ml_pipeline.engine.wire.json_pieces import VALUES_A_PIECE, write_lists
+from ml_pipeline.engine.wire.turns import Steps, at_once
+from ml_pipeline.observe.collector import Metrics, ModelSample
+from ml_pipeline.observe.exposition import expose
+from ml_pipeline.observe.histogram import SECONDS, Histogram
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
-from app.cache.base import Terms
-from app.cache.envelope import seal, unseal
-from app.cache.memory import MemoryCache
-from app.engine.cache_key import cache_key
-from app.engine.duplicate_keys import refuse_json_duplicates
-from app.engine.json_numbers import Text, read_numbers
-from app.engine.json_pieces import VALUES_A_PIECE, write_lists
-from app.engine.turns import Steps, at_once
-from app.metrics.collector import Metrics, ModelSample
-from app.metrics.exposition import expose
-from app.metrics.histogram import SECONDS, Histogram
 from bench import redis_costs
 
 ENTRIES, VALUE_BYTES = 100_000, 200

@@ -28,7 +28,7 @@ HEADER = ("tracing", "RPS", "p50 µs", "CPU µs", "CPU × off")
 
 
 class Off:
-    """What `app/web/middleware.py` looks at when a request has been answered."""
+    """What `app/ml_pipeline/web/middleware.py` looks at when a request has been answered."""
 
     def __init__(self) -> None:
         self.slow_seconds = inf

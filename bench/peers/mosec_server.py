@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnxruntime
+from ml_pipeline.settings import BUNDLED_MODELS
 from mosec import Server, ValidationError, Worker
 
-from app.settings import BUNDLED_MODELS
 from bench.request import HOST
 
 # The fastest of those tried at 32 connections (2 cores, requests/s): rows a batch / wait / workers

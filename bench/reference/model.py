@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+from ml_pipeline.settings import BUNDLED_MODELS
 from pydantic import BaseModel, Field
-
-from app.settings import BUNDLED_MODELS
 
 Rows = npt.NDArray[np.float32]
 

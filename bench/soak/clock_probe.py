@@ -18,6 +18,6 @@ def _sleep(seconds: float) -> None:
 
 if __name__ == "__main__":
     time.sleep = _sleep  # type: ignore[assignment]  # floats are all that is asked for
-    from app.__main__ import main
+    from ml_pipeline.__main__ import main
 
     sys.exit(main())

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from types import CoroutineType, FrameType
 
-from app.__main__ import main
+from ml_pipeline.__main__ import main
 
 
 def tell(_number: int, _frame: FrameType | None) -> None:

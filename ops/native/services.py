@@ -88,7 +88,7 @@ def write_replica(folder: Folder, state: State, name: str) -> None:
     drain_seconds = os.environ.get("DRAIN_TIMEOUT_SECONDS") or "10"
     if not drain_seconds.isdigit():
         raise StackError(f"DRAIN_TIMEOUT_SECONDS={drain_seconds}: expected a number")
-    command = [sys.executable, "-m", "app", "serve"]
+    command = [sys.executable, "-m", "ml_pipeline", "serve"]
     write_service(folder, name, command, environment, stop_seconds=int(drain_seconds) + 5)
 
 

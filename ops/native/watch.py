@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from app.hang_watch import PAUSE_SECONDS, hangs
+from ml_pipeline.hang_watch import PAUSE_SECONDS, hangs
+
 from ops.native.state import Folder, StackError
 from ops.native.supervision import Supervisor
 

@@ -45,7 +45,7 @@ def test_a_server_s_flame_graph_names_its_functions(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     text = path.read_text()
-    assert "(app/pipeline.py:" in text
+    assert "(app/ml_pipeline/pipeline/predictor.py:" in text
     assert ".so)" in text
     assert done.stdout.count("% |") == 10
     assert done.stdout.splitlines()[-1] == str(path)
@@ -60,7 +60,7 @@ def test_a_process_that_runs_already_is_looked_at(tmp_path: Path) -> None:
         done = profile("--pid", str(pid), "--idle", "--seconds", "1", "--output", path)
 
     assert done.returncode == 0, done.stderr
-    assert "main (app/__main__.py:" in path.read_text()
+    assert "main (app/ml_pipeline/__main__.py:" in path.read_text()
 
 
 def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_process_that_may_not_be_looked_at_is_told_with_what_to_do() -> None:
 
 def test_a_model_and_a_pid_exclude_each_other() -> None:
     """A server that runs has its model already."""
-    done = profile("app/models", "--pid", "1")
+    done = profile("app/ml_pipeline/models", "--pid", "1")
 
     assert done.returncode == 2
     assert "not for --pid" in done.stderr

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 import redis
+from ml_pipeline.cache.redis_link import RedisFailure, open_pool
+from ml_pipeline.replicas.broadcast import Broadcast
+from ml_pipeline.replicas.signature import Signature
 
-from app.cache.broadcast import Broadcast
-from app.cache.redis_link import RedisFailure, open_pool
-from app.cache.signature import Signature
 from tests.redis_cache import until
 from tests.redis_server import RedisServer
 

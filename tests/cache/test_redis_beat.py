@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from ml_pipeline.cache.redis_lanes import BEAT_SECONDS
+from ml_pipeline.cache.redis_link import CLUSTER, CONNECT_SECONDS, REPLICA
 
-from app.cache.redis_lanes import BEAT_SECONDS
-from app.cache.redis_link import CLUSTER, CONNECT_SECONDS, REPLICA
 from tests.cache.conftest import OpenTier
 from tests.fakes import TERMS
 from tests.redis_cache import (
@@ -63,7 +63,7 @@ async def test_a_refused_store_tells_of_a_demoted_master(
     open_tier: OpenTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it comes before the next look."""
-    monkeypatch.setattr("app.cache.redis_lanes.BEAT_SECONDS", 1000.0)
+    monkeypatch.setattr("ml_pipeline.cache.redis_lanes.BEAT_SECONDS", 1000.0)
     with RedisServer() as server, server.client() as client:
         tier = await open_tier(server)
         await kept(tier, KEY)

@@ -4,8 +4,7 @@ import itertools
 from time import monotonic
 
 import pytest
-
-from app.cache.redis_reader import MAX_VALUE_BYTES, BoundedReader, ReplyTooLarge
+from ml_pipeline.cache.redis_reader import MAX_VALUE_BYTES, BoundedReader, ReplyTooLarge
 
 BOMBS = [
     b"*2000000000\r\n",

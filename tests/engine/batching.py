@@ -11,14 +11,14 @@ from typing import cast
 
 import numpy as np
 import pytest
+from ml_pipeline.engine.batching.batch_queue import BatchOptions, RunResult
+from ml_pipeline.engine.batching.batch_run import BatcherStatistics, BatchRecord
+from ml_pipeline.engine.batching.batcher import Batcher
+from ml_pipeline.engine.batching.cost_curve import CostCurve, Sample
+from ml_pipeline.engine.batching.proof import Proof
+from ml_pipeline.engine.sessions.session_pool import SessionPool
+from ml_pipeline.engine.signature.tensor import Tensors
 
-from app.engine.batch_queue import BatchOptions, RunResult
-from app.engine.batch_run import BatcherStatistics, BatchRecord
-from app.engine.batcher import Batcher
-from app.engine.cost_curve import CostCurve, Sample
-from app.engine.proof import Proof
-from app.engine.session_pool import SessionPool
-from app.engine.tensor import Tensors
 from tests.fakes import FakePool, settled, turns
 
 BAD = 13.0

@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-
-from app.engine.answer import AnswerReader
-from app.engine.roles import Roles
-from app.engine.tensor import TensorSpec
+from ml_pipeline.engine.signature.roles import Roles
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.answer import AnswerReader
 
 LABELS = TensorSpec("label", "int64", (-1,))
 WORDS = TensorSpec("label", "str", (-1,))

@@ -3,8 +3,7 @@
 from collections import Counter
 
 import pytest
-
-from app.engine.appointments import (
+from ml_pipeline.engine.batching.retry_after import (
     HORIZON_SECONDS,
     MAX_SLOTS,
     SLOT_SECONDS,

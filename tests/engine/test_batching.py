@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
+from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.sessions.session_pool import SessionPool
+from ml_pipeline.engine.signature.metadata import ModelMetadata
+from ml_pipeline.engine.signature.tensor import Array
+from ml_pipeline.engine.trials.batching import why_alone
+from ml_pipeline.errors import InvalidInput, RunRefused
 
-from app.engine.batching import why_alone
-from app.engine.graph.report import Batching, GraphReport, Verdict
-from app.engine.metadata import ModelMetadata
-from app.engine.model import EngineOptions
-from app.engine.session_pool import SessionPool
-from app.engine.tensor import Array
-from app.errors import InvalidInput, RunRefused
 from tests import odd_models
 from tests.conftest import Load, Serve, WriteModel, with_batch
 from tests.models import (

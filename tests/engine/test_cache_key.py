@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-
-from app.engine.cache_key import cache_key, identity
-from app.engine.codec import RequestCodec, WireFormat
-from app.engine.tensor import TensorSpec
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.cache_key import cache_key, identity
+from ml_pipeline.engine.wire.codec import RequestCodec, WireFormat
 
 IRIS = identity("iris", "1", "digest")
 
@@ -43,7 +42,7 @@ def test_keys_last_longer_than_a_process() -> None:
     """Another process, with another hash seed, makes the same key."""
     program = (
         "import numpy\n"
-        "from app.engine.cache_key import cache_key, identity\n"
+        "from ml_pipeline.engine.wire.cache_key import cache_key, identity\n"
         "inputs = {'x': numpy.ones((1, 1), 'float32')}\n"
         "print(cache_key(identity('iris', '1', 'digest'), inputs, b'JSON').hex())\n"
     )

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-
-from app.engine.batch_body import decode_batch
-from app.engine.codec import (
+from ml_pipeline.engine.signature.schema import ModelInfo, PredictResponse, WireTensor
+from ml_pipeline.engine.signature.tensor import Array, TensorSpec
+from ml_pipeline.engine.wire.batch_body import decode_batch
+from ml_pipeline.engine.wire.codec import (
     DecodedRequest,
     RequestCodec,
     WireFormat,
@@ -25,9 +26,7 @@ from app.engine.codec import (
     rows_for_wire,
     tensor_from_bytes,
 )
-from app.engine.schema import ModelInfo, PredictResponse, WireTensor
-from app.engine.tensor import Array, TensorSpec
-from app.errors import InferenceError, InvalidInput
+from ml_pipeline.errors import InferenceError, InvalidInput
 
 JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
 both_formats = pytest.mark.parametrize("wire_format", WireFormat, ids=lambda each: each.name)

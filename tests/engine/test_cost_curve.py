@@ -3,8 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.engine.cost_curve import PAYS_FROM, UNKNOWN_SECONDS, CostCurve, Sample
+from ml_pipeline.engine.batching.cost_curve import PAYS_FROM, UNKNOWN_SECONDS, CostCurve, Sample
 
 samples = st.lists(
     st.builds(Sample, st.integers(1, 256), st.floats(1e-6, 1.0)),

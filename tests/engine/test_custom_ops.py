@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.sessions.custom_ops import EXTENSIONS, find_libraries, hint
+from ml_pipeline.errors import ModelLoadError
 
-from app.engine.custom_ops import EXTENSIONS, find_libraries, hint
-from app.engine.model import EngineOptions
-from app.errors import ModelLoadError
 from tests.backend.serving import Asked
 from tests.conftest import Serve, WriteModel
 from tests.engine.test_odd_models import foreign_model
@@ -41,7 +41,7 @@ def test_a_package_that_is_missing_is_told() -> None:
     """With the command that installs it."""
     script = (
         "import sys; sys.modules['onnxruntime_extensions'] = None\n"
-        "from app.engine.custom_ops import find_libraries\n"
+        "from ml_pipeline.engine.sessions.custom_ops import find_libraries\n"
         "find_libraries(['onnxruntime-extensions'])"
     )
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from app.engine.equality import RELATIVE_TOLERANCE, allowed, unequal, varies
+from ml_pipeline.engine.trials.equality import RELATIVE_TOLERANCE, allowed, unequal, varies
 
 NAN, INF = np.nan, np.inf
 

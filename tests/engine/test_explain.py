@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.batch_body import decode_batch
-from app.engine.codec import RequestCodec, WireFormat, tensor_from_bytes
-from app.engine.explain import explain_decode_error, explain_rows
-from app.engine.schema import PredictBody, WireTensor
-from app.engine.tensor import TensorSpec
-from app.errors import InferenceError, InvalidInput, MalformedRequest
+from ml_pipeline.engine.signature.schema import PredictBody, WireTensor
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.batch_body import decode_batch
+from ml_pipeline.engine.wire.codec import RequestCodec, WireFormat, tensor_from_bytes
+from ml_pipeline.engine.wire.explain import explain_decode_error, explain_rows
+from ml_pipeline.errors import InferenceError, InvalidInput, MalformedRequest
 
 JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
 pack = msgspec.msgpack.encode

@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.infer_answer import InferReply, WrittenOutput, with_id, write_answer
-from app.engine.infer_schema import datatypes
-from app.engine.tensor import TensorSpec
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.infer_answer import InferReply, WrittenOutput, with_id, write_answer
+from ml_pipeline.engine.wire.infer_schema import datatypes
 
 SCORES = np.array([[0.25, 0.75], [1, 0]], np.float32)
 LABELS = np.array([1, 0], np.int64)

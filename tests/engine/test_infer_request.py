@@ -6,11 +6,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from app.engine.infer_request import InferReader, InferRequest
-from app.engine.infer_schema import datatypes
-from app.engine.tensor import TensorSpec
-from app.errors import InferenceError, InvalidInput, MalformedRequest
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.infer_request import InferReader, InferRequest
+from ml_pipeline.engine.wire.infer_schema import datatypes
+from ml_pipeline.errors import InferenceError, InvalidInput, MalformedRequest
 
 ROWS = TensorSpec("x", "float32", (-1, 3))
 SCORES, LABELS = TensorSpec("scores", "float32", (-1, 2)), TensorSpec("labels", "int64", (-1,))

@@ -5,10 +5,9 @@ import os
 import zlib
 
 import pytest
-
-from app.engine.inflate import FREE_BYTES, MAX_RATIO, PIECE_BYTES, inflate
-from app.engine.turns import at_once
-from app.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
+from ml_pipeline.engine.wire.inflate import FREE_BYTES, MAX_RATIO, PIECE_BYTES, inflate
+from ml_pipeline.engine.wire.turns import at_once
+from ml_pipeline.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
 
 MOST = 64 * 1024 * 1024
 

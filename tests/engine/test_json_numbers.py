@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.json_numbers import (
+from ml_pipeline.engine.wire.json_numbers import (
     MOST_PIECE_BYTES,
     PIECE_BYTES,
     Text,
@@ -18,8 +17,8 @@ from app.engine.json_numbers import (
     shape_of,
     skeleton_of,
 )
-from app.engine.turns import at_once
-from app.errors import InferenceError, InvalidInput
+from ml_pipeline.engine.wire.turns import at_once
+from ml_pipeline.errors import InferenceError, InvalidInput
 
 nested = {1: list[float], 2: list[list[float]], 3: list[list[list[float]]]}
 """What a decoder of JSON takes, by rank."""

@@ -3,11 +3,15 @@
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.infer_answer import WrittenOutput, write_answer, write_in_steps
-from app.engine.json_pieces import HEAVY_VALUES, VALUES_A_PIECE, is_heavy_answer, write_lists
-from app.engine.tensor import Array, TensorSpec
-from app.engine.turns import at_once
+from ml_pipeline.engine.signature.tensor import Array, TensorSpec
+from ml_pipeline.engine.wire.infer_answer import WrittenOutput, write_answer, write_in_steps
+from ml_pipeline.engine.wire.json_pieces import (
+    HEAVY_VALUES,
+    VALUES_A_PIECE,
+    is_heavy_answer,
+    write_lists,
+)
+from ml_pipeline.engine.wire.turns import at_once
 
 SIZES = [
     (0,), (1,), (VALUES_A_PIECE,), (3 * VALUES_A_PIECE + 1,), (0, 3), (3, 0), (20_000, 0),

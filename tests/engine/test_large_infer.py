@@ -5,13 +5,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.infer_document import MAX_DOCUMENT_BYTES
-from app.engine.infer_request import InferReader, InferRequest
-from app.engine.infer_schema import MAX_PARAMETERS
-from app.engine.tensor import TensorSpec
-from app.engine.turns import at_once
-from app.errors import BodyTooLarge, InferenceError, InvalidInput
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.infer_document import MAX_DOCUMENT_BYTES
+from ml_pipeline.engine.wire.infer_request import InferReader, InferRequest
+from ml_pipeline.engine.wire.infer_schema import MAX_PARAMETERS
+from ml_pipeline.engine.wire.turns import at_once
+from ml_pipeline.errors import BodyTooLarge, InferenceError, InvalidInput
 
 MAX_ROWS = 10_000
 ROWS = TensorSpec("x", "float32", (-1, 10))

@@ -6,22 +6,21 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
-from app.engine.batch_body import (
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.batch_body import (
     MAX_PACKED_BATCH_BYTES,
     decode_batch,
     decode_batch_in_steps,
 )
-from app.engine.codec import (
+from ml_pipeline.engine.wire.codec import (
     DecodedRequest,
     RequestCodec,
     WireFormat,
 )
-from app.engine.large_packed import MAX_PACKED_BYTES
-from app.engine.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
-from app.engine.tensor import TensorSpec
-from app.engine.turns import HEAVY_BYTES, at_once
-from app.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
+from ml_pipeline.engine.wire.large_packed import MAX_PACKED_BYTES
+from ml_pipeline.engine.wire.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
+from ml_pipeline.engine.wire.turns import HEAVY_BYTES, at_once
+from ml_pipeline.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
 
 JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
 ROWS = TensorSpec("x", "float32", (-1, 10))

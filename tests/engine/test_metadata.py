@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ml_pipeline.engine.signature.metadata import (
+    ModelMetadata,
+    check_classes,
+    read_metadata,
+    refine,
+)
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.errors import InvalidInput, ModelLoadError
 
-from app.engine.metadata import ModelMetadata, check_classes, read_metadata, refine
-from app.engine.tensor import TensorSpec
-from app.errors import InvalidInput, ModelLoadError
 from tests.conftest import Load, Serve, WriteModel
 from tests.models import (
     cast_model,

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from ml_pipeline.engine.files.model_content import ModelContent
+from ml_pipeline.engine.files.model_files import ModelFile
+from ml_pipeline.engine.graph.process import GraphReader
+from ml_pipeline.engine.graph.report import GraphReport
+from ml_pipeline.engine.model.load_model import load_model
+from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.errors import ModelLoadError
 
-from app.engine.graph.process import GraphReader
-from app.engine.graph.report import GraphReport
-from app.engine.load_model import load_model
-from app.engine.model import EngineOptions, Model
-from app.engine.model_content import ModelContent
-from app.engine.model_files import ModelFile
-from app.errors import ModelLoadError
 from tests.conftest import Load
 from tests.models import externally_weighted_model, save_with_external_weights, scale_model
 

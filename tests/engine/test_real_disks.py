@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ml_pipeline.errors import ModelLoadError
 
-from app.errors import ModelLoadError
 from tests import models
 from tests.conftest import Serve
 from tests.models import save_with_external_weights, scale_model
@@ -60,7 +60,7 @@ def found_by_nobody(name: str) -> str:
     script = f"""
 import os, tempfile
 from pathlib import Path
-from app.engine.model_files import find_models
+from ml_pipeline.engine.files.model_files import find_models
 with tempfile.TemporaryDirectory() as path:
     os.chmod(path, 0o755)
     Path(path, "good.onnx").write_bytes(b"model")

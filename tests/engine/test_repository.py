@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from ml_pipeline.engine.files.model_files import find_models
+from ml_pipeline.engine.graph.process import GraphReader
+from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.errors import InferenceError, ModelLoadError, ModelNotFound
 
-from app.engine.graph.process import GraphReader
-from app.engine.model import EngineOptions, Model
-from app.engine.model_files import find_models
-from app.engine.repository import Repository
-from app.errors import InferenceError, ModelLoadError, ModelNotFound
 from tests.conftest import Serve, Served, WriteModel, with_batch
 from tests.models import (
     externally_weighted_model,

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from app.engine.graph.report import Meaning
-from app.engine.metadata import ModelMetadata, OutputNames
-from app.engine.roles import Roles, find_roles
-from app.engine.tensor import TensorSpec
-from app.errors import ModelLoadError
+from ml_pipeline.engine.graph.report import Meaning
+from ml_pipeline.engine.signature.metadata import ModelMetadata, OutputNames
+from ml_pipeline.engine.signature.roles import Roles, find_roles
+from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.errors import ModelLoadError
 
 LABEL = Meaning("label", "label", [3, 5, 9])
 LIKELY = Meaning("likely", "probability", [3, 5, 9], exclusive=True, decides="label")

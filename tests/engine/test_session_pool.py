@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_pipeline.engine.sessions.session_pool import (
+    Session,
+    SessionPool,
+    _cgroup_cores,
+    usable_cores,
+)
+from ml_pipeline.errors import ModelLoadError, RunRefused
+from ml_pipeline.main import engine_options
+from ml_pipeline.settings import Settings
 
-from app.engine.session_pool import Session, SessionPool, _cgroup_cores, usable_cores
-from app.errors import ModelLoadError, RunRefused
-from app.main import engine_options
-from app.settings import Settings
 from tests.conftest import WriteModel
 from tests.models import (
     lookup_model,

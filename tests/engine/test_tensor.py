@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-
-from app.engine.tensor import TensorSpec, type_names
-from app.errors import InvalidInput
+from ml_pipeline.engine.signature.tensor import TensorSpec, type_names
+from ml_pipeline.errors import InvalidInput
 
 TABLE = TensorSpec("x", "float32", (-1, 2))
 

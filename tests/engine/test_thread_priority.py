@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from struct import Struct
 from threading import get_native_id
 
-from app.engine.thread_priority import LANE_NICENESS, SLICE_NANOSECONDS, give_way
+from ml_pipeline.engine.sessions.thread_priority import LANE_NICENESS, SLICE_NANOSECONDS, give_way
 
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 FIRST_WITH_SLICES = (6, 12)

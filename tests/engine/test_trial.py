@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from ml_pipeline.engine.graph.read import report
+from ml_pipeline.engine.sessions.session_pool import SessionPool
+from ml_pipeline.engine.signature.tensor import Array, Tensors
+from ml_pipeline.engine.trials.batching import domains_of
+from ml_pipeline.engine.trials.sample import sample_inputs
+from ml_pipeline.engine.trials.trial import Evidence, try_batching
+from ml_pipeline.engine.trials.trial_rows import MOST_BYTES, draw, trial_rows
 from onnx import TensorProto
 
-from app.engine.batching import domains_of
-from app.engine.graph.read import report
-from app.engine.sample import sample_inputs
-from app.engine.session_pool import SessionPool
-from app.engine.tensor import Array, Tensors
-from app.engine.trial import Evidence, try_batching
-from app.engine.trial_rows import MOST_BYTES, draw, trial_rows
 from tests import models, odd_models
 from tests.conftest import WriteModel
 

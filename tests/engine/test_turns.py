@@ -4,9 +4,8 @@ import asyncio
 import time
 
 import pytest
-
-from app.engine.turns import Steps, Turns, at_once
-from app.errors import DeadlineExceeded, InvalidInput
+from ml_pipeline.engine.wire.turns import Steps, Turns, at_once
+from ml_pipeline.errors import DeadlineExceeded, InvalidInput
 
 LATER = float("inf")
 

@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, NamedTuple, cast
 
-from app.http.listener import Listener
-from app.http.message import Reply, Request
+from ml_pipeline.fronts.http.listener import Listener
+from ml_pipeline.fronts.http.message import Reply, Request
+
 from tests.server import free_port
 
 LARGE = b"x" * 8_000_000

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-
-from app.http.asgi import ask
-from app.http.message import Request
+from ml_pipeline.fronts.http.asgi import ask
+from ml_pipeline.fronts.http.message import Request
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}
 BODY = {"type": "http.response.body", "body": b"body"}

@@ -4,8 +4,7 @@ import socket
 import sys
 
 import pytest
-
-from app.http.last_call import turn_away
+from ml_pipeline.fronts.http.last_call import turn_away
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' own filters")
 

@@ -3,7 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from app.http.work import Work
+from ml_pipeline.fronts.http.work import Work
+
 from tests.http.serving import eventually
 
 

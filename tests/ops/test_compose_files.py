@@ -8,9 +8,9 @@ import msgspec
 import pytest
 import redis
 import yaml
+from ml_pipeline.settings import Settings
+from ml_pipeline.web.dashboard import is_part_of_the_page
 
-from app.settings import Settings
-from app.web.dashboard import is_part_of_the_page
 from tests.server import ROOT, free_port, wait_until
 
 TEXTS = {name: (ROOT / name).read_text() for name in ("compose.yml", "ops/compose.prod.yml")}

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from ml_pipeline.web.dashboard import is_part_of_the_page
 
-from app.web.dashboard import is_part_of_the_page
 from tests.server import ROOT
 from tests.stack.native import Stack
 from tests.stack.nginx import PREDICTION, PROBLEM_TYPE, Answer, ask, send

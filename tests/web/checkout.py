@@ -6,9 +6,9 @@ from tests.server import ROOT, Server
 
 START = """
 import sys
-sys.path.insert(0, {folder!r})
+sys.path.insert(0, {folder!r} + "/app")
 sys.prefix = {prefix!r}
-from app.command import main
+from ml_pipeline.command import main
 sys.exit(main())
 """
 

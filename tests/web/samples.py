@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tests import models
 
-BUNDLED = Path(__file__).parents[2] / "app" / "models"
+BUNDLED = Path(__file__).parents[2] / "app" / "ml_pipeline" / "models"
 WINE = BUNDLED / "wine.onnx"
 METADATA: dict[str, Any] = json.loads((BUNDLED / "model_metadata.json").read_text())
 WINE_ROWS: list[list[float]] = METADATA["sample"]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
+from ml_pipeline.web.openapi import openapi_document
 
-from app.web.openapi import openapi_document
 from tests.keys import Keyed
 from tests.server import ROOT, Server
 from tests.web.occupied import Occupied
@@ -139,7 +139,7 @@ def routes() -> set[tuple[str, str]]:
     Litestar's are in decorators (`@get("/models")`), the hot ones are `path` of a class and POST.
     """
     found = set()
-    for module in (ROOT / "app" / "web").glob("*.py"):
+    for module in (ROOT / "app" / "ml_pipeline" / "web").glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found |= _decorated(node)

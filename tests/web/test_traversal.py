@@ -13,7 +13,7 @@ from tests.web.samples import WINE, write_wine
 TOKEN = "the-token-of-an-admin"
 WATCHED = "import sys, runpy; sys.addaudithook(lambda event, told: event == 'open' and "
 WATCHED += "print('opened', repr(told[0]), file=sys.stderr, flush=True)); "
-WATCHED += "runpy.run_module('app', run_name='__main__', alter_sys=True)"
+WATCHED += "runpy.run_module('ml_pipeline', run_name='__main__', alter_sys=True)"
 """Starts the server so that it tells each file that Python opens."""
 
 NAMES = [

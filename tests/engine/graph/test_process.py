@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ml_pipeline.engine.graph.process import GraphReader
 
-from app.engine.graph.process import GraphReader
 from tests import models
 from tests.server import run_python, wait_until
 
@@ -61,8 +61,8 @@ def test_a_folder_of_the_same_name_beside_the_caller_is_not_taken_for_it(
     reader: GraphReader, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server may be started where somebody keeps a package `app` of their own."""
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "__init__.py").touch()
+    (tmp_path / "ml_pipeline").mkdir()
+    (tmp_path / "ml_pipeline" / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
     reader.ask(path)
 
@@ -101,8 +101,8 @@ def test_a_reader_that_rests_has_no_child(path: Path) -> None:
 def test_a_child_ends_with_its_server() -> None:
     """However that ends: nobody is left to ask it."""
     script = (
-        "import os; from app.engine.graph.process import GraphReader; reader = GraphReader(); "
-        "reader.start(); print(reader.process_id, flush=True); os._exit(1)"
+        "import os; from ml_pipeline.engine.graph.process import GraphReader; "
+        "reader = GraphReader(); reader.start(); print(reader.process_id, flush=True); os._exit(1)"
     )
 
     told = run_python(script).stdout.strip()

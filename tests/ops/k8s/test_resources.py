@@ -11,8 +11,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from ml_pipeline.settings import Settings
 
-from app.settings import Settings
 from tests.ops.k8s.kustomize import Resource, find
 from tests.ops.k8s.manifests import (
     BUILT,

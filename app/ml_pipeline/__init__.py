@@ -1,0 +1,27 @@
+"""ml-pipeline: put an ONNX model behind REST.
+
+Reading order, which is the order in which a request travels:
+
+0. `fronts/http/connection.py` reads a request whole, and writes its reply.
+1. `web/middleware.py` takes it: id, API key, clock, metrics.
+2. `web/predict.py` turns it into a `Call` and the answer into a reply.
+3. `pipeline/predictor.py` is the hot path: decode, key, cache, batch, run, encode.
+4. `engine/wire/codec.py` and `engine/signature/tensor.py` make checked numpy arrays of bytes.
+5. `engine/wire/cache_key.py`, `cache/memory.py` and `pipeline/single_flight.py` avoid the run.
+6. `engine/batching/batcher.py` and `engine/sessions/session_pool.py` make the run.
+7. `engine/wire/answer.py` reads the model's outputs, `engine/wire/codec.py` writes them.
+
+`main.py` joins these objects; `command.py` serves them.
+"""
+
+import os
+
+__version__ = "0.1.0"
+
+# ONNX Runtime 1.32 tells its makers about the models it loads unless it finds this when it is
+# imported (onnxruntime#27379).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# numpy's OpenBLAS makes a thread a core when it is imported, which takes 30 to 70 ms, and nothing
+# here multiplies matrices: ONNX Runtime does, by itself.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,0 +1,1 @@
+"""Groups what waits into runs, refuses what would wait too long, and goes on checking."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, the lanes that run them, and custom operators."""

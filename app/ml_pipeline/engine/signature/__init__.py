@@ -1,0 +1,1 @@
+"""What goes into a model and comes out of it: tensors, their types, and what they mean."""

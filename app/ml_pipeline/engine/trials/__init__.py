@@ -1,0 +1,1 @@
+"""Shows by trial runs whether rows that share a run get the answers that they get alone."""

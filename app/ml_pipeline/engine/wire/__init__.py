@@ -1,0 +1,1 @@
+"""Bytes to arrays and back: JSON, MessagePack and the Open Inference Protocol, in bounded steps."""

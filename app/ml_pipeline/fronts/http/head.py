@@ -1,0 +1,78 @@
+"""A request's head: what the parser lets pass and readers may take differently, and its target."""
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from ml_pipeline.errors import InferenceError, MalformedRequest, UnsupportedVersion
+from ml_pipeline.fronts.http.message import HeaderList
+
+MAX_HEAD_BYTES = 65_536
+"""Request line and headers, or trailers."""
+
+
+def is_too_large(target: bytes, headers: HeaderList) -> bool:
+    """Whether there are more than `MAX_HEAD_BYTES` of it."""
+    lines = sum(len(name) + len(value) + 4 for name, value in headers)
+    return len(target) + lines > MAX_HEAD_BYTES
+
+
+def find_fault(headers: HeaderList, *, is_http_1_0: bool) -> str | None:
+    """Tell what could be read in two ways; None for a sound head.
+
+    No host or several (RFC 9112, 3.2), and codings beside chunked, which would be left in the body
+    (RFC 9112, 6.1).
+    """
+    count = sum(name == b"host" for name, _ in headers)
+    if count > 1 or (count == 0 and not is_http_1_0):
+        return f"host: expected once, found {count} times"
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return "transfer-encoding: expected chunked, found another"
+    return None
+
+
+def fault_of_version(version: str) -> InferenceError:
+    """Tell what is wrong with a request of a version, or that has come to no end in it.
+
+    The parser lets HTTP/0.9 pass, a request line without a version, and HTTP/2.0; no reader of
+    HTTP/1.1 takes the one, and of another major version none knows what it says.
+    """
+    expected = "request: expected HTTP/1.1, found "
+    if version >= "2":
+        return UnsupportedVersion(f"{expected}HTTP/{version}")
+    return MalformedRequest(expected + ("HTTP/0.9" if version == "0.9" else "something else"))
+
+
+def body_length(value: bytes) -> int:
+    """Read a Content-Length that the parser has let pass: digits, of a number below 2**64.
+
+    Any number of zeros may stand before it (RFC 9110, 8.6), and `int()` reads 4,300 digits at most.
+    """
+    return int(value) if len(value) <= 20 else int(value.strip().lstrip(b"0") or b"0")
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Give the path percent-decoded, the path as sent, and the query."""
+    raw_path, _, query = target.partition(b"?")
+    if not raw_path.startswith(b"/"):
+        raw_path = _path_of(target)
+    if b"%" in raw_path:
+        return unquote_to_bytes(raw_path).decode("utf-8", "replace"), raw_path, query
+    return raw_path.decode("latin-1"), raw_path, query
+
+
+def without_upgrade(method: bytes, target: bytes, version: str, headers: HeaderList) -> bytes:
+    """Write a head anew, but for its offer of another protocol (RFC 9110, 7.8)."""
+    lines = [b"%b: %b\r\n" % each for each in headers if each[0] != b"upgrade"]
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(lines))
+
+
+def _path_of(target: bytes) -> bytes:
+    """Return the path of a target in absolute form, which a proxy may send (RFC 9112, 3.2.2)."""
+    try:
+        found: Any = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return found.path or b"/"

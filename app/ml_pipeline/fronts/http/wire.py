@@ -1,0 +1,45 @@
+"""A reply as bytes: status line, headers, body in one piece."""
+
+from http import HTTPStatus
+
+from ml_pipeline.fronts.http.message import Reply, Request
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+WITHOUT_BODY = frozenset({204, 304})
+"""Statuses whose replies have none, and no length either (RFC 9110, 8.6)."""
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+def encode(request: Request, reply: Reply, date: bytes) -> tuple[bytes, bool]:
+    """Return a reply's bytes, and whether the connection stays open.
+
+    Args:
+        request: What is replied to: a HEAD gets all but the body.
+        reply: Of a status that HTTP knows.
+        date: The header `date`, ready to be sent.
+    """
+    status, body, keep_alive = reply.status, reply.body, request.keep_alive
+    parts = [_STATUS_LINES[status], date, reply.lines]
+    if request.is_http_1_0:
+        parts[0] = parts[0].replace(b"1.1", b"1.0", 1)
+        # A proxy of that age may not know chunks, and see another end of them (RFC 9112, 6.1).
+        keep_alive = keep_alive and b"transfer-encoding" not in request.fields
+        if keep_alive:  # without this word a client of HTTP/1.0 waits for the end
+            parts.append(b"connection: keep-alive\r\n")
+    for name, value in reply.headers:
+        if name == b"connection" and value == b"close":
+            keep_alive = False
+        elif name != b"content-length":
+            parts += (name, b": ", value, b"\r\n")
+    if not keep_alive:
+        parts.append(b"connection: close\r\n")
+    if status in WITHOUT_BODY:
+        parts.append(b"\r\n")
+    else:
+        parts.append(b"content-length: %d\r\n\r\n" % len(body))
+        if request.method != "HEAD":
+            parts.append(body)
+    return b"".join(parts), keep_alive

@@ -1,0 +1,1 @@
+"""What replicas agree on over Redis: reloads, and batches that were disproved."""

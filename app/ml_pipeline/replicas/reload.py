@@ -1,0 +1,341 @@
+"""Reload here, and on every replica: one tells what all shall serve, the others compare.
+
+What is told is the content digest of each model, not the model: every replica loads from its own
+`MODEL_PATH`. What is wanted is kept in Redis with a generation that only grows, and each replica
+looks every few seconds whether it serves that; that it is published as well only makes it quick.
+What was announced before a replica began to load is not followed, as its files are younger than
+that. One that ends up with another digest goes on with what it has, says in `/health` and
+`ml_api_reload_behind` that it is behind, and tries again. Cached answers need nothing: keys hold
+the digest.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.errors import InferenceError
+from ml_pipeline.log import get_logger
+from ml_pipeline.replicas.announcements import (
+    Board,
+    Followed,
+    Found,
+    Known,
+    Publisher,
+    Reloaded,
+    read,
+)
+
+KEPT_SECONDS = 30 * 86_400
+"""Of what is wanted. Whoever knows of it puts it back when it is gone."""
+
+COMPARE_SECONDS = 2.0
+"""Between two looks, with jitter: a replica that missed an announcement is behind for as long."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30.0, 600.0
+"""After which a replica that is behind tries again, as the file may have come meanwhile: doubles
+while it has not, because a load disturbs those who are answered."""
+
+
+class Reloader:
+    """Event loop only. Mutable state: the last announcement that is known, why this replica is
+    behind it, and why what this one wants could not be told yet.
+
+    Args:
+        repository: The models.
+        replica: A name that no other replica has.
+
+    Attributes:
+        behind: Why this replica serves other models than are wanted; empty when it does not.
+        publisher: Set when there is somebody to tell.
+        board: Likewise.
+    """
+
+    def __init__(self, repository: Repository, replica: str) -> None:
+        self._repository = repository
+        self._replica = replica
+        self._known = Known(replica)
+        self._untold, self._changed_at = "", 0.0
+        self._unseen = ""
+        self._names: set[str] = set()  # of all models so far
+        self._try_again_at, self._pause_seconds = 0.0, FIRST_PAUSE_SECONDS
+        self._turn = asyncio.Lock()  # of following: one after the other
+        self.behind = ""
+        self.publisher: Publisher | None = None
+        self.board: Board | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why replicas may serve different models, as far as is known; empty if they do not."""
+        if self.behind or not (self._untold or self._unseen):
+            return self.behind
+        if self._untold:
+            return f"the other replicas do not know of the last change yet: {self._untold}"
+        return f"what is wanted cannot be read: {self._unseen}"
+
+    async def start(self) -> None:
+        """Load the models.
+
+        Raises:
+            InferenceError: What `Repository.reload` raises.
+        """
+        self._known = Known(self._replica)
+        await self._reload_here()
+        self._names.update(self._topics())
+
+    async def keep_up(self, wait_connected: Callable[[], Awaitable[None]]) -> None:
+        """Compare for ever, whenever Redis can be asked."""
+        while True:
+            await asyncio.sleep(COMPARE_SECONDS * (0.75 + 0.5 * random.random()))
+            await wait_connected()
+            await self.compare()
+
+    async def reload(self) -> list[Model]:
+        """Reload here, then tell the others.
+
+        Raises:
+            InferenceError: What `Repository.reload` raises; nobody is told.
+        """
+        loaded = await self._reload_here()
+        await self._announce()
+        return loaded
+
+    async def load(self, name: str) -> list[Model]:
+        """Load one model here, then tell the others.
+
+        Raises:
+            InferenceError: What `Repository.load` raises; nobody is told.
+        """
+        loaded = await self._repository.load(name)
+        log_loaded(loaded)
+        await self._announce()
+        return loaded
+
+    async def unload(self, name: str) -> None:
+        """Take one model out here, then tell the others.
+
+        Raises:
+            InferenceError: What `Repository.unload` raises; nobody is told.
+        """
+        await self._repository.unload(name)
+        get_logger().info("model_unloaded", model=name)
+        await self._announce()
+
+    async def _reload_here(self, unloaded: Sequence[str] = ()) -> list[Model]:
+        loaded = await self._repository.reload(unloaded)
+        log_loaded(loaded)
+        return loaded
+
+    def topics(self) -> list[str]:
+        """None: what is wanted is not kept with the messages."""
+        return []
+
+    async def on_listening(self) -> None:
+        """Compare at once: something may have been published before."""
+        await self.compare()
+
+    async def on_message(self, message: bytes, kept: bool) -> None:
+        """Compare because another replica announced something; log how others followed this one.
+
+        What shall be served is read where it is kept, as whenever it is compared: a message that is
+        delivered late, or said again, is of no effect.
+
+        Args:
+            message: As published.
+            kept: Never: there are no topics.
+        """
+        news = read(message)
+        if isinstance(news, Followed):
+            if (news.leader, news.generation) == (self._replica, self._known.generation):
+                _log_followed(news)
+        elif news is not None and news.replica != self._replica:
+            await self.compare()
+
+    async def compare(self) -> None:
+        """Look whether this replica serves what is wanted, and follow."""
+        if self.board is None:
+            return
+        async with self._turn:
+            try:
+                await self._compare(self.board)
+                self._unseen = ""
+            except Exception as error:  # whatever it is, this replica may be behind
+                self._unseen = str(error) or type(error).__name__
+                get_logger().debug("reload_not_compared", reason=self._unseen)
+
+    async def _compare(self, board: Board) -> None:
+        found = await board.look(self._topics())
+        told_at = monotonic() - found.age_seconds
+        news = _announced(found)
+        if self._untold and (news is None or told_at < self._changed_at):
+            await self._tell()
+        elif news is None:
+            if found.generation > self._known.generation:
+                gone = f"announcement {found.generation}: expected it in Redis, found it gone"
+                self.behind = gone
+            else:
+                await self._put_back(board)
+        elif not self._known.is_same(news):
+            await self._learn(board, news, told_at)
+        wanted, due = self._known.to_follow, monotonic() >= self._try_again_at
+        if wanted is not None and due and not self._untold and self._difference(wanted):
+            await self._follow(wanted)
+
+    async def _learn(self, board: Board, news: Reloaded, told_at: float) -> None:
+        """Take an announcement that is not known yet for what it is: new, old or this one's own."""
+        known = self._known
+        if news.replica == self._replica and news.digests == self._digests():
+            known.take(news, told_at, True)  # kept, though Redis' answer never came
+            self._untold = ""
+        elif news.replica == self._replica:
+            await self._tell()
+        elif known.is_older(news, told_at):
+            known.take(news, told_at, True)
+            self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
+            await self._follow(news)
+        elif known.news is None:
+            known.take(news, told_at, False)
+        elif news.generation > known.generation:
+            await self._tell()
+        else:
+            await self._put_back(board)
+
+    async def _put_back(self, board: Board) -> None:
+        """Keep what is known where Redis has lost it."""
+        news = self._known.news
+        if news is not None:
+            message, age_seconds = msgspec.json.encode(news), self._known.age_seconds
+            await board.put_back(news.generation, message, news.topics, age_seconds)
+
+    async def _announce(self) -> None:
+        """Want what is served here now."""
+        self.behind, self._changed_at = "", monotonic()
+        async with self._turn:
+            self._untold = "it was just made"
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Keep what is served here as what is wanted, then publish it."""
+        if self.board is None:
+            self._untold = ""
+            return
+        unloaded, gone = self._repository.unloaded, self._names.difference(self._topics())
+        self._names.update(self._topics())
+        news = Reloaded(self._replica, 0, self._digests(), sorted(unloaded), sorted(gone))
+
+        def message_of(generation: int) -> bytes:
+            news.generation = generation
+            return msgspec.json.encode(news)
+
+        try:
+            await self.board.want(message_of, news.topics, self._known.generation)
+        except Exception as error:  # whatever the way to the others is, this replica has reloaded
+            if self._untold != str(error):
+                get_logger().warning("reload_not_published", reason=str(error))
+            self._untold = str(error) or type(error).__name__
+            return
+        self._untold = ""
+        self._known.take(news, self._changed_at, True)
+        await self._publish(news)
+
+    async def _follow(self, news: Reloaded) -> None:
+        failure, before = "", self.behind
+        if news.digests != self._digests():
+            try:
+                await self._catch_up(news)
+            except InferenceError as error:
+                failure = error.detail
+            except Exception as error:  # nobody waits for this reload, so it must tell by itself
+                failure = type(error).__name__
+                get_logger().error("reload_failed", exc_info=error)
+        difference = self._difference(news)
+        self.behind = f"{difference}; {failure}".removesuffix("; ") if difference else ""
+        self._names.update(self._topics())
+        self._try_again_at = monotonic() + self._pause_seconds
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        if not (self.behind and self.behind == before):  # tried again, and told already
+            followed = Followed(self._replica, news.replica, news.generation, self.behind)
+            _log_followed(followed)
+            await self._publish(followed)
+
+    async def _catch_up(self, news: Reloaded) -> None:
+        """Load or unload the one model that differs; where several do, load everything anew."""
+        here, there = self._digests(), news.digests
+        differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+        name = differing[0] if len(differing) == 1 else ""
+        if name in there and (name in here or name in self._repository.unloaded):
+            log_loaded(await self._repository.load(name))
+        elif name in news.unloaded:
+            await self._repository.unload(name)
+        else:
+            await self._reload_here(news.unloaded)
+
+    def _topics(self) -> list[str]:
+        """Names of the models, whose announcements are of interest."""
+        return sorted({*self._digests(), *self._repository.unloaded})
+
+    def _digests(self) -> dict[str, str]:
+        versions: dict[str, list[str]] = {}
+        for model in self._repository.models:
+            versions.setdefault(model.name, []).append(model.digest)
+        return {name: _together(digests) for name, digests in versions.items()}
+
+    def _difference(self, news: Reloaded) -> str:
+        """Name the first model that is not as announced."""
+        here = self._digests()
+        for name, digest in news.digests.items():
+            if here.get(name) != digest:
+                found = here.get(name, "none")
+                return f"{name}: expected digest {digest[:12]}, found {found[:12]}"
+        for name in news.unloaded:
+            if name in here:
+                return f"{name}: expected it to be unloaded, found it served"
+        return ""
+
+    async def _publish(self, news: Reloaded | Followed) -> None:
+        """Make it quick; who does not hear it compares."""
+        if self.publisher is None:
+            return
+        try:
+            await self.publisher.publish(msgspec.json.encode(news), [])
+        except Exception as error:  # it is kept all the same
+            get_logger().debug("reload_not_heard", reason=str(error))
+
+
+def _announced(found: Found) -> Reloaded | None:
+    """Read what was found; None where it is gone, or is not what its number says."""
+    news = read(found.state) if found.state is not None else None
+    is_right = isinstance(news, Reloaded) and news.generation == found.generation
+    return news if is_right and isinstance(news, Reloaded) else None
+
+
+def _together(digests: list[str]) -> str:
+    """One digest for all versions of a model; of a lone one its own."""
+    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+
+
+def _log_followed(news: Followed) -> None:
+    if news.behind:
+        get_logger().warning("replica_behind", replica=news.replica, reason=news.behind)
+    else:
+        get_logger().info("replica_reloaded", replica=news.replica)
+
+
+def log_loaded(models: list[Model]) -> None:
+    """Write a line a loaded model, with a warning where batching is off."""
+    for model in models:
+        fields: dict[str, Any] = {
+            "model": model.name,
+            "version": model.version,
+            "digest": model.digest[:12],
+            "seconds": round(model.load_seconds, 3),
+        }
+        get_logger().info("model_loaded", **fields)
+        if model.batching_reason is not None:
+            get_logger().warning("batching_off", model=model.name, reason=model.batching_reason)

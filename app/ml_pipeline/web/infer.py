@@ -1,0 +1,103 @@
+"""`POST /v2/models/NAME[/versions/VERSION]/infer`: HTTP to `InferCall` and back."""
+
+import re
+from time import monotonic
+from typing import Self
+from urllib.parse import unquote_to_bytes
+
+from ml_pipeline.engine.wire.infer_answer import with_id
+from ml_pipeline.engine.wire.turns import HEAVY_BYTES
+from ml_pipeline.errors import InferenceError, MalformedRequest
+from ml_pipeline.fronts.http.message import HeaderList, Reply, Request
+from ml_pipeline.observe.collector import Metrics
+from ml_pipeline.pipeline.predictor import Predictor
+from ml_pipeline.protocols.infer import InferCall
+from ml_pipeline.web.predict import header_lines, read_deadline
+
+LENGTH_HEADER = b"inference-header-content-length"
+
+_raw_path = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+))?/infer/*").fullmatch
+
+
+class InferRoute:
+    """Answers one inference request.
+
+    Args:
+        predictor: The pipeline.
+        metrics: Counts rows and cache results.
+        timeout_seconds: Longest a request may take; a client may ask for less.
+        max_inflated_bytes: Of a compressed body, once it is not.
+    """
+
+    path = "/v2/models/{name}/infer"
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        timeout_seconds: float,
+        max_inflated_bytes: int,
+    ) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+        self._max_inflated_bytes = max_inflated_bytes
+
+    def find(self, raw_path: bytes) -> Self | None:
+        """Take the paths of all models, as they were sent."""
+        if (
+            raw_path.startswith(b"/v2/models/")
+            and raw_path.endswith(b"/infer")
+            and raw_path.count(b"/") > 3
+        ):
+            return self
+        return None  # such as the metadata of a model that is called infer
+
+    async def answer(self, request: Request) -> Reply:
+        """Infer, and tell in the headers how it went."""
+        request.call = call = self._to_call(request)
+        try:
+            answer = await self._predictor.predict(call)
+        except InferenceError:
+            if call.found:
+                self._metrics.observe_failure(call, monotonic() - request.started)
+            raise
+        body, json_length = with_id(answer, call.id)
+        seconds = monotonic() - request.started
+        self._metrics.observe_answer(call, seconds)
+        headers: HeaderList = []
+        media_type = b"application/json"
+        if json_length is not None:
+            media_type = b"application/octet-stream"
+            headers.append((LENGTH_HEADER, b"%d" % json_length))
+        lines = header_lines(media_type, call, call.cache_state, seconds)
+        return Reply(200, headers, body, lines)
+
+    def _to_call(self, request: Request) -> InferCall:
+        """Read path and headers; the content type says nothing: clients send any, or none.
+
+        Raises:
+            InferenceError: What is wrong with them.
+        """
+        found = _raw_path(request.raw_path)
+        if found is None:  # without a name
+            raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
+        name, version = (None if part is None else _decoded(part) for part in found.groups())
+        fields, body = request.fields, request.body
+        encoding = fields.get(b"content-encoding")
+        return InferCall(
+            name,
+            version,
+            read_deadline(request, self._timeout_seconds),
+            monotonic(),
+            body=body,
+            header=fields.get(LENGTH_HEADER),
+            encoding=encoding,
+            max_inflated_bytes=self._max_inflated_bytes,
+            heavy=encoding is not None or len(body) > HEAVY_BYTES,
+            started=request.started,
+        )
+
+
+def _decoded(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")

@@ -1,0 +1,206 @@
+"""`POST /predict` and `POST /predict/batch`: HTTP to `PredictCall` and back."""
+
+from time import monotonic
+
+from ml_pipeline.engine.wire.codec import WireFormat, is_heavy
+from ml_pipeline.engine.wire.large_packed import MAX_PACKED_BYTES
+from ml_pipeline.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
+from ml_pipeline.fronts.http.message import Reply, Request
+from ml_pipeline.observe.collector import Metrics
+from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.pipeline.predictor import Predictor
+from ml_pipeline.protocols.base import Call
+from ml_pipeline.protocols.course import cache_states
+from ml_pipeline.protocols.predict import PredictCall
+from ml_pipeline.web.accept import choose
+
+_formats = {
+    b"application/json": WireFormat.JSON,
+    b"application/msgpack": WireFormat.MSGPACK,
+    b"application/x-msgpack": WireFormat.MSGPACK,
+    b"application/vnd.msgpack": WireFormat.MSGPACK,
+}
+
+_offered = tuple(WireFormat)
+_names = [[name.decode() for name, form in _formats.items() if form is each] for each in _offered]
+
+
+class PredictRoute:
+    """Answers one prediction.
+
+    Args:
+        predictor: The pipeline.
+        metrics: Counts rows and cache results.
+        timeout_seconds: Longest a request may take; a client may ask for less.
+    """
+
+    path = "/predict"
+
+    def __init__(self, predictor: Predictor, metrics: Metrics, timeout_seconds: float) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+
+    async def answer(self, request: Request) -> Reply:
+        """Predict, and tell in the headers how it went."""
+        request.call = call = to_call(request, self._timeout_seconds)
+        try:
+            body = await self._predictor.predict(call)
+        except InferenceError:
+            if call.found:
+                self._metrics.observe_failure(call, monotonic() - request.started)
+            raise
+        seconds = monotonic() - request.started
+        self._metrics.observe_answer(call, seconds)
+        media_type = call.answer_format.media_type
+        return Reply(200, [], body, header_lines(media_type, call, call.cache_state, seconds))
+
+
+class BatchRoute:
+    """Answers many predictions at once; arguments as for one."""
+
+    path = "/predict/batch"
+
+    def __init__(self, predictor: BatchPredictor, metrics: Metrics, timeout_seconds: float) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+
+    async def answer(self, request: Request) -> Reply:
+        """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
+        request.call = batch = to_call(request, self._timeout_seconds)
+        try:
+            body, calls = await self._predictor.predict(batch, request.request_id)
+        finally:
+            _add_up(batch)
+        seconds = monotonic() - request.started
+        for call in calls:
+            self._metrics.observe_answer(call, seconds)
+        media_type, states = batch.answer_format.media_type, cache_states(calls)
+        return Reply(200, [], body, header_lines(media_type, batch, states, seconds))
+
+
+def _add_up(batch: PredictCall) -> None:
+    """Tell of a batch what its members took, whether they were answered or not."""
+    for call in batch.members:
+        batch.decode_seconds += call.decode_seconds
+        batch.cache_seconds += call.cache_seconds
+        batch.queue_seconds = max(batch.queue_seconds, call.queue_seconds)
+        batch.run_seconds = max(batch.run_seconds, call.run_seconds)
+
+
+def to_call(request: Request, timeout_seconds: float) -> PredictCall:
+    """Read what the headers say.
+
+    Raises:
+        UnsupportedMediaType: The body is neither JSON nor MessagePack, or it is compressed.
+        InvalidInput: `X-Request-Timeout-Ms` is no positive number.
+        DeadlineExceeded: It has passed already.
+    """
+    headers = request.fields
+    if b"content-encoding" in headers:
+        _check_encoding(headers[b"content-encoding"])
+    body_format = WireFormat.JSON
+    if (content_type := headers.get(b"content-type")) is not None:
+        body_format = _formats.get(content_type) or _read_content_type(content_type)
+    answer_format = body_format
+    if (accept := headers.get(b"accept")) is not None and accept != b"*/*":
+        answer_format = _formats.get(accept) or _negotiate(accept, body_format)
+    model_name = request.query("model") if request.query_string else None
+    body = request.body
+    return PredictCall(
+        model_name,
+        None,
+        read_deadline(request, timeout_seconds),
+        monotonic(),
+        body=body,
+        body_format=body_format,
+        answer_format=answer_format,
+        heavy=len(body) > MAX_PACKED_BYTES and is_heavy(body, body_format),
+    )
+
+
+def _check_encoding(value: bytes) -> None:
+    if value.strip().lower() not in (b"identity", b""):
+        raise UnsupportedMediaType(
+            "content-encoding: expected none here, and gzip or deflate under /v2 alone, found "
+            + repr(value[:24].decode("latin-1"))
+        )
+
+
+def _read_content_type(value: bytes) -> WireFormat:
+    media_type = value.split(b";")[0].strip().lower()
+    if media_type not in _formats:
+        raise UnsupportedMediaType(
+            "content-type: expected application/json or application/msgpack, found "
+            + repr(media_type[:64].decode("latin-1"))
+        )
+    return _formats[media_type]
+
+
+def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
+    """The format that `Accept` likes best; the body's own where it names none."""
+    return _offered[choose(accept.decode("latin-1"), _names, _offered.index(body_format))]
+
+
+def read_deadline(request: Request, timeout_seconds: float) -> float:
+    """Give the time, `time.monotonic()` seconds, after which an answer is of no use.
+
+    A client counts from when it began to send, so a body that is slow to come is part of it; the
+    server's own limit is on the wait for a run, and counts from now.
+
+    Raises:
+        InvalidInput: `X-Request-Timeout-Ms` is no positive number.
+        DeadlineExceeded: It has passed already.
+    """
+    now = monotonic()
+    asked = request.fields.get(b"x-request-timeout-ms")
+    if asked is None:
+        return now + timeout_seconds
+    own = request.started + _read_timeout(asked)
+    if own <= now:
+        raise DeadlineExceeded(
+            f"deadline: passed while the request was read, in {now - request.started:.3f} s"
+        )
+    return min(now + timeout_seconds, own)
+
+
+def _read_timeout(value: bytes) -> float:
+    """Read `X-Request-Timeout-Ms`; seconds.
+
+    Raises:
+        InvalidInput: It is no positive number.
+    """
+    if not (value.isdigit() and len(value) <= 9 and int(value) > 0):
+        raise InvalidInput(
+            "x-request-timeout-ms: expected a positive number of milliseconds, found "
+            + repr(value[:24].decode("latin-1"))
+        )
+    return int(value) / 1000.0
+
+
+_headers = b"""\
+content-type: %b\r
+server-timing: decode;dur=%.3f, cache;dur=%.3f, queue;dur=%.3f, run;dur=%.3f, total;dur=%.3f\r
+x-cache: %b\r
+"""
+
+
+def header_lines(media_type: bytes, call: Call, cache_state: str, seconds: float) -> bytes:
+    """Write the headers of an answer: where its time went, in ms (W3C Server Timing), and cache.
+
+    Args:
+        media_type: Of the body.
+        call: Answered.
+        cache_state: As `X-Cache` tells it.
+        seconds: From its first byte to here.
+    """
+    return _headers % (
+        media_type,
+        call.decode_seconds * 1e3,
+        call.cache_seconds * 1e3,
+        call.queue_seconds * 1e3,
+        call.run_seconds * 1e3,
+        seconds * 1e3,
+        cache_state.encode(),
+    )
