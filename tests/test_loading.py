@@ -50,16 +50,21 @@ def test_all_that_is_broken_is_told_at_the_start(tmp_path: Path) -> None:
 
 
 def test_a_thousand_models_are_there_soon(tmp_path: Path) -> None:
-    """Within 5 s where nothing else is done; here within 20, for others may be at work."""
+    """Within 5 s where nothing else is done; told by a core's time, as others may work too."""
     for number in range(1000):
         (tmp_path / f"m{number}.onnx").write_bytes(models.scale_model(number))
-    begun = time.monotonic()
 
     with Server(tmp_path) as server:
-        seconds = time.monotonic() - begun
+        seconds = cpu_seconds(server.pid)
         assert len(server.client.get("/").json()["models"]) == 1000
 
-    assert seconds < 20.0
+    assert seconds < 10.0
+
+
+def cpu_seconds(process_id: int) -> float:
+    """What a process and the children that it has outlived have computed."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_start_that_takes_too_long_ends(tmp_path: Path) -> None:
@@ -77,14 +82,20 @@ def test_a_stop_waits_for_no_start(tmp_path: Path) -> None:
     """SIGTERM while models are loaded ends the process and its child at once, with status 0."""
     write_slow(tmp_path / "slow.onnx")
     with starting(tmp_path) as process:
-        wait_until(lambda: bool(children_of(process.pid)))
-        time.sleep(1.0)  # signals are taken, and the model is being loaded
+        wait_until(lambda: bool(children_of(process.pid)) and takes_sigterm(process.pid))
         (child,) = [Path("/proc", line.split()[0]) for line in children_of(process.pid)]
 
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(END_SECONDS) == 0
         wait_until(lambda: not child.exists(), END_SECONDS)
+
+
+def takes_sigterm(process_id: int) -> bool:
+    """Whether the process does something of its own on SIGTERM."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @contextmanager
