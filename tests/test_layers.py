@@ -179,7 +179,7 @@ def test_the_hot_path_runs_without_the_web() -> None:
     loaded = set(done.stdout.split())
     assert {name for name in loaded if name.split(".")[0] in PURE} == set()
     assert {name.split(".")[1] for name in loaded if name.startswith(f"{PACKAGE}.")} == {
-        "pipeline", "protocols", "cache", "engine", "errors"
+        "pipeline", "protocols", "cache", "engine", "errors", "turn_collector"
     }  # fmt: skip
 
 

@@ -257,7 +257,7 @@ class Application:
                 model.version,
                 model.digest,
                 model.load_seconds,
-                model.batcher.statistics().num_rows_waiting,
+                model.batcher.num_rows_waiting,
                 bool(model.disproof),
             )
             for model in self.repository.models

@@ -63,8 +63,8 @@ class RunResult(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         shared: The run's outputs.
-        rows: Which of their rows are the request's; None for a lone one, whose outputs need not
-            have a row for each of its own.
+        rows: Which of their rows are the request's; None where it had a run to itself, whose
+            outputs need not have a row for each of its own.
         queue_seconds: From arrival in the queue to the start of the run.
         run_seconds: The run itself, shared by all requests of the batch.
     """
