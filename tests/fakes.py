@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.base import LookupBudget
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 RowFunction = Callable[[Tensors], list[Array]]
 
-TERMS = Terms(b"application/json", "model", 0.001, 60.0)
+BUDGET = LookupBudget(b"application/json", "model", 0.001, 60.0)
 """For look-ups that are made for nobody in particular."""
 
 

@@ -43,7 +43,8 @@ PURE = ("litestar", "redis", "prometheus_client", "httptools", "structlog", "uvl
 """What the core runs without."""
 
 TALK_TO_REDIS = {
-    *("redis", "redis_lanes", "redis_link", "redis_look_ups", "redis_reader", "redis_wire"),
+    *("redis", "redis_endpoint", "redis_lanes", "redis_link"),
+    *("redis_lookups", "redis_reader", "redis_wire"),
 }
 """Modules of `cache/` that import its client; `main` imports them where there is a REDIS_URL."""
 

@@ -116,18 +116,17 @@ class Application:
             return near
         # Here, because the client takes 44 ms and 6 MB that a lone server can do without.
         from ml_pipeline.cache.redis import RedisCache
-        from ml_pipeline.cache.redis_link import open_pool
+        from ml_pipeline.cache.redis_endpoint import RedisEndpoint
         from ml_pipeline.replicas.broadcast import Broadcast
         from ml_pipeline.replicas.signature import Signature
         from ml_pipeline.replicas.wanted import Wanted
 
         try:
-            pool = open_pool(settings.redis_url)
+            endpoint = RedisEndpoint(settings.redis_url)
         except ValueError as error:
             raise SettingsError(f"REDIS_URL: {error}") from None
         self._redis = redis = RedisCache(
-            pool,
-            settings.redis_url,
+            endpoint,
             timeout_seconds=settings.redis_timeout_ms / 1000.0,
             always=settings.cache_policy == "always",
             on_change=_log_redis,
@@ -136,12 +135,12 @@ class Application:
             ),
         )
         self._signature = Signature(settings.admin_token, _log_not_signed)
-        join = partial(Broadcast, pool, settings.redis_url, redis.wait_connected, self._signature)
+        join = partial(Broadcast, endpoint, self._signature)
         self._reloader.publisher = join(
             "reload", self._reloader, _log_listening, kept_seconds=KEPT_SECONDS
         )
         self._reloader.board = self._wanted = Wanted(
-            pool, settings.redis_url, "reload", self._signature, kept_seconds=KEPT_SECONDS
+            endpoint, "reload", self._signature, kept_seconds=KEPT_SECONDS
         )
         self._disproofs.board = join(
             "disproof",
@@ -214,10 +213,10 @@ class Application:
         await asyncio.gather(self._reloader.start(), *connecting)
         if self._redis is not None and self._redis.misfit:
             raise SettingsError(f"REDIS_URL: {self._redis.misfit}")
-        for broadcast in self._broadcasts:
-            broadcast.start()
         watching = [] if self._keys is None else [asyncio.create_task(self._keys.watch())]
         if self._redis is not None:
+            for broadcast in self._broadcasts:
+                broadcast.start(self._redis.wait_connected)
             keeping_up = self._reloader.keep_up(self._redis.wait_connected)
             watching.append(asyncio.create_task(keeping_up))
         gc.collect()

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, open_pool, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, pack
 from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
@@ -132,7 +133,7 @@ async def test_right_password_connects(new_link: NewLink) -> None:
 def test_unusable_url_is_not_quoted(url: str) -> None:
     """A URL that cannot be used is a ValueError whose text holds nothing of it."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 what it may say is the point
-        open_pool(url)
+        RedisEndpoint(url)
 
     assert "s3cret" not in str(caught.value)
 

@@ -152,7 +152,7 @@ async def test_close_does_not_wait_long_for_a_frozen_redis(
 async def test_close_with_nothing_to_store_does_not_wait(tier: RedisTier) -> None:
     """Once the last store has arrived the close is over."""
     await kept(tier, KEY)
-    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+    await until(lambda: tier.waiting == (0, 0))
 
     started = time.monotonic()
     await tier.cache.aclose()

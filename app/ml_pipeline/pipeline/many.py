@@ -133,9 +133,9 @@ class BatchPredictor:
         if not keyed:
             return
         num_rows = sum(member.call.num_rows for member, _ in keyed)
-        terms = self._predictor.terms(model, num_rows, batch)
+        budget = self._predictor.budget(model, num_rows, batch)
         started = perf_counter()
-        hits = await self._predictor.cache.get_many([key for _, key in keyed], terms)
+        hits = await self._predictor.cache.get_many([key for _, key in keyed], budget)
         batch.cache_seconds += perf_counter() - started
         for (member, _), hit in zip(keyed, hits, strict=True):
             if hit is not None:
@@ -214,8 +214,8 @@ class BatchPredictor:
             return
         member.answer = answer
         if member.key is not None:
-            terms = self._predictor.terms(model, request.num_rows, call)
-            self._predictor.store(model, request, call, member.key, answer, terms)
+            budget = self._predictor.budget(model, request.num_rows, call)
+            self._predictor.store(model, request, call, member.key, answer, budget)
         self._land(member, answer)
 
     async def _follow(
