@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 import redis
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure
+from ml_pipeline.cache.redis_errors import RedisFailure
 from ml_pipeline.replicas.broadcast import Broadcast
 from ml_pipeline.replicas.signature import Signature
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure
+from ml_pipeline.cache.redis_errors import RedisFailure
 from ml_pipeline.replicas.signature import Signature
 from ml_pipeline.replicas.wanted import Look, Wanted
 
