@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.base import CacheStatistics, RedisStatistics, Terms
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
-from ml_pipeline.observe.collector import Metrics, RedisCounts
+from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.observe.exposition import expose
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -193,7 +193,7 @@ def idle_metrics() -> Metrics:
         "replica-1",
         ("/predict",),
         scrape_models=list,
-        scrape_cache=lambda: (0, 0, 0),
-        scrape_redis=lambda: RedisCounts("closed", {}, {}, 0),
+        scrape_cache=lambda: CacheStatistics(0, 0, 0),
+        scrape_redis=lambda: RedisStatistics("closed", {}, {}, 0),
         scrape_behind=lambda: False,
     )

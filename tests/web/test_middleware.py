@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from ml_pipeline.build import create_app
 from ml_pipeline.fronts.http.message import Request
-from ml_pipeline.main import create_app
 from ml_pipeline.settings import Settings
 
 from tests.server import Server, exchange, read_answer, settled
