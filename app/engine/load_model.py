@@ -1,5 +1,7 @@
 """A file becomes a model: read, open, check, sample, try, measure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -26,10 +28,35 @@ def load_model(
         ModelLoadError: Whatever is in the way, such as a file that is missing or corrupt, or
             contradicts its metadata; names the file.
     """
-    try:
+    started = perf_counter()
+    with _faults_told_of(file):
         if file.fault:
             raise ModelLoadError(file.fault)
-        return _load(file, options, on_batch, on_disproved, graphs)
+        content = ModelContent(file.path, file.metadata_path)  # before anything is made of it
+        graphs.ask(file.path)
+        metadata = read_metadata(file.metadata_path)
+        graph = graphs.answer()
+        content.add_external(graph.external)
+        options = options.of(metadata)
+        pool = SessionPool(
+            file.path,
+            num_sessions=options.num_sessions,
+            providers=options.providers,
+            shared=content.num_bytes > options.share_weights_above_bytes,
+            custom_ops=options.custom_ops,
+        )
+        model = Model(file, metadata, pool, graph, options, digest=content.digest)
+        content.check_unchanged()  # else the new file's key would lead to the old one's answers
+        model.open(options.batch, on_batch, on_disproved)
+    model.load_seconds = perf_counter() - started
+    return model
+
+
+@contextmanager
+def _faults_told_of(file: ModelFile) -> Iterator[None]:
+    """Tell whatever goes wrong within as ModelLoadError, which names the file."""
+    try:
+        yield
     except InferenceError as error:
         raise ModelLoadError(f"{file.told}: {error.detail}") from None
     except OSError as error:  # gone, or replaced while it is read
@@ -38,31 +65,3 @@ def load_model(
         raise ModelLoadError(f"{file.told}: {beside}{reason_of(error)}") from None
     except Exception as error:  # a fault of ours: those that are served already go on
         raise ModelLoadError(f"{file.told}: {reason_of(error)}") from error
-
-
-def _load(
-    file: ModelFile,
-    options: EngineOptions,
-    on_batch: OnBatch,
-    on_disproved: OnDisproved,
-    graphs: GraphReader,
-) -> Model:
-    started = perf_counter()
-    content = ModelContent(file.path, file.metadata_path)  # before anything is made of it
-    graphs.ask(file.path)
-    metadata = read_metadata(file.metadata_path)
-    graph = graphs.answer()
-    content.add_external(graph.external)
-    options = options.of(metadata)
-    pool = SessionPool(
-        file.path,
-        num_sessions=options.num_sessions,
-        providers=options.providers,
-        shared=content.num_bytes > options.share_weights_above_bytes,
-        custom_ops=options.custom_ops,
-    )
-    model = Model(file, metadata, pool, graph, options, digest=content.digest)
-    content.check_unchanged()  # else the new file's key would lead to the old one's answers
-    model.open(options.batch, on_batch, on_disproved)
-    model.load_seconds = perf_counter() - started
-    return model
