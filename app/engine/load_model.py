@@ -1,7 +1,7 @@
 """A file becomes a model: read, open, check, sample, try, measure."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -9,7 +9,7 @@ from app.engine.files_on_disk import reason_of
 from app.engine.graph.process import GraphReader
 from app.engine.metadata import read_metadata
 from app.engine.model import EngineOptions, Model, OnBatch, OnDisproved
-from app.engine.model_content import ModelContent
+from app.engine.model_content import FileTouched, ModelContent
 from app.engine.model_files import ModelFile
 from app.engine.session_pool import SessionPool
 from app.errors import InferenceError, ModelLoadError
@@ -32,23 +32,36 @@ def load_model(
     with _faults_told_of(file):
         if file.fault:
             raise ModelLoadError(file.fault)
-        content = ModelContent(file.path, file.metadata_path)  # before anything is made of it
-        graphs.ask(file.path)
-        metadata = read_metadata(file.metadata_path)
-        graph = graphs.answer()
-        content.add_external(graph.external)
-        options = options.of(metadata)
-        pool = SessionPool(
-            file.path,
-            num_sessions=options.num_sessions,
-            providers=options.providers,
-            shared=content.num_bytes > options.share_weights_above_bytes,
-            custom_ops=options.custom_ops,
-        )
-        model = Model(file, metadata, pool, graph, options, digest=content.digest)
-        content.check_unchanged()  # else the new file's key would lead to the old one's answers
-        model.open(options.batch, on_batch, on_disproved)
+        model = _make_untouched(file, options, graphs)
+        model.open(options.of(model.metadata).batch, on_batch, on_disproved)
     model.load_seconds = perf_counter() - started
+    return model
+
+
+def _make_untouched(file: ModelFile, options: EngineOptions, graphs: GraphReader) -> Model:
+    """Make a model; once more if a file was touched, as by a backup, which has done with it now."""
+    with suppress(FileTouched):
+        return _make(file, options, graphs)
+    return _make(file, options, graphs)
+
+
+def _make(file: ModelFile, options: EngineOptions, graphs: GraphReader) -> Model:
+    """Make a model of files that stay as they are meanwhile."""
+    content = ModelContent(file.path, file.metadata_path)  # before anything is made of it
+    graphs.ask(file.path)
+    metadata = read_metadata(file.metadata_path)
+    graph = graphs.answer()
+    content.add_external(graph.external)
+    options = options.of(metadata)
+    pool = SessionPool(
+        file.path,
+        num_sessions=options.num_sessions,
+        providers=options.providers,
+        shared=content.num_bytes > options.share_weights_above_bytes,
+        custom_ops=options.custom_ops,
+    )
+    model = Model(file, metadata, pool, graph, options, digest=content.digest)
+    content.check_unchanged()  # else the new file's key would lead to the old one's answers
     return model
 
 
