@@ -19,6 +19,15 @@ OWN_NAMES = ("model_metadata.json", "metadata.json")
 """Names that nobody else gives to a file beside a model; `NAME.json` may be anybody's."""
 
 
+ADDRESSABLE = "expected a name without empty parts, `.` or `..` between its slashes"
+"""Proxies and clients write paths with these otherwise, and would ask for another model."""
+
+
+def is_addressable(name: str) -> bool:
+    """Tell whether a name means itself in every path."""
+    return not {"", ".", ".."} & set(name.split("/"))
+
+
 class OutputNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which output is what, where the graph does not tell, or tells something else.
 
@@ -37,7 +46,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     """Contents of `model_metadata.json` (or `metadata.json`); other keys are ignored.
 
     Attributes:
-        model_name: Name on the wire; the file's or folder's name if left out.
+        model_name: Name on the wire; the file's or folder's name if left out. It may hold slashes.
         model_version: Likewise; the version folder's name, or "1".
         model_type: Such as "classifier" or "regressor"; information, but of a classifier a lone
             `[B, C]` output predicts the largest column.
@@ -74,6 +83,11 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     cache: bool | None = None
     priority_levels: Annotated[int, Meta(ge=2, le=9)] | None = None
     warmup: Annotated[int, Meta(ge=1, le=10_000)] = 1
+
+    def __post_init__(self) -> None:
+        for field in ("model_name", "model_version"):
+            if not is_addressable(getattr(self, field) or "a"):
+                raise ValueError(f"{field}: {ADDRESSABLE}, found {getattr(self, field)[:64]!r}")
 
     @property
     def num_classes(self) -> int | None:

@@ -685,3 +685,26 @@ async def test_metadata_that_changes_meanwhile_is_noticed(
     assert repository.models == own
     reader.close()
     await repository.aclose()
+
+
+@pytest.mark.parametrize("name", ["a/", "/a", "a//b", "/", ".", "a/../b", "./a"])
+@pytest.mark.parametrize("field", ["model_name", "model_version"])
+async def test_names_that_paths_cannot_hold(
+    field: str, name: str, folder: Path, serve: Serve
+) -> None:
+    """A proxy that merges slashes, or a client that resolves dots, would ask for another model."""
+    put(folder / "a.onnx", **{field: name})
+
+    with pytest.raises(ModelLoadError, match=rf"{field}: expected a name without empty parts"):
+        await serve(folder)
+
+
+async def test_the_name_of_the_only_one_is_one_that_paths_can_hold(
+    folder: Path, options: EngineOptions, graphs: GraphReader
+) -> None:
+    """`MODEL_NAME` is held to the same."""
+    put(folder / "a.onnx")
+    repository = Repository(folder, options, lambda *_: None, graphs, called="a//b")
+
+    with pytest.raises(ModelLoadError, match="MODEL_NAME: expected a name without empty parts"):
+        await repository.reload()

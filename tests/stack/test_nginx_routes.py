@@ -183,6 +183,17 @@ def test_queries_to_prometheus(stack: Stack, path: str) -> None:
     assert answer.json()["status"] == "success"
 
 
+@pytest.mark.parametrize("path", ["query?query=up", "query_range?query=up&start=0&end=1&step=1"])
+def test_queries_to_prometheus_by_head(stack: Stack, path: str) -> None:
+    """Prometheus has no HEAD; who sends one gets the head of the answer to GET all the same."""
+    sent = f"/prometheus/api/v1/{path}"
+    answers = [ask(stack.port, sent, method) for method in ("HEAD", "GET", "HEAD")]
+
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [answer.body for answer in answers if not answer.body] == [b"", b""]
+    assert {answer.all("content-type")[0] for answer in answers} == {"application/json"}
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_prometheus_is_only_read(stack: Stack, method: str) -> None:
     """Any other method than those in `Allow` is 405."""

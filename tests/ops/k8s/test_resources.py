@@ -91,6 +91,33 @@ def test_nginx_balances_over_pods(overlay: str) -> None:
 
 
 @overlays
+def test_models_can_be_loaded_where_no_pod_is_ready(overlay: str) -> None:
+    """Admin routes lead to pods by a name that has those without a model; predictions do not."""
+    env = environment(overlay, "nginx")
+    [api, admin] = [
+        find(BUILT[overlay], "Service", env[name].split(".")[0])["spec"]
+        for name in ("API_ADDRESS", "ADMIN_ADDRESS")
+    ]
+
+    assert env["ADMIN_ADDRESS"].split(".", 1)[1] == env["API_ADDRESS"].split(".", 1)[1]
+    assert admin == {**api, "publishNotReadyAddresses": True}
+    assert "publishNotReadyAddresses" not in api
+
+
+@overlays
+def test_metrics_are_read_once_a_pod(overlay: str) -> None:
+    """Of all Services that lead to the api's pods, the ServiceMonitor selects one."""
+    monitor = find(BUILT["monitoring"], "ServiceMonitor", "api")["spec"]["selector"]["matchLabels"]
+    found = [
+        service["metadata"]["name"]
+        for service in resources(overlay, "Service")
+        if monitor.items() <= service["metadata"]["labels"].items()
+    ]
+
+    assert found == ["api"]
+
+
+@overlays
 def test_the_autoscaler_alone_sets_replicas(overlay: str) -> None:
     """The target exists, asks for CPU to compare with, and does not set a number itself."""
     scaler = find(BUILT[overlay], "HorizontalPodAutoscaler", "api")["spec"]
