@@ -137,6 +137,15 @@ def test_production_services_go_on(service: str) -> None:
     assert {"max-size", "max-file"} <= set(found["logging"]["options"])
 
 
+def test_a_replica_that_ends_by_itself_is_started_again() -> None:
+    """As one that hangs does; not for ever, or `up --wait` would wait for a model that is bad."""
+    policy, times = SERVICES["api"]["restart"].split(":")
+
+    assert SERVICES["api"]["environment"]["HANG_SECONDS"].endswith(":-2}")
+    assert policy == "on-failure"
+    assert 1 <= int(times) <= 5
+
+
 def test_two_services_are_published() -> None:
     """Nginx and Prometheus have ports on the machine; what has, is on the outer network."""
     published = {name for name, service in SERVICES.items() if "ports" in service}
