@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from time import monotonic
 
 import uvloop
+from redis.asyncio import Redis
+
 from ml_pipeline.cache.base import Hit, ResponseCache, Terms
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.command import listen
 from ml_pipeline.main import Application
 from ml_pipeline.settings import Settings, load_settings
-from redis.asyncio import Redis
 
 
 class AwaitedGet:
