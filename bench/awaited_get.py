@@ -14,11 +14,12 @@ from time import monotonic
 
 import msgspec
 import uvloop
+from redis.asyncio import Redis
+
 from ml_pipeline.build import create_app
 from ml_pipeline.cache.base import Hit, Terms
 from ml_pipeline.command import listen
 from ml_pipeline.settings import load_settings
-from redis.asyncio import Redis
 
 
 class AwaitedGet:

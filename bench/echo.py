@@ -18,6 +18,7 @@ from typing import Any
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
+
 from ml_pipeline.application import GC_THRESHOLDS
 from ml_pipeline.command import BACKLOG, MAX_CONNECTIONS
 from ml_pipeline.fronts.http.listener import Listener

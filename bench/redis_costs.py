@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvloop
-from ml_pipeline.cache.redis_link import RedisLink, open_pool, pack
 from redis.asyncio import Redis
 
 from bench.redis_server import redis_started
+from ml_pipeline.cache.redis_link import RedisLink, open_pool, pack
 
 VALUE = b"x" * 300
 LOOK_UPS = 8

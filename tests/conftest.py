@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.batching.batch_queue import BatchOptions
 from ml_pipeline.engine.batching.batch_run import BatchRecord

@@ -5,14 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
 from ml_pipeline.cache.base import CacheStatistics, RedisStatistics, Terms
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
 from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.observe.exposition import expose
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 RowFunction = Callable[[Tensors], list[Array]]
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+
 from ml_pipeline.cache.base import ResponseCache, Terms
 from ml_pipeline.cache.redis import RedisCache
 from ml_pipeline.cache.redis_link import RedisFailure, open_pool
-
 from tests.fakes import TERMS
 
 PATIENT_SECONDS = 10.0

@@ -8,13 +8,6 @@ import prometheus_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ml_pipeline import __version__
-from ml_pipeline.cache.base import CacheStatistics, RedisStatistics
-from ml_pipeline.observe.collector import Metrics, ModelSample
-from ml_pipeline.observe.exposition import expose
-from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
-from ml_pipeline.observe.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
-from ml_pipeline.protocols.base import Call
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -22,6 +15,13 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
+from ml_pipeline import __version__
+from ml_pipeline.cache.base import CacheStatistics, RedisStatistics
+from ml_pipeline.observe.collector import Metrics, ModelSample
+from ml_pipeline.observe.exposition import expose
+from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
+from ml_pipeline.observe.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
+from ml_pipeline.protocols.base import Call
 from tests.fakes import shown
 from tests.turns import Turns
 

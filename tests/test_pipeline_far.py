@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
 from ml_pipeline.engine.model.model import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.predictor import Predictor
-
 from tests.conftest import Serve, Served, WriteModel
 from tests.models import random_model, scale_model
 from tests.redis_cache import RedisTier, num_calls, until

@@ -60,8 +60,8 @@ def write_upstreams(folder: Folder, state: State) -> None:
     template = re.sub(r"(?m)^ *resolver .*\n|(?<=ADDRESS}) resolve", "", template)
     addresses = [f"127.0.0.1:{port}" for port in state.replicas.values()]
     template = re.sub(
-        r"(?m)^.*\$\{API_ADDRESS\}.*\n",
-        lambda line: "".join(line[0].replace("${API_ADDRESS}", each) for each in addresses),
+        r"(?m)^(.*)\$\{(?:API|ADMIN)_ADDRESS\}(.*\n)",
+        lambda line: "".join(f"{line[1]}{each}{line[2]}" for each in addresses),
         template,
     )
     variables = {"PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}"}

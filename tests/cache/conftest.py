@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import redis
-from ml_pipeline.cache.redis_link import RedisLink, open_pool
 from redis.asyncio.connection import ConnectionPool
 
+from ml_pipeline.cache.redis_link import RedisLink, open_pool
 from tests.redis_cache import RedisTier
 from tests.redis_server import RedisServer
 

@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
-from ml_pipeline.cache.payoff import SAMPLE, TRUSTED_FROM, WINDOW, Payoff
 
+from ml_pipeline.cache.payoff import SAMPLE, TRUSTED_FROM, WINDOW, Payoff
 from tests.fakes import TERMS
 
 FAR_SECONDS = 0.002

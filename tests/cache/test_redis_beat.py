@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from ml_pipeline.cache.redis_lanes import BEAT_SECONDS
 from ml_pipeline.cache.redis_link import CLUSTER, CONNECT_SECONDS, REPLICA
-
 from tests.cache.conftest import OpenTier
 from tests.fakes import TERMS
 from tests.redis_cache import (

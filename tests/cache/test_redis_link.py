@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, open_pool, pack
 from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
+from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, open_pool, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer

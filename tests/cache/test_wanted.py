@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
+
 from ml_pipeline.cache.redis_link import RedisFailure, open_pool
 from ml_pipeline.replicas.signature import Signature
 from ml_pipeline.replicas.wanted import Look, Wanted
-
 from tests.redis_cache import PATIENT_SECONDS
 from tests.redis_server import RedisServer
 

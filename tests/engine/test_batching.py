@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
 from ml_pipeline.engine.model.model import EngineOptions
 from ml_pipeline.engine.sessions.session_pool import SessionPool
@@ -13,7 +14,6 @@ from ml_pipeline.engine.signature.metadata import ModelMetadata
 from ml_pipeline.engine.signature.tensor import Array
 from ml_pipeline.engine.trials.batching import why_alone
 from ml_pipeline.errors import InvalidInput, RunRefused
-
 from tests import odd_models
 from tests.conftest import Load, Serve, WriteModel, with_batch
 from tests.models import (

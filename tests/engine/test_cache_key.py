@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.cache_key import cache_key, identity
 from ml_pipeline.engine.wire.codec import RequestCodec, WireFormat

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.infer_answer import InferReply, WrittenOutput, with_id, write_answer
 from ml_pipeline.engine.wire.infer_schema import datatypes

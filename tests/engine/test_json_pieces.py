@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 from ml_pipeline.engine.wire.infer_answer import WrittenOutput, write_answer, write_in_steps
 from ml_pipeline.engine.wire.json_pieces import (

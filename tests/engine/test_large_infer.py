@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.infer_document import MAX_DOCUMENT_BYTES
 from ml_pipeline.engine.wire.infer_request import InferReader, InferRequest

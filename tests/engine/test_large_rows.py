@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.batch_body import (
     MAX_PACKED_BATCH_BYTES,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ml_pipeline.engine.signature.metadata import (
     ModelMetadata,
     check_classes,
@@ -12,7 +13,6 @@ from ml_pipeline.engine.signature.metadata import (
 )
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import InvalidInput, ModelLoadError
-
 from tests.conftest import Load, Serve, WriteModel
 from tests.models import (
     cast_model,

@@ -16,11 +16,11 @@ import onnxruntime as ort
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from ml_pipeline.engine.model.model import EngineOptions, Model
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.errors import InferenceError, InvalidInput, ModelLoadError
 from ml_pipeline.settings import BUNDLED_MODELS
-
 from tests.conftest import Load, Serve, Served, WriteModel
 from tests.models import (
     ONNX_TYPES,

@@ -4,18 +4,19 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from ml_pipeline.engine.files.model_content import ModelContent
+
+from ml_pipeline.engine.files.model_content import FileTouched, ModelContent
 from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.model.load_model import load_model
 from ml_pipeline.engine.model.model import EngineOptions, Model
 from ml_pipeline.errors import ModelLoadError
-
 from tests.conftest import Load
 from tests.models import externally_weighted_model, save_with_external_weights, scale_model
 
@@ -142,13 +143,106 @@ def test_times_that_tell_nothing_are_not_relied_on(path: Path) -> None:
         content.check_unchanged()
 
 
-def test_a_file_that_is_only_touched_is_the_same(path: Path) -> None:
-    """A backup links it, or somebody copies the same content over it."""
-    content = ModelContent(path, None)
+def link(path: Path, content: bytes) -> None:
+    """Make a backup of the file."""
+    path.with_name(f"backup-{len(list(path.parent.iterdir()))}").hardlink_to(path)
 
-    replace(path, path.read_bytes())
 
-    content.check_unchanged()
+def there_and_back(path: Path, content: bytes) -> None:
+    """Put another file in its place for a moment."""
+    own = path.rename(path.with_name("own"))
+    path.write_bytes(scale_model(5.0))
+    own.rename(path)
+
+
+def rewrite_and_back(path: Path, content: bytes) -> None:
+    """Write another content into it for a moment."""
+    path.write_bytes(scale_model(5.0))
+    path.write_bytes(content)
+
+
+TOUCHES = pytest.mark.parametrize("act", [link, rewrite, replace, there_and_back, rewrite_and_back])
+
+
+@TOUCHES
+@pytest.mark.parametrize("suffix", [".onnx", ".weights", ".json"])
+def test_a_file_that_may_have_been_another_is_told(
+    suffix: str, act: Callable[[Path, bytes], None], path: Path
+) -> None:
+    """It is what it was, but who read it meanwhile may have read something else."""
+    path.with_suffix(".json").write_text("{}")
+    content = ModelContent(path, path.with_suffix(".json"))
+    content.add_external(["model.weights"])
+    touched = path.with_suffix(suffix)
+
+    act(touched, touched.read_bytes())
+
+    with pytest.raises(FileTouched, match=rf"{touched.name}: .*found it touched meanwhile"):
+        content.check_unchanged()
+
+
+@TOUCHES
+def test_a_file_that_is_touched_once_is_read_again(
+    act: Callable[[Path, bytes], None], path: Path, options: EngineOptions, load: Load
+) -> None:
+    """A backup links it, or somebody copies the same content over it: it is loaded all the same."""
+    acts = iter([lambda: act(path, path.read_bytes())])
+
+    model = load_interrupted(path, options, lambda: next(acts, lambda: None)())
+
+    assert model.digest == load(path).digest
+
+
+class Momentary(GraphReader):
+    """Reads a graph; while a session is made of the file for the first time, it is another."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        super().__init__()
+        self._path, self._others = path, [content]
+
+    def answer(self) -> Any:
+        """Put the other content there, and its own back when more is asked of the graph."""
+        report = super().answer()
+        if not self._others:
+            return report
+        own = self._path.read_bytes()
+        self._path.write_bytes(self._others.pop())
+        return PutBack(report, lambda: self._path.write_bytes(own))
+
+
+class PutBack:
+    """A report on a graph that acts when it is asked for `random`, as a model that is made does."""
+
+    def __init__(self, report: GraphReport, act: Callable[[], object]) -> None:
+        self._report, self._act = report, act
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "random":
+            self._act()
+        return getattr(self._report, name)
+
+
+def test_a_file_of_a_moment_is_never_served(tmp_path: Path, options: EngineOptions) -> None:
+    """Its session would answer by the key of the file that was there before, and is there again."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(scale_model(2.0))
+    reader = Momentary(path, scale_model(3.0))
+
+    file = ModelFile("model", "1", path, None)
+    model = load_model(file, options, lambda *_: None, lambda *_: None, reader)
+    reader.close()
+
+    [answer] = model.pool.run({"x": np.ones((1, 3), np.float32)})
+    assert model.digest == sha256(path.read_bytes()).hexdigest()
+    assert answer.tolist() == [[2.0, 2.0, 2.0]]
+
+
+def test_a_file_that_is_touched_again_and_again_is_refused(
+    path: Path, options: EngineOptions
+) -> None:
+    """Somebody is at it: what was read may be of any time."""
+    with pytest.raises(ModelLoadError, match="found it touched meanwhile"):
+        load_interrupted(path, options, lambda: link(path, b""))
 
 
 def test_what_lies_outside_is_not_even_read(tmp_path: Path) -> None:

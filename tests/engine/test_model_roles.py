@@ -5,9 +5,9 @@ import json
 import numpy as np
 import onnx
 import pytest
+
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.errors import ModelLoadError
-
 from tests import models
 from tests.conftest import Load, Serve, WriteModel
 from tests.models import (

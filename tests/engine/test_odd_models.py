@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.errors import InvalidInput, ModelLoadError
 from onnx import TensorProto, helper
 
+from ml_pipeline.errors import InvalidInput, ModelLoadError
 from tests import models
 from tests.backend.serving import Asked
 from tests.conftest import Load, Serve, WriteModel

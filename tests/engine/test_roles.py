@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.engine.graph.report import Meaning
 from ml_pipeline.engine.signature.metadata import ModelMetadata, OutputNames
 from ml_pipeline.engine.signature.roles import Roles, find_roles

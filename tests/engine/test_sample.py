@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.graph.report import Domain
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.trials.sample import real_rows
 from ml_pipeline.engine.trials.trial_rows import FREE_SIZES, WILD, draw, trial_rows
 from ml_pipeline.errors import ModelLoadError
-
 from tests import odd_models
 from tests.conftest import Load, WriteModel
 from tests.models import ONNX_TYPES, graph, node, scale_model, tensor, two_input_model

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ml_pipeline.settings import BUNDLED_MODELS
 
+from ml_pipeline.settings import BUNDLED_MODELS
 from ops.native.state import Folder
 from tests.server import ROOT, wait_until
 from tests.stack.native import Stack

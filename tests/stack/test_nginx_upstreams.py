@@ -1,5 +1,6 @@
 """Between Nginx and the replicas: which of them is asked, how often, and what if none answers."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -214,3 +215,37 @@ def test_connections_to_replicas_are_kept(stubs: list[Stub], tmp_path: Path) -> 
             assert gateway.ask("/api/predict", "POST", json=PREDICTION).status == 200
 
     assert len(stubs[0].connections) <= 2
+
+
+class AdminApart(Gateway):
+    """One that finds the replicas to load models on at another address."""
+
+    admin_port = 0
+
+    def render(self) -> None:
+        """Write that port into the group of these."""
+        super().render()
+        path = self.folder.nginx / "upstreams.conf"
+        begin, group, rest = re.split(r"(upstream api_admin {[^}]*})", path.read_text())
+        group = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{self.admin_port}", group)
+        path.write_text(begin + group + rest)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/models/reload", "/v2/repository/index", "/v2/repository/models/a/load", "/models/reload/"],
+)
+def test_admin_routes_have_an_address_of_their_own(tmp_path: Path, path: str) -> None:
+    """Of replicas that are not ready too, which no prediction is sent to."""
+    with Stub() as ready, Stub() as empty:
+        gateway = AdminApart(tmp_path, ready.port, **OPEN)
+        gateway.admin_port = empty.port
+        with gateway:
+            found = [
+                gateway.ask(f"/api{each}", "POST", json=PREDICTION).status
+                for each in (path, "/predict")
+            ]
+
+    assert found == [200, 200]
+    assert [path for path, _ in empty.asked] == [path]
+    assert [path for path, _ in ready.asked][-1] == "/predict"

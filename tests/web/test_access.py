@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+
 from ml_pipeline.web.access import is_admin, needs_key
 from ml_pipeline.web.openapi import openapi_document
-
 from tests.keys import Keyed
 from tests.server import exchange, settled
 from tests.web.conftest import ADMIN_TOKEN

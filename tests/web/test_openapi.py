@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-from ml_pipeline.web.openapi import openapi_document
 
+from ml_pipeline.web.openapi import openapi_document
 from tests.keys import Keyed
 from tests.server import ROOT, Server
 from tests.web.occupied import Occupied

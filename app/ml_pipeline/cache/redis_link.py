@@ -128,9 +128,10 @@ class RedisLink:
         except Exception as error:  # strangers' answers fail in redis-py in many ways
             raise RedisFailure("connection", scrub(str(error), self._url)) from None
         self._wire = RedisWire(self._connection)
-        (told,) = await self._converse([HELLO], 1, CONNECT_SECONDS)
+        (told,) = await self.exchange([HELLO], 1, CONNECT_SECONDS, anew=False)
         await self._judge(told)
-        (reply,) = await self._converse([pack(b"MGET", PROBE_NAME)], 1, CONNECT_SECONDS)
+        look_up = pack(b"MGET", PROBE_NAME)
+        (reply,) = await self.exchange([look_up], 1, CONNECT_SECONDS, anew=False)
         if reply != [None]:
             await self.drop()
             if isinstance(reply, ResponseError):
@@ -165,6 +166,8 @@ class RedisLink:
         num_replies: int,
         timeout_seconds: float,
         num_elements: int = 0,
+        *,
+        anew: bool = True,
     ) -> list[Any]:
         """Send packed commands in one write and read their replies.
 
@@ -173,6 +176,7 @@ class RedisLink:
             num_replies: As many as there are commands.
             timeout_seconds: From here to the last reply.
             num_elements: Of a list among the replies.
+            anew: Whether to connect anew where Redis has hung up meanwhile.
 
         Returns:
             Replies in order, bytes in them; an error reply stands in its place as ResponseError.
@@ -181,26 +185,12 @@ class RedisLink:
             RedisFailure: Not in time, or the connection was lost; it is dropped.
         """
         try:
-            if not self.is_usable:  # Redis has hung up meanwhile
+            if anew and not self.is_usable:
                 started = monotonic()
                 async with asyncio.timeout(timeout_seconds):
                     await self.drop()
                     await self.connect()
                 timeout_seconds -= monotonic() - started
-        except Exception as error:
-            await self.drop()
-            raise self.failure(error) from None
-        return await self._converse(commands, num_replies, timeout_seconds, num_elements)
-
-    async def _converse(
-        self,
-        commands: Sequence[bytes],
-        num_replies: int,
-        timeout_seconds: float,
-        num_elements: int = 0,
-    ) -> list[Any]:
-        """Do what `exchange` does, on the connection that is there."""
-        try:
             if self._wire is None or not self._wire.is_usable:
                 raise ConnectionResetError("Connection closed by server.")
             replies = await self._wire.exchange(

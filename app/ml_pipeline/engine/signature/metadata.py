@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from ml_pipeline.engine.files.files_on_disk import LFS_POINTER
+from ml_pipeline.engine.files.model_names import ADDRESSABLE, is_addressable
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import ModelLoadError
 
@@ -37,7 +38,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     """Contents of `model_metadata.json` (or `metadata.json`); other keys are ignored.
 
     Attributes:
-        model_name: Name on the wire; the file's or folder's name if left out.
+        model_name: Name on the wire; the file's or folder's name if left out. It may hold slashes.
         model_version: Likewise; the version folder's name, or "1".
         model_type: Such as "classifier" or "regressor"; information, but of a classifier a lone
             `[B, C]` output predicts the largest column.
@@ -74,6 +75,11 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     cache: bool | None = None
     priority_levels: Annotated[int, Meta(ge=2, le=9)] | None = None
     warmup: Annotated[int, Meta(ge=1, le=10_000)] = 1
+
+    def __post_init__(self) -> None:
+        for field in ("model_name", "model_version"):
+            if not is_addressable(getattr(self, field) or "a"):
+                raise ValueError(f"{field}: {ADDRESSABLE}, found {getattr(self, field)[:64]!r}")
 
     @property
     def num_classes(self) -> int | None:
