@@ -22,7 +22,7 @@ LOOK_UPS = 8
 REPEATS, ROUNDS = 300, 7
 TIMEOUT_SECONDS = 10.0
 IMPORT = """
-import time, ssl, asyncio, msgspec, psutil, ml_pipeline.main
+import time, ssl, asyncio, msgspec, psutil, ml_pipeline.build
 before, started = psutil.Process().memory_info().rss, time.perf_counter()
 import ml_pipeline.cache.redis, ml_pipeline.replicas.broadcast
 seconds, after = time.perf_counter() - started, psutil.Process().memory_info().rss

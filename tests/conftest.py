@@ -1,6 +1,6 @@
 """Fixtures for all: model files in fresh folders, and the server's inner parts joined in process.
 
-`serve` joins a real repository, cache and predictor, as `main.py` does, without HTTP. Models come
+`serve` joins a real repository, cache and predictor, as `build.py` does, without HTTP. Models come
 from `tests/models.py`.
 """
 

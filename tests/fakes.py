@@ -8,11 +8,11 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.base import CacheStatistics, RedisStatistics, Terms
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
-from ml_pipeline.observe.collector import Metrics, RedisCounts
+from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.observe.exposition import expose
 
 RowFunction = Callable[[Tensors], list[Array]]
@@ -194,7 +194,7 @@ def idle_metrics() -> Metrics:
         "replica-1",
         ("/predict",),
         scrape_models=list,
-        scrape_cache=lambda: (0, 0, 0),
-        scrape_redis=lambda: RedisCounts("closed", {}, {}, 0),
+        scrape_cache=lambda: CacheStatistics(0, 0, 0),
+        scrape_redis=lambda: RedisStatistics("closed", {}, {}, 0),
         scrape_behind=lambda: False,
     )

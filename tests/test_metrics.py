@@ -16,7 +16,8 @@ from prometheus_client.core import (
 )
 
 from ml_pipeline import __version__
-from ml_pipeline.observe.collector import Metrics, ModelSample, RedisCounts
+from ml_pipeline.cache.base import CacheStatistics, RedisStatistics
+from ml_pipeline.observe.collector import Metrics, ModelSample
 from ml_pipeline.observe.exposition import expose
 from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
 from ml_pipeline.observe.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
@@ -37,8 +38,8 @@ def metrics() -> Metrics:
             ModelSample("wine", "1", "a" * 64, 0.25, 3),
             ModelSample("price", "2", "b" * 64, 0.5, 0, disproved=True),
         ],
-        scrape_cache=lambda: (7, 7000, 2),
-        scrape_redis=lambda: RedisCounts("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
+        scrape_cache=lambda: CacheStatistics(7, 7000, 2),
+        scrape_redis=lambda: RedisStatistics("open", {"hit": 5, "miss": 1}, {"timeout": 3}, 4),
         scrape_behind=lambda: True,
     )
 
@@ -381,7 +382,7 @@ def many(count: int) -> Metrics:
         "replica-1",
         ("/predict",),
         scrape_models=lambda: models,
-        scrape_cache=lambda: (0, 0, 0),
+        scrape_cache=lambda: CacheStatistics(0, 0, 0),
         scrape_redis=lambda: None,
         scrape_behind=lambda: False,
     )

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
 from bench import redis_costs
-from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.base import CacheStatistics, Terms
 from ml_pipeline.cache.envelope import seal, unseal
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.wire.cache_key import cache_key
@@ -109,7 +109,7 @@ def _scrape_microseconds() -> float:
         "replica",
         ("/predict", "/predict/batch"),
         scrape_models=lambda: [ModelSample("wine", "1", "0" * 64, 0.1, 0)],
-        scrape_cache=lambda: (1, 1, 1),
+        scrape_cache=lambda: CacheStatistics(1, 1, 1),
         scrape_redis=lambda: None,
         scrape_behind=lambda: False,
     )

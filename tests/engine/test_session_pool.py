@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ml_pipeline.build import engine_options
 from ml_pipeline.engine.sessions.session_pool import (
     Session,
     SessionPool,
@@ -18,7 +19,6 @@ from ml_pipeline.engine.sessions.session_pool import (
     usable_cores,
 )
 from ml_pipeline.errors import ModelLoadError, RunRefused
-from ml_pipeline.main import engine_options
 from ml_pipeline.settings import Settings
 from tests.conftest import WriteModel
 from tests.models import (

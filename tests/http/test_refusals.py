@@ -5,9 +5,9 @@ import weakref
 
 import pytest
 
+from ml_pipeline.build import create_app
 from ml_pipeline.errors import MalformedRequest
 from ml_pipeline.fronts.http.message import Request
-from ml_pipeline.main import create_app
 from ml_pipeline.settings import Settings
 from tests.http.serving import LAST, Site, get, post, serving
 from tests.server import Server, read_answer, settled

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from ml_pipeline.build import create_app
 from ml_pipeline.command import listen
-from ml_pipeline.main import create_app
 from ml_pipeline.settings import Settings
 from tests.server import free_port
 

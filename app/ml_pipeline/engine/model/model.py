@@ -42,7 +42,7 @@ OnDisproved = Callable[[bytes, str], None]
 
 
 class EngineOptions(msgspec.Struct, frozen=True):
-    """How models are opened and run; made from the settings by `main.py`."""
+    """How models are opened and run; made from the settings by `build.py`."""
 
     num_sessions: int
     providers: list[str]
