@@ -175,7 +175,7 @@ async def turns(count: int = 6) -> None:
 
 async def settled(*tasks: "asyncio.Task[Any]") -> list[Any]:
     """Result or exception of each task; fails, and does not hang, if one never ends."""
-    _, pending = await asyncio.wait(tasks, timeout=0.5)
+    _, pending = await asyncio.wait(tasks, timeout=10.0)
     for task in pending:
         task.cancel()
     assert not pending, f"{len(pending)} of {len(tasks)} never got an answer"
