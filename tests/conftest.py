@@ -21,8 +21,9 @@ from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.model.load_model import load_model
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.many import BatchPredictor
 from ml_pipeline.pipeline.predictor import Predictor

@@ -10,7 +10,7 @@ import redis
 
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.predictor import Predictor
 from tests.conftest import Serve, Served, WriteModel

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError
 from ml_pipeline.replicas.announcements import Followed, Reloaded
 from ml_pipeline.replicas.reload import Reloader

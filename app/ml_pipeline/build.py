@@ -18,8 +18,8 @@ from ml_pipeline.cache.tiered import TieredCache
 from ml_pipeline.engine.batching.batch_queue import BatchOptions
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.sessions.custom_ops import find_libraries
 from ml_pipeline.engine.sessions.session_pool import usable_cores
 from ml_pipeline.errors import ModelLoadError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.engine.signature.metadata import ModelMetadata
 from ml_pipeline.engine.signature.tensor import Array

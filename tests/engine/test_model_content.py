@@ -15,7 +15,8 @@ from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.model.load_model import load_model
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError
 from tests.conftest import Load
 from tests.models import externally_weighted_model, save_with_external_weights, scale_model
@@ -211,13 +212,13 @@ class Momentary(GraphReader):
 
 
 class PutBack:
-    """A report on a graph that acts when it is asked for `random`, as a model that is made does."""
+    """A report on a graph that acts when it is asked for `meanings`: the sessions are there by then."""
 
     def __init__(self, report: GraphReport, act: Callable[[], object]) -> None:
         self._report, self._act = report, act
 
     def __getattr__(self, name: str) -> Any:
-        if name == "random":
+        if name == "meanings":
             self._act()
         return getattr(self._report, name)
 

@@ -12,8 +12,9 @@ import pytest
 
 from ml_pipeline.engine.files.model_files import find_models
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import InferenceError, ModelLoadError, ModelNotFound
 from tests.conftest import Serve, Served, WriteModel, with_batch
 from tests.models import (

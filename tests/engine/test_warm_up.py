@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.model.warm_up import measure
 from tests.conftest import Load, WriteModel, with_batch
 from tests.models import lookup_model, mean_model, network_model, scale_model, two_input_model

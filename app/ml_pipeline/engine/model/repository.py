@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.load_model import load_model
+from ml_pipeline.engine.model.load_model import OnBatch, load_model
 from ml_pipeline.engine.model.loader import Loader
 from ml_pipeline.engine.model.loading import Loading, load_each
-from ml_pipeline.engine.model.model import EngineOptions, Model, OnBatch
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.named_files import NamedFile, check_metadata, find_named
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError, ModelNotFound, NotReady
 
 SHUTTING_DOWN = "server: expected to be running, found it shutting down"
