@@ -212,7 +212,7 @@ class Momentary(GraphReader):
 
 
 class PutBack:
-    """A report on a graph that acts when it is asked for `meanings`: the sessions are there by then."""
+    """A report on a graph that acts when it is asked for `meanings`: sessions are there by then."""
 
     def __init__(self, report: GraphReport, act: Callable[[], object]) -> None:
         self._report, self._act = report, act

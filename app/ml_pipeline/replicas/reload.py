@@ -179,20 +179,20 @@ class Reloader:
 
     async def _learn(self, board: Board, news: Reloaded, told_at: float) -> None:
         """Take an announcement that is not known yet for what it is: new, old or this one's own."""
-        known = self._known
-        if news.replica == self._replica and news.digests == self._served.digests:
+        known, own = self._known, news.replica == self._replica
+        if own and news.digests == self._served.digests:
             known.take(news, told_at, True)  # kept, though Redis' answer never came
             self._untold = ""
-        elif news.replica == self._replica:
-            await self._tell()
-        elif known.is_older(news, told_at):
+            return
+        if not own and known.is_older(news, told_at):
             known.take(news, told_at, True)
             self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
             await self._follow(news)
+            return
+        if own or (known.news is not None and news.generation > known.generation):
+            await self._tell()  # what stands there is older, whatever its number is
         elif known.news is None:
             known.take(news, told_at, False)
-        elif news.generation > known.generation:
-            await self._tell()
         else:
             await self._put_back(board)
 
