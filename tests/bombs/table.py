@@ -219,6 +219,9 @@ BATCHES = (
 )  # fmt: skip
 
 STREAMS = (
+    Bomb("a target of percents", lambda: post("/v2/models/" + "%ff" * 20_000 + "/infer", b"{}")),
+    Bomb("a target of slashes", lambda: post("/v2/models/" + "/" * 60_000 + "infer", b"{}")),
+    Bomb("a query of many parts", lambda: post("/predict?" + "a&" * 30_000, b"{}")),
     Bomb("chunks of one byte", lambda: chunked(PREDICT, b"1\r\n[\r\n" * (FULL // 6))),
     Bomb("chunks with extensions", lambda: chunked(PREDICT, (b"10;" + b"a" * 1000 + b"\r\n" + b"[" * 16 + b"\r\n") * 4000)),
     Bomb("a chunk with a long extension", lambda: chunked(PREDICT, b"1;" + b"a" * FULL + b"\r\n[\r\n")),
