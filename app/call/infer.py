@@ -3,11 +3,12 @@
 from app.call.base import Call
 from app.engine.batch_queue import RunResult, head_start
 from app.engine.codec import DecodedRequest
+from app.engine.heavy import is_heavy_infer
 from app.engine.infer_answer import WrittenOutput, write_answer, write_in_steps
 from app.engine.infer_request import InferRequest, RequestedOutput
 from app.engine.inflate import inflate
 from app.engine.model import Model
-from app.engine.turns import HEAVY_BYTES, Steps
+from app.engine.turns import Steps
 
 
 class InferCall(Call, gc=False, kw_only=True):
@@ -47,7 +48,7 @@ class InferCall(Call, gc=False, kw_only=True):
         """Likewise; what comes compressed is inflated before."""
         if self.encoding is not None:
             self.body = yield from inflate(self.body, self.encoding, self.max_inflated_bytes)
-        if len(self.body) <= HEAVY_BYTES:
+        if not is_heavy_infer(self.body, self.header):
             return self.decode(model)
         request = yield from model.infer_reader.read_in_steps(self.body, self.header)
         return self._accept(model, request)

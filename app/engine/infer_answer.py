@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import Raw
 
+from app.engine.heavy import HEAVY_BYTES
 from app.engine.infer_schema import InferResponse, InferTensor, datatypes, encoder
 from app.engine.json_pieces import PLACE, fill_in, write_lists
 from app.engine.tensor import Array, TensorSpec
-from app.engine.turns import HEAVY_BYTES, Steps
+from app.engine.turns import Steps
 
 _prefix = Struct("<?I")
 """Of an answer without id: whether any output is binary, and the bytes of its JSON, which lacks the

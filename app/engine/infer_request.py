@@ -27,6 +27,7 @@ from app.engine.infer_tensor import (
     from_json,
     from_text,
     strings_in_steps,
+    text_in,
     text_of,
 )
 from app.engine.json_numbers import Text
@@ -166,7 +167,7 @@ class InferReader:
                 array = yield from strings_in_steps(rest[:size], tensor.shape, field)
             elif size is not None:
                 array = from_bytes(rest[:size], tensor.shape, spec, field)
-            elif tensor.data is not msgspec.UNSET and (text := lists.pop(bytes(tensor.data), None)):
+            elif tensor.data is not msgspec.UNSET and (text := text_in(tensor.data, lists)):
                 array = yield from from_text(text, tensor.shape, spec, field)
             else:
                 array = from_json(tensor, spec, field)

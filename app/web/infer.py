@@ -6,8 +6,8 @@ from typing import Self
 from urllib.parse import unquote_to_bytes
 
 from app.call.infer import InferCall
+from app.engine.heavy import LIGHT_BINARY_BYTES, is_heavy_infer
 from app.engine.infer_answer import with_id
-from app.engine.turns import HEAVY_BYTES
 from app.errors import InferenceError, MalformedRequest
 from app.http.message import HeaderList, Reply, Request
 from app.metrics.collector import Metrics
@@ -84,17 +84,18 @@ class InferRoute:
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
         fields, body = request.fields, request.body
-        encoding = fields.get(b"content-encoding")
+        encoding, header = fields.get(b"content-encoding"), fields.get(LENGTH_HEADER)
         return InferCall(
             name,
             version,
             read_deadline(request, self._timeout_seconds),
             monotonic(),
             body=body,
-            header=fields.get(LENGTH_HEADER),
+            header=header,
             encoding=encoding,
             max_inflated_bytes=self._max_inflated_bytes,
-            heavy=encoding is not None or len(body) > HEAVY_BYTES,
+            heavy=encoding is not None
+            or (len(body) > LIGHT_BINARY_BYTES and is_heavy_infer(body, header)),
             started=request.started,
         )
 

@@ -6,7 +6,7 @@ from app.call.base import Call
 from app.call.course import cache_states
 from app.call.predict import PredictCall
 from app.engine.codec import WireFormat, is_heavy
-from app.engine.large_packed import MAX_PACKED_BYTES
+from app.engine.heavy import LIGHT_BYTES
 from app.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
 from app.http.message import Reply, Request
 from app.metrics.collector import Metrics
@@ -116,7 +116,7 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
         body=body,
         body_format=body_format,
         answer_format=answer_format,
-        heavy=len(body) > MAX_PACKED_BYTES and is_heavy(body, body_format),
+        heavy=len(body) > LIGHT_BYTES and is_heavy(body, body_format),
     )
 
 

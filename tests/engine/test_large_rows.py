@@ -17,10 +17,11 @@ from app.engine.codec import (
     RequestCodec,
     WireFormat,
 )
+from app.engine.heavy import HEAVY_BYTES
 from app.engine.large_packed import MAX_PACKED_BYTES
 from app.engine.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
 from app.engine.tensor import TensorSpec
-from app.engine.turns import HEAVY_BYTES, at_once
+from app.engine.turns import at_once
 from app.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
 
 JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
@@ -115,9 +116,9 @@ TEXT = msgspec.json.encode(rows(2000))
         (dump(rows(2000)) + b"x", ROWS, MalformedRequest, "body: expected"),
         (TEXT, ROWS, MalformedRequest, "body: expected"),
         (b"x" * HEAVY_BYTES, ROWS, MalformedRequest, "body: expected"),
-        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected str"),
+        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected lists of strings"),
         (dump([["a"]] * 5000), WORDS, InvalidInput, "2 features in each row, found 1"),
-        (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "65536 strings"),
+        (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "131072 strings"),
         (dump([["a" * MAX_TEXT_BYTES]]), WORDS, BodyTooLarge, f"{MAX_TEXT_BYTES} bytes"),
     ],
 )
