@@ -11,6 +11,7 @@ from time import monotonic, perf_counter
 import msgspec
 
 from app.call.predict import PredictCall
+from app.engine.batch_answer import write_batch
 from app.engine.batch_body import decode_batch, decode_batch_in_steps
 from app.engine.batch_queue import RunResult
 from app.engine.codec import (
@@ -19,8 +20,9 @@ from app.engine.codec import (
     is_heavy,
 )
 from app.engine.json_pieces import is_heavy_answer
+from app.engine.long_answer import joined
 from app.engine.model import Model
-from app.engine.schema import BatchResponse, FailedMember, to_problem
+from app.engine.schema import FailedMember, to_problem
 from app.engine.turns import Steps
 from app.errors import InferenceError, InvalidInput, RunFailed
 from app.pipeline import Predictor
@@ -75,11 +77,13 @@ class BatchPredictor:
         self._predictor = predictor
         self._max_members = max_members
 
-    async def predict(self, batch: PredictCall, request_id: str) -> tuple[bytes, list[PredictCall]]:
+    async def predict(
+        self, batch: PredictCall, request_id: str
+    ) -> tuple[list[bytes], list[PredictCall]]:
         """Answer each request.
 
         Returns:
-            The answer, and one call a member that was answered.
+            The answer in pieces, mostly one, and one call a member that was answered.
 
         Raises:
             InferenceError: The body as a whole cannot be used.
@@ -91,9 +95,10 @@ class BatchPredictor:
             batch.members = [member.call for member in members]
             await self._look_up(model, members, batch)
             await self._compute(model, members)
-        results = [member.result(request_id) for member in members]
-        answered = [member.call for member in members if member.error is None]
-        return encode(BatchResponse(results), batch.answer_format), answered
+        results = (member.result(request_id) for member in members)
+        writing = write_batch(results, batch.answer_format)
+        pieces = await self._predictor.turns.take(writing, batch.deadline)
+        return pieces, [member.call for member in members if member.error is None]
 
     def _open(self, model: Model, batch: PredictCall) -> Steps[list[_Member]]:
         """Decode the members and make their keys."""
@@ -215,7 +220,8 @@ class BatchPredictor:
         member.answer = answer
         if member.key is not None:
             terms = self._predictor.terms(model, request.num_rows, call)
-            self._predictor.store(model, request, call, member.key, answer, terms)
+            kept = call.for_cache(answer) if call.kept is None else await joined(call.kept)
+            self._predictor.store(model, request, call, member.key, kept, terms)
         self._land(member, answer)
 
     async def _follow(

@@ -72,7 +72,7 @@ class InferCall(Call, gc=False, kw_only=True):
 
     def encode_in_steps(
         self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[bytes]:
+    ) -> Steps[list[bytes]]:
         """Likewise."""
         written = self._written(model, result)
         return (yield from write_in_steps(model.name, model.version, written))

@@ -62,7 +62,7 @@ class InferRoute:
             if call.found:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
-        body, json_length = with_id(answer, call.id)
+        body, json_length, rest = with_id(answer, call.id)
         seconds = monotonic() - request.started
         self._metrics.observe_answer(call, seconds)
         headers: HeaderList = []
@@ -71,7 +71,7 @@ class InferRoute:
             media_type = b"application/octet-stream"
             headers.append((LENGTH_HEADER, b"%d" % json_length))
         lines = header_lines(media_type, call, call.cache_state, seconds)
-        return Reply(200, headers, body, lines)
+        return Reply(200, headers, body, lines, rest)
 
     def _to_call(self, request: Request) -> InferCall:
         """Read path and headers; the content type says nothing: clients send any, or none.
