@@ -19,12 +19,13 @@ from app.engine.duplicate_keys import (
     refuse_msgpack_duplicates,
 )
 from app.engine.explain import explain_decode_error, explain_rows
-from app.engine.heavy import is_heavy_json
+from app.engine.heavy import LIGHT_BYTES, is_heavy_json
 from app.engine.large_packed import (
     MAX_PACKED_BYTES,
     find_data,
     read_packed_rows,
     refuse_long_lists,
+    refuse_many_rows,
 )
 from app.engine.large_rows import read_rows
 from app.engine.schema import PredictBody, WireTensor
@@ -144,6 +145,8 @@ class RequestCodec:
         as_json = wire_format is WireFormat.JSON
         if not as_json and len(body) > MAX_PACKED_BYTES:
             refuse_long_lists(body)
+        if not as_json and len(body) > LIGHT_BYTES:
+            refuse_many_rows(body, self._max_rows)
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

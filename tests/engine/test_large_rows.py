@@ -205,6 +205,15 @@ def test_packed_rows_that_are_cut_off_are_refused(cut: int) -> None:
         large(body + b"\0" * cut, ROWS, MSGPACK)
 
 
+@pytest.mark.parametrize("count", [50_001, 65_000, 2**32 - 1])
+def test_packed_rows_are_counted_before_they_are_made(count: int) -> None:
+    """By what their header says, whether there are so many or not."""
+    body = b"\x81\xa4data\xdd" + count.to_bytes(4, "big") + b"\x91\xc1" * 50_000
+
+    with pytest.raises(InvalidInput, match=f"data: expected at most 50000 rows, found {count}"):
+        codec().decode(body, MSGPACK)
+
+
 @pytest.mark.parametrize("size", [MAX_PACKED_BYTES + 1, 4_000_000])
 def test_packed_lists_have_a_bound(size: int) -> None:
     """They are read in one go; the refusal names the form that needs no reading."""
