@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from app.engine.explain import explain_decode_error
-from app.engine.infer_document import cut
+from app.engine.infer_document import cut, json_length, refuse_many_keys
 from app.engine.infer_parameters import MAX_PRIORITY, flag, timeout_seconds, whole_number
 from app.engine.infer_schema import (
     WITHOUT_JSON,
@@ -33,7 +33,7 @@ from app.engine.infer_tensor import (
 from app.engine.json_numbers import Text
 from app.engine.tensor import Array, Tensors, TensorSpec
 from app.engine.turns import Steps
-from app.errors import InvalidInput, MalformedRequest
+from app.errors import InvalidInput
 
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
@@ -109,7 +109,7 @@ class InferReader:
             MalformedRequest: The header is no length of this body, or the JSON is none.
             InvalidInput: Names the tensor, what is expected and what was found.
         """
-        length = len(body) if header is None else _json_length(header, len(body))
+        length = len(body) if header is None else json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
         document = body if length == len(body) else body[:length]
@@ -123,10 +123,12 @@ class InferReader:
         Raises:
             BodyTooLarge: Its JSON is long beside the numbers in it.
         """
-        length = len(body) if header is None else _json_length(header, len(body))
+        length = len(body) if header is None else json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
         document, lists = cut(body[:length], len(self._known))
+        yield
+        refuse_many_keys(document)
         yield
         request = _decode(document)
         rest = memoryview(body)[length:]
@@ -272,17 +274,6 @@ def _decode(document: bytes) -> InferBody:
         return _body_decoder.decode(document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, document, "JSON", InferBody)
-
-
-def _json_length(header: bytes, num_bytes: int) -> int:
-    """Read where the JSON ends; within the body."""
-    length = int(header) if header.isdigit() and len(header) <= 19 else -1
-    if not 0 <= length <= num_bytes:
-        found = header[:24].decode("latin-1")
-        raise MalformedRequest(
-            f"inference-header-content-length: expected 0 to {num_bytes}, found {found!r}"
-        )
-    return length
 
 
 def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from app.engine.infer_document import MAX_DOCUMENT_BYTES
+from app.engine.infer_document import MAX_DOCUMENT_BYTES, MAX_KEYS
 from app.engine.infer_request import InferReader, InferRequest
 from app.engine.infer_schema import MAX_PARAMETERS
 from app.engine.tensor import TensorSpec
@@ -167,6 +167,19 @@ def test_parameters_are_scalars_and_few(place: str, parameters: dict[str, Any]) 
 
     with pytest.raises(InvalidInput, match="parameters"):
         reader().read(body, None)
+
+
+@pytest.mark.parametrize("unit", ['"%x":1,', '"%x" : 1,', '"%x\\\\":1,', '"%x\\"":1,'])
+def test_keys_are_few(unit: str) -> None:
+    """However they are written; what looks like a key in a string is none."""
+    keys = "".join(unit % number for number in range(MAX_KEYS))
+    body = f'{{"parameters":{{{keys}"z":1}},"inputs":[]}}'.encode()
+    word = '":' * 9
+    words = dump(tensor(WORDS, [4000, 2], data=[word] * 8000))
+
+    with pytest.raises(BodyTooLarge, match="at most 32768 keys"):
+        read(body)
+    assert read(words, WORDS).inputs["words"][3999, 1] == word
 
 
 def test_rows_are_counted_by_their_shape() -> None:
