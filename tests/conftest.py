@@ -189,10 +189,10 @@ class Served:
             body_format=wire_format,
             answer_format=wire_format,
         )
-        answer, calls = await BatchPredictor(self.predictor, max_members=100).predict(
+        pieces, calls = await BatchPredictor(self.predictor, max_members=100).predict(
             call, "request-1"
         )
-        return from_body(answer, wire_format)["results"], calls
+        return from_body(b"".join(pieces), wire_format)["results"], calls
 
 
 def json_call(body: bytes, model: str | None = None) -> PredictCall:

@@ -5,8 +5,8 @@ from time import monotonic
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
+from ml_pipeline.engine.wire.heavy import LIGHT_BINARY_BYTES, is_heavy_infer
 from ml_pipeline.engine.wire.infer_answer import with_id
-from ml_pipeline.engine.wire.turns import HEAVY_BYTES
 from ml_pipeline.errors import InferenceError, MalformedRequest
 from ml_pipeline.fronts.http.message import HeaderList, Reply, Request
 from ml_pipeline.observe.collector import Metrics
@@ -62,7 +62,7 @@ class InferRoute:
             if call.found:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
-        body, json_length = with_id(answer, call.id)
+        body, json_length, rest = with_id(answer, call.id)
         seconds = monotonic() - request.started
         self._metrics.observe_answer(call, seconds)
         headers: HeaderList = []
@@ -71,7 +71,7 @@ class InferRoute:
             media_type = b"application/octet-stream"
             headers.append((LENGTH_HEADER, b"%d" % json_length))
         lines = header_lines(media_type, call, call.cache_state, seconds)
-        return Reply(200, headers, body, lines)
+        return Reply(200, headers, body, lines, rest)
 
     def _to_call(self, request: Request) -> InferCall:
         """Read path and headers; the content type says nothing: clients send any, or none.
@@ -84,17 +84,18 @@ class InferRoute:
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
         fields, body = request.fields, request.body
-        encoding = fields.get(b"content-encoding")
+        encoding, header = fields.get(b"content-encoding"), fields.get(LENGTH_HEADER)
         return InferCall(
             name,
             version,
             read_deadline(request, self._timeout_seconds),
             monotonic(),
             body=body,
-            header=fields.get(LENGTH_HEADER),
+            header=header,
             encoding=encoding,
             max_inflated_bytes=self._max_inflated_bytes,
-            heavy=encoding is not None or len(body) > HEAVY_BYTES,
+            heavy=encoding is not None
+            or (len(body) > LIGHT_BINARY_BYTES and is_heavy_infer(body, header)),
             started=request.started,
         )
 
