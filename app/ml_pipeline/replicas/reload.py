@@ -27,6 +27,7 @@ from ml_pipeline.replicas.announcements import (
     Known,
     Publisher,
     Reloaded,
+    Span,
     read,
 )
 from ml_pipeline.replicas.served import Served
@@ -160,10 +161,11 @@ class Reloader:
                 get_logger().debug("reload_not_compared", reason=self._unseen)
 
     async def _compare(self, board: Board) -> None:
+        asked_at = monotonic()
         found = await board.look(self._served.names)
-        told_at = monotonic() - found.age_seconds
+        told = Span(asked_at - found.age_seconds, monotonic() - found.age_seconds)
         news = _announced(found)
-        if self._untold and (news is None or told_at < self._changed_at):
+        if self._untold and (news is None or told.latest < self._changed_at):
             await self._tell()
         elif news is None:
             if found.generation > self._known.generation:
@@ -172,27 +174,27 @@ class Reloader:
             else:
                 await self._put_back(board)
         elif not self._known.is_same(news):
-            await self._learn(board, news, told_at)
+            await self._learn(board, news, told)
         wanted, due = self._known.to_follow, monotonic() >= self._try_again_at
         if wanted is not None and due and not self._untold and self._served.difference(wanted):
             await self._follow(wanted)
 
-    async def _learn(self, board: Board, news: Reloaded, told_at: float) -> None:
+    async def _learn(self, board: Board, news: Reloaded, told: Span) -> None:
         """Take an announcement that is not known yet for what it is: new, old or this one's own."""
         known, own = self._known, news.replica == self._replica
         if own and news.digests == self._served.digests:
-            known.take(news, told_at, True)  # kept, though Redis' answer never came
+            known.take(news, told.latest, True)  # kept, though Redis' answer never came
             self._untold = ""
             return
-        if not own and known.is_older(news, told_at):
-            known.take(news, told_at, True)
+        if not own and known.is_older(news, told):
+            known.take(news, told.latest, True)
             self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
             await self._follow(news)
             return
         if own or (known.news is not None and news.generation > known.generation):
             await self._tell()  # what stands there is older, whatever its number is
         elif known.news is None:
-            known.take(news, told_at, False)
+            known.take(news, told.latest, False)
         else:
             await self._put_back(board)
 
