@@ -17,7 +17,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from ml_pipeline.build import create_app
-from ml_pipeline.cache.base import Hit, Terms
+from ml_pipeline.cache.base import Hit, LookupBudget
 from ml_pipeline.command import listen
 from ml_pipeline.settings import load_settings
 
@@ -35,17 +35,17 @@ class AwaitedGet:
         """Nothing is here."""
         return None
 
-    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+    async def get(self, key: bytes, budget: LookupBudget) -> Hit | None:
         """Ask, and wait."""
         # In a task, as nearly everywhere: redis-py's time-outs need one.
         value = await asyncio.ensure_future(self._client.get(_name(key)))
         return Hit(value, "redis", monotonic() + 60.0) if isinstance(value, bytes) else None
 
-    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], budget: LookupBudget) -> list[Hit | None]:
         """Ask for one after the other."""
-        return [await self.get(key, terms) for key in keys]
+        return [await self.get(key, budget) for key in keys]
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, budget: LookupBudget) -> None:
         """Store without waiting for it."""
         task: asyncio.Task[object] = asyncio.create_task(self._set(key, value, int(ttl_seconds)))
         self._stores.add(task)

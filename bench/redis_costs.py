@@ -15,7 +15,8 @@ import uvloop
 from redis.asyncio import Redis
 
 from bench.redis_server import redis_started
-from ml_pipeline.cache.redis_link import RedisLink, open_pool, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisLink, pack
 
 VALUE = b"x" * 300
 LOOK_UPS = 8
@@ -41,8 +42,8 @@ def rows() -> list[tuple[str, str]]:
 
 
 async def _measure(url: str) -> list[tuple[str, str]]:
-    pool = open_pool(url)
-    client, link = Redis(connection_pool=pool), RedisLink(pool, url)
+    endpoint = RedisEndpoint(url)
+    client, link = Redis(connection_pool=endpoint.pool), RedisLink(endpoint)
     await link.connect()
     names = [b"ml_pipeline:answer:" + bytes([65 + number]) * 64 for number in range(LOOK_UPS)]
     trip = await _microseconds(lambda: client.mget(names))
@@ -60,7 +61,7 @@ async def _measure(url: str) -> list[tuple[str, str]]:
             (f"a store, {number} over its connection", f"{own / number:.1f} µs"),
         ]
     await link.drop()
-    await pool.aclose()
+    await endpoint.pool.aclose()
     return found
 
 

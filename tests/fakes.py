@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ml_pipeline.cache.base import CacheStatistics, RedisStatistics, Terms
+from ml_pipeline.cache.base import CacheStatistics, LookupBudget, RedisStatistics
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
@@ -17,7 +17,7 @@ from ml_pipeline.observe.exposition import expose
 
 RowFunction = Callable[[Tensors], list[Array]]
 
-TERMS = Terms(b"application/json", "model", 0.001, 60.0)
+BUDGET = LookupBudget(b"application/json", "model", 0.001, 60.0)
 """For look-ups that are made for nobody in particular."""
 
 

@@ -1,6 +1,7 @@
 """The Redis tier joined to a real server, what it told, and what the server was asked."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,10 +10,11 @@ import msgspec
 import pytest
 import redis
 
-from ml_pipeline.cache.base import ResponseCache, Terms
+from ml_pipeline.cache.base import LookupBudget, ResponseCache
 from ml_pipeline.cache.redis import RedisCache
-from ml_pipeline.cache.redis_link import RedisFailure, open_pool
-from tests.fakes import TERMS
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisFailure
+from tests.fakes import BUDGET
 
 PATIENT_SECONDS = 10.0
 """A bound that only what hangs will meet, however busy the machine."""
@@ -27,9 +29,9 @@ def named(number: int) -> bytes:
     return number.to_bytes(4, "big") * 8
 
 
-def impatient(patience_seconds: float) -> Terms:
-    """Make the terms of a look-up that soon is of no use."""
-    return msgspec.structs.replace(TERMS, patience_seconds=patience_seconds)
+def impatient(max_wait_seconds: float) -> LookupBudget:
+    """Make the budget of a look-up that soon is of no use."""
+    return msgspec.structs.replace(BUDGET, max_wait_seconds=max_wait_seconds)
 
 
 class RedisTier:
@@ -52,8 +54,7 @@ class RedisTier:
         self.changes: list[tuple[bool, str]] = []
         self.round_trips: list[str] = []
         self.cache = RedisCache(
-            open_pool(url),
-            url,
+            RedisEndpoint(url),
             timeout_seconds=timeout_seconds,
             on_change=lambda found, reason: self.changes.append((found, reason)),
             on_round_trip=on_round_trip or (lambda name, _: self.round_trips.append(name)),
@@ -75,6 +76,13 @@ class RedisTier:
         """Stores that were not made."""
         return self.cache.redis_statistics().num_dropped
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Stores that wait, and the bytes of all that did not arrive yet."""
+        found = re.search(r"(\d+) stores, (\d+) bytes waiting", repr(self.cache))
+        assert found is not None
+        return int(found[1]), int(found[2])
+
     async def start(self) -> "RedisTier":
         """Start, and wait until look-ups are possible and the lane of the stores has connected."""
         await self.cache.start()
@@ -93,7 +101,7 @@ async def until(happened: Callable[[], object], timeout_seconds: float = PATIENT
 
 async def look(cache: ResponseCache, *keys: bytes) -> list[bytes | None]:
     """Value of each key, wherever it is kept."""
-    return [None if hit is None else hit.value for hit in await cache.get_many(keys, TERMS)]
+    return [None if hit is None else hit.value for hit in await cache.get_many(keys, BUDGET)]
 
 
 async def stored(
@@ -125,7 +133,7 @@ async def kept(tier: RedisTier, *keys: bytes) -> None:
     """Store each key as its own value, and see it there."""
     for _ in range(10):  # a store may meet a connection that was lost, and be dropped
         for key in keys:
-            tier.cache.put(key, key, 600, TERMS)
+            tier.cache.put(key, key, 600, BUDGET)
         if await stored(tier.cache, list(keys), *keys, timeout_seconds=1.0) == list(keys):
             return
     raise AssertionError("what was stored is not found")

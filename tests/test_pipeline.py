@@ -561,7 +561,7 @@ async def test_misses_of_a_batch_are_one_run(served: Served) -> None:
     assert {call.cache_state for call in calls} == {"miss"}
 
 
-async def test_misses_of_a_batch_are_one_run_after_a_lone_request_too(served: Served) -> None:
+async def test_misses_of_a_batch_are_one_run_after_a_single_request_too(served: Served) -> None:
     """Members know that they come together: the first is not run ahead of the others."""
     await served.ask(ROW)
     await served.ask(OTHER_ROW)

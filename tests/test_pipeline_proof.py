@@ -209,7 +209,7 @@ def finding_model(operator: str, limit: float) -> bytes:
     )
 
 
-async def test_a_lone_run_may_give_more_rows_than_it_got(start: Start) -> None:
+async def test_a_single_run_may_give_more_rows_than_it_got(start: Start) -> None:
     """It is answered as ONNX Runtime gives it."""
     served = await start(halves_model())
 
@@ -218,7 +218,7 @@ async def test_a_lone_run_may_give_more_rows_than_it_got(start: Start) -> None:
     assert reply.answer["predictions"] == [[1.0, 2.0], [3.0, 4.0]]
 
 
-async def test_a_lone_run_may_give_fewer_rows_than_it_got(start: Start) -> None:
+async def test_a_single_run_may_give_fewer_rows_than_it_got(start: Start) -> None:
     """However many it got."""
     served = await start(few_rows_model(1500))
 
@@ -332,7 +332,7 @@ async def test_large_requests_of_unknown_models_run_whole(
 
 
 async def test_accepted_answers_are_kept_nowhere(start: Start) -> None:
-    """A shared run's answer is for those who asked; a lone run's is cached."""
+    """A shared run's answer is for those who asked; a single run's is cached."""
     served = await start(mean_model(), "coupled", batching="accept")
 
     await share(served, ROW, [[4.0, 4.0, 4.0]])
@@ -390,7 +390,7 @@ def join(served: Served, tier: RedisTier) -> None:
 
 async def states(served: Served, tier: RedisTier, *rows: Any) -> list[str]:
     """Where answers come from after a restart, once stores have arrived."""
-    await until(lambda: tier.cache.statistics().num_bytes == 0)
+    await until(lambda: tier.waiting == (0, 0))
     join(served, tier)
     return [(await served.ask(row)).call.cache_state for row in rows]
 

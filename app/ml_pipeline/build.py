@@ -198,7 +198,7 @@ class Builder:
                 version=model.version,
                 digest=model.digest,
                 load_seconds=model.load_seconds,
-                num_waiting=model.batcher.statistics().num_rows_waiting,
+                num_waiting=model.batcher.num_rows_waiting,
                 disproved=bool(model.disproof),
             )
             for model in self._repository.models

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
 from bench import redis_costs
-from ml_pipeline.cache.base import CacheStatistics, Terms
+from ml_pipeline.cache.base import CacheStatistics, LookupBudget
 from ml_pipeline.cache.envelope import seal, unseal
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.wire.cache_key import cache_key
@@ -34,7 +34,7 @@ from ml_pipeline.observe.histogram import SECONDS, Histogram
 ENTRIES, VALUE_BYTES = 100_000, 200
 ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
 
-TERMS = Terms(b"application/json", "model", 0.0, 60.0)
+BUDGET = LookupBudget(b"application/json", "model", 0.0, 60.0)
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def _scrape_microseconds() -> float:
 def _filled() -> MemoryCache:
     cache = MemoryCache(2**30)
     for number in range(ENTRIES):
-        cache.put(number.to_bytes(32, "big"), os.urandom(VALUE_BYTES), 3600.0, TERMS)
+        cache.put(number.to_bytes(32, "big"), os.urandom(VALUE_BYTES), 3600.0, BUDGET)
     return cache
 
 

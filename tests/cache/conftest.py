@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import redis
-from redis.asyncio.connection import ConnectionPool
 
-from ml_pipeline.cache.redis_link import RedisLink, open_pool
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisLink
 from tests.redis_cache import RedisTier
 from tests.redis_server import RedisServer
 
@@ -61,14 +61,14 @@ async def tier(server: RedisServer, open_tier: OpenTier) -> RedisTier:
 @pytest.fixture
 async def new_link() -> AsyncIterator[NewLink]:
     """Make a link with a pool of its own; both are closed at the end."""
-    links: list[tuple[RedisLink, ConnectionPool]] = []
+    links: list[tuple[RedisLink, RedisEndpoint]] = []
 
     def make(url: str) -> RedisLink:
-        pool = open_pool(url)
-        links.append((RedisLink(pool, url), pool))
+        endpoint = RedisEndpoint(url)
+        links.append((RedisLink(endpoint), endpoint))
         return links[-1][0]
 
     yield make
-    for link, pool in links:
+    for link, endpoint in links:
         await link.drop()
-        await pool.aclose()
+        await endpoint.pool.aclose()

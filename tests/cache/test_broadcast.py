@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 import redis
 
-from ml_pipeline.cache.redis_link import RedisFailure, open_pool
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisFailure
 from ml_pipeline.replicas.broadcast import Broadcast
 from ml_pipeline.replicas.signature import Signature
 from tests.redis_cache import until
@@ -48,9 +49,7 @@ async def join(server: RedisServer) -> AsyncIterator[Join]:
     ) -> Broadcast:
         listener = ear or Ear()
         broadcast = Broadcast(
-            open_pool(server.url),
-            server.url,
-            connected,
+            RedisEndpoint(server.url),
             Signature(token, lambda place: None),
             name,
             listener,
@@ -60,7 +59,7 @@ async def join(server: RedisServer) -> AsyncIterator[Join]:
         )
         joined.append(broadcast)
         if ear is not None:
-            broadcast.start()
+            broadcast.start(connected)
             await until(lambda: ear.num_listening)
         return broadcast
 
@@ -125,11 +124,8 @@ async def test_a_dead_redis_is_told(join: Join) -> None:
     """Nobody takes silence for having been heard."""
     with RedisServer() as dead:
         dead.kill()
-        pool = open_pool(dead.url)
         broadcast = Broadcast(
-            pool,
-            dead.url,
-            lambda: until(lambda: True),
+            RedisEndpoint(dead.url),
             Signature("", print),
             "test",
             Ear(),

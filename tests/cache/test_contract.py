@@ -8,7 +8,7 @@ import pytest
 from ml_pipeline.cache.base import ResponseCache
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-from tests.fakes import TERMS, ManualClock
+from tests.fakes import BUDGET, ManualClock
 from tests.redis_cache import RedisTier, stored
 from tests.redis_server import RedisServer
 
@@ -47,29 +47,29 @@ async def cache(
 async def test_miss_is_none(cache: ResponseCache) -> None:
     """What was never stored is not there, and nothing is raised."""
     assert cache.peek(KEY) is None
-    assert await cache.get_many([KEY], TERMS) == [None]
+    assert await cache.get_many([KEY], BUDGET) == [None]
 
 
 async def test_value_is_found_again(cache: ResponseCache) -> None:
     """A stored value is given back byte for byte."""
-    cache.put(KEY, b"\x00answer\xff", 60, TERMS)
+    cache.put(KEY, b"\x00answer\xff", 60, BUDGET)
 
     assert await stored(cache, [b"\x00answer\xff"], KEY) == [b"\x00answer\xff"]
 
 
 async def test_empty_value_is_a_value(cache: ResponseCache) -> None:
     """No bytes are an answer too, and not a miss."""
-    cache.put(KEY, b"", 60, TERMS)
+    cache.put(KEY, b"", 60, BUDGET)
 
     assert await stored(cache, [b""], KEY) == [b""]
 
 
 async def test_hit_names_its_tier(cache: ResponseCache) -> None:
     """A hit says where it came from."""
-    cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, BUDGET)
     await stored(cache, [b"answer"], KEY)
 
-    (hit,) = await cache.get_many([KEY], TERMS)
+    (hit,) = await cache.get_many([KEY], BUDGET)
 
     assert hit is not None
     assert hit.tier in {"l1", "redis"}
@@ -77,17 +77,17 @@ async def test_hit_names_its_tier(cache: ResponseCache) -> None:
 
 async def test_peek_and_get_many_agree_in_process(cache: ResponseCache) -> None:
     """What a peek finds, get_many finds too."""
-    cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, BUDGET)
 
     if (hit := cache.peek(KEY)) is not None:
-        assert await cache.get_many([KEY], TERMS) == [hit]
+        assert await cache.get_many([KEY], BUDGET) == [hit]
     assert await stored(cache, [b"answer"], KEY) == [b"answer"]
 
 
 async def test_get_many_keeps_the_order_of_the_keys(cache: ResponseCache) -> None:
     """There is one entry a key, in their order: misses and repeats included."""
-    cache.put(KEY, b"1", 60, TERMS)
-    cache.put(OTHER, b"2", 60, TERMS)
+    cache.put(KEY, b"1", 60, BUDGET)
+    cache.put(OTHER, b"2", 60, BUDGET)
 
     expected = [b"2", None, b"1", b"2"]
     assert await stored(cache, expected, OTHER, b"x" * 32, KEY, OTHER) == expected
@@ -95,10 +95,10 @@ async def test_get_many_keeps_the_order_of_the_keys(cache: ResponseCache) -> Non
 
 async def test_get_finds_what_get_many_finds(cache: ResponseCache) -> None:
     """One key looked up by itself is a hit, or a miss, as it is among others."""
-    cache.put(KEY, b"1", 60, TERMS)
+    cache.put(KEY, b"1", 60, BUDGET)
     await stored(cache, [b"1"], KEY)
 
-    found, missed = await cache.get(KEY, TERMS), await cache.get(OTHER, TERMS)
+    found, missed = await cache.get(KEY, BUDGET), await cache.get(OTHER, BUDGET)
 
     assert found is not None
     assert (found.value, missed) == (b"1", None)
@@ -106,24 +106,24 @@ async def test_get_finds_what_get_many_finds(cache: ResponseCache) -> None:
 
 async def test_get_many_of_nothing_is_nothing(cache: ResponseCache) -> None:
     """No keys, no entries."""
-    assert await cache.get_many([], TERMS) == []
+    assert await cache.get_many([], BUDGET) == []
 
 
 async def test_put_replaces(cache: ResponseCache) -> None:
     """The last value stored under a key is the one that is found."""
-    cache.put(KEY, b"old", 60, TERMS)
-    cache.put(KEY, b"new", 60, TERMS)
+    cache.put(KEY, b"old", 60, BUDGET)
+    cache.put(KEY, b"new", 60, BUDGET)
 
     assert await stored(cache, [b"new"], KEY) == [b"new"]
 
 
 async def test_put_replaces_the_time_to_live(cache: ResponseCache) -> None:
     """A value that is stored again lives from then on."""
-    cache.put(KEY, b"old", 1, TERMS)
-    cache.put(KEY, b"new", 600, TERMS)
+    cache.put(KEY, b"old", 1, BUDGET)
+    cache.put(KEY, b"new", 600, BUDGET)
     await stored(cache, [b"new"], KEY)
 
-    (hit,) = await cache.get_many([KEY], TERMS)
+    (hit,) = await cache.get_many([KEY], BUDGET)
 
     assert hit is not None
     assert 500 < hit.expires - monotonic() <= 600
@@ -131,8 +131,8 @@ async def test_put_replaces_the_time_to_live(cache: ResponseCache) -> None:
 
 async def test_expired_is_a_miss(cache: ResponseCache) -> None:
     """After its time to live a value is not there, however it is asked for; others are."""
-    cache.put(OTHER, b"other", 600, TERMS)
-    cache.put(KEY, b"answer", 1, TERMS)
+    cache.put(OTHER, b"other", 600, BUDGET)
+    cache.put(KEY, b"answer", 1, BUDGET)
     await stored(cache, [b"answer", b"other"], KEY, OTHER)
 
     left = await stored(cache, [None, b"other"], KEY, OTHER)
@@ -145,9 +145,9 @@ def test_expiry_is_to_the_moment() -> None:
     """A value is there until its time and not a moment longer: of the memory, whose clock moves."""
     clock = ManualClock()
     cache = MemoryCache(ROOM_BYTES, clock=clock)
-    cache.put(KEY, b"old", 10, TERMS)
+    cache.put(KEY, b"old", 10, BUDGET)
     clock.advance(8)
-    cache.put(KEY, b"new", 100, TERMS)
+    cache.put(KEY, b"new", 100, BUDGET)
     clock.advance(50)
     between = cache.peek(KEY)
     clock.advance(50)
@@ -158,17 +158,17 @@ def test_expiry_is_to_the_moment() -> None:
 
 async def test_keys_do_not_meet(cache: ResponseCache) -> None:
     """Keys that differ in one byte are two keys."""
-    cache.put(KEY, b"1", 60, TERMS)
-    cache.put(KEY[:-1] + b"j", b"2", 60, TERMS)
+    cache.put(KEY, b"1", 60, BUDGET)
+    cache.put(KEY[:-1] + b"j", b"2", 60, BUDGET)
 
     assert await stored(cache, [b"1"], KEY) == [b"1"]
 
 
 async def test_close_may_be_repeated(cache: ResponseCache) -> None:
     """A second close finds nothing to do."""
-    cache.put(KEY, b"answer", 60, TERMS)
+    cache.put(KEY, b"answer", 60, BUDGET)
 
     await cache.aclose()
     await cache.aclose()
 
-    assert await cache.get(KEY, TERMS) is None
+    assert await cache.get(KEY, BUDGET) is None

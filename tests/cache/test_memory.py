@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_pipeline.cache.memory import ENTRY_BYTES, TTL_JITTER, MemoryCache
-from tests.fakes import TERMS, ManualClock
+from tests.fakes import BUDGET, ManualClock
 
 VALUE = b"v" * 10
 ONE_ENTRY = ENTRY_BYTES + len(VALUE)
@@ -25,7 +25,7 @@ def held(cache: MemoryCache, names: str) -> str:
 def filled(names: str, *, room_for: int) -> MemoryCache:
     cache = MemoryCache(room_for * ONE_ENTRY)
     for name in names:
-        cache.put(key(name), VALUE, 60, TERMS)
+        cache.put(key(name), VALUE, 60, BUDGET)
     return cache
 
 
@@ -39,7 +39,7 @@ def test_use_keeps_an_entry() -> None:
     cache = filled("abc", room_for=3)
 
     cache.peek(key("a"))
-    cache.put(key("d"), VALUE, 60, TERMS)
+    cache.put(key("d"), VALUE, 60, BUDGET)
 
     assert held(cache, "abcd") == "acd"
 
@@ -48,8 +48,8 @@ async def test_get_many_is_use() -> None:
     """Entries that were fetched together are kept too."""
     cache = filled("abc", room_for=3)
 
-    await cache.get_many([key("a"), key("b")], TERMS)
-    cache.put(key("d"), VALUE, 60, TERMS)
+    await cache.get_many([key("a"), key("b")], BUDGET)
+    cache.put(key("d"), VALUE, 60, BUDGET)
 
     assert held(cache, "abcd") == "abd"
 
@@ -58,8 +58,8 @@ def test_storing_again_is_use() -> None:
     """A replaced entry is the newest."""
     cache = filled("abc", room_for=3)
 
-    cache.put(key("a"), VALUE, 60, TERMS)
-    cache.put(key("d"), VALUE, 60, TERMS)
+    cache.put(key("a"), VALUE, 60, BUDGET)
+    cache.put(key("d"), VALUE, 60, BUDGET)
 
     assert held(cache, "abcd") == "acd"
 
@@ -68,7 +68,7 @@ def test_large_value_puts_out_as_many_as_it_needs() -> None:
     """Entries go one by one until the new value has room."""
     cache = filled("abcd", room_for=4)
 
-    cache.put(key("e"), b"v" * (len(VALUE) + ONE_ENTRY), 60, TERMS)
+    cache.put(key("e"), b"v" * (len(VALUE) + ONE_ENTRY), 60, BUDGET)
 
     assert held(cache, "abcde") == "cde"
 
@@ -77,7 +77,7 @@ def test_replacing_takes_no_second_room() -> None:
     """The old value's bytes are free again before the new one is weighed."""
     cache = filled("abc", room_for=3)
 
-    cache.put(key("b"), VALUE, 60, TERMS)
+    cache.put(key("b"), VALUE, 60, BUDGET)
 
     assert held(cache, "abc") == "abc"
     assert cache.statistics().num_evicted == 0
@@ -87,7 +87,7 @@ def test_value_over_the_bound_is_not_stored() -> None:
     """A value that could never fit puts nothing else out."""
     cache = filled("ab", room_for=2)
 
-    cache.put(key("c"), b"v" * 2 * ONE_ENTRY, 60, TERMS)
+    cache.put(key("c"), b"v" * 2 * ONE_ENTRY, 60, BUDGET)
 
     assert held(cache, "abc") == "ab"
 
@@ -96,7 +96,7 @@ def test_value_over_the_bound_still_ends_the_old_one() -> None:
     """After a put that is not kept, the value before it is not found either: it is out of date."""
     cache = filled("ab", room_for=2)
 
-    cache.put(key("a"), b"v" * 2 * ONE_ENTRY, 60, TERMS)
+    cache.put(key("a"), b"v" * 2 * ONE_ENTRY, 60, BUDGET)
 
     assert held(cache, "ab") == "b"
 
@@ -105,7 +105,7 @@ def test_bound_of_zero_stores_nothing() -> None:
     """With max_bytes 0 there is no cache: even an empty value is not kept."""
     cache = MemoryCache(0)
 
-    cache.put(key("a"), b"", 60, TERMS)
+    cache.put(key("a"), b"", 60, BUDGET)
 
     assert cache.peek(key("a")) is None
     assert cache.statistics() == (0, 0, 0)
@@ -124,7 +124,7 @@ def test_statistics_count_entries_bytes_and_evictions() -> None:
     clock = ManualClock()
     cache = MemoryCache(2 * ONE_ENTRY, clock=clock)
     for name in "abc":
-        cache.put(key(name), VALUE, 60, TERMS)
+        cache.put(key(name), VALUE, 60, BUDGET)
 
     assert cache.statistics() == (2, 2 * ONE_ENTRY, 1)
     clock.advance(60)
@@ -152,7 +152,7 @@ def many(clock: ManualClock) -> MemoryCache:
     """A cache of 300 entries that were all asked to live 100 s."""
     cache = MemoryCache(1_000_000, clock=clock)
     for number in range(300):
-        cache.put(key(number), VALUE, 100, TERMS)
+        cache.put(key(number), VALUE, 100, BUDGET)
     return cache
 
 
@@ -196,7 +196,7 @@ def test_no_time_to_live_is_a_miss(ttl_seconds: float) -> None:
     """A value for no time is never found."""
     cache = MemoryCache(1_000_000, clock=ManualClock())
 
-    cache.put(key("a"), VALUE, ttl_seconds, TERMS)
+    cache.put(key("a"), VALUE, ttl_seconds, BUDGET)
 
     assert cache.peek(key("a")) is None
 
@@ -205,7 +205,7 @@ def test_expired_entry_frees_its_bytes() -> None:
     """An entry that is found expired is dropped."""
     clock = ManualClock()
     cache = MemoryCache(1_000_000, clock=clock)
-    cache.put(key("a"), VALUE, 1, TERMS)
+    cache.put(key("a"), VALUE, 1, BUDGET)
     clock.advance(1)
 
     cache.peek(key("a"))
@@ -218,7 +218,7 @@ def test_real_clock_is_the_default() -> None:
     cache = MemoryCache(1_000_000)
     started = monotonic()
 
-    cache.put(key("a"), VALUE, 3600, TERMS)
+    cache.put(key("a"), VALUE, 3600, BUDGET)
 
     assert monotonic() - started < 3600 * (1 - TTL_JITTER)
     assert cache.peek(key("a")) is not None
@@ -253,7 +253,7 @@ def test_bound_and_truth_hold_in_any_order_of_use(
 
     for action, name, value, seconds in steps:
         if action == "put":
-            cache.put(key(name), value, seconds, TERMS)
+            cache.put(key(name), value, seconds, BUDGET)
             stored[name] = value, clock() + seconds
         elif action == "wait":
             clock.advance(seconds)

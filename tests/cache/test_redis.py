@@ -10,7 +10,7 @@ import pytest
 from ml_pipeline.cache.envelope import seal
 from ml_pipeline.cache.redis_lanes import MAX_VALUE_BYTES, WRITE_BUFFER_BYTES
 from tests.cache.conftest import OpenTier
-from tests.fakes import TERMS, turns
+from tests.fakes import BUDGET, turns
 from tests.redis_cache import (
     PATIENT_SECONDS,
     RedisTier,
@@ -25,8 +25,8 @@ from tests.redis_server import RedisServer
 
 KEY, OTHER = named(1), named(2)
 NAME = b"ml_pipeline:answer:" + KEY.hex().encode()
-MSGPACK_TERMS = msgspec.structs.replace(TERMS, content_type=b"application/msgpack")
-CHEAP_TERMS = msgspec.structs.replace(TERMS, compute_seconds=0.0)
+MSGPACK_BUDGET = msgspec.structs.replace(BUDGET, content_type=b"application/msgpack")
+CHEAP_BUDGET = msgspec.structs.replace(BUDGET, compute_seconds=0.0)
 
 
 LIFETIME = 60
@@ -35,7 +35,7 @@ LIFETIME = 60
 def sealed(value: bytes = b"answer", key: bytes = KEY, expires: int | None = None) -> bytes:
     """What a replica stores."""
     expires = int(time()) + LIFETIME if expires is None else expires
-    return seal(key, value, TERMS.content_type, expires, LIFETIME)
+    return seal(key, value, BUDGET.content_type, expires, LIFETIME)
 
 
 async def stored_many(tier: RedisTier, client: Any, count: int) -> list[bytes]:
@@ -43,7 +43,7 @@ async def stored_many(tier: RedisTier, client: Any, count: int) -> list[bytes]:
     await until(lambda: num_calls(client, "mget") == 5)  # breaker, lanes and beat
     keys = [named(number) for number in range(count)]
     for key in keys:
-        tier.cache.put(key, key.hex().encode(), 600, TERMS)
+        tier.cache.put(key, key.hex().encode(), 600, BUDGET)
     await until(lambda: client.dbsize() == count)
     client.config_resetstat()
     return keys
@@ -104,7 +104,7 @@ async def test_no_round_trip_carries_more_keys_than_a_thousand(
     assert num_calls(client, "mget") == 3
 
 
-async def test_question_after_a_lone_one_goes_out_at_once(tier: RedisTier, client: Any) -> None:
+async def test_question_after_a_single_one_goes_out_at_once(tier: RedisTier, client: Any) -> None:
     """While each turn brings one question, the next is on its way before the turn is over."""
     key = named(1)
     await kept(tier, key)
@@ -122,7 +122,7 @@ async def test_question_after_a_lone_one_goes_out_at_once(tier: RedisTier, clien
 
 
 async def test_pairs_go_out_together(tier: RedisTier, client: Any) -> None:
-    """Two that ask in each turn are one round trip, but for the first time after a lone one."""
+    """Two that ask in each turn are one round trip, but for the first time after a single one."""
     one, other = named(1), named(2)
     await kept(tier, one, other)
     await look(tier.cache, one)
@@ -137,10 +137,10 @@ async def test_pairs_go_out_together(tier: RedisTier, client: Any) -> None:
     assert num_calls(client, "mget") == sent + 11
 
 
-async def test_crowd_after_a_lone_question_takes_two_round_trips(
+async def test_many_after_a_single_question_take_two_round_trips(
     tier: RedisTier, client: Any
 ) -> None:
-    """Of many that ask in a turn after a lone one, the first goes at once, the rest together."""
+    """Of many that ask in a turn after a single one, the first goes at once, the rest together."""
     keys = [named(number) for number in range(20)]
     await kept(tier, *keys)
     await look(tier.cache, keys[0])
@@ -152,8 +152,8 @@ async def test_crowd_after_a_lone_question_takes_two_round_trips(
     assert num_calls(client, "mget") == sent + 2
 
 
-@pytest.mark.parametrize(("first", "round_trips"), [(2, 2), (3, 1)], ids=["pair", "crowd"])
-async def test_a_crowd_waits_for_the_next_turn(
+@pytest.mark.parametrize(("first", "round_trips"), [(2, 2), (3, 1)], ids=["pair", "busy"])
+async def test_a_busy_turn_waits_for_the_next(
     first: int, round_trips: int, tier: RedisTier, client: Any
 ) -> None:
     """Three questions of a turn go out with those of the next, two do not wait."""
@@ -161,7 +161,7 @@ async def test_a_crowd_waits_for_the_next_turn(
     await kept(tier, *keys)
     await asyncio.gather(
         *(look(tier.cache, key) for key in keys)
-    )  # so that none goes as a lone one
+    )  # so that none goes as a single one
     sent = num_calls(client, "mget")
 
     tasks = [asyncio.create_task(look(tier.cache, key)) for key in keys[:first]]
@@ -186,9 +186,9 @@ async def test_stores_of_some_turns_gather(tier: RedisTier, client: Any) -> None
     await until(lambda: "write" in tier.round_trips)
     tier.round_trips.clear()
 
-    tier.cache.put(KEY, b"1", 60, TERMS)
+    tier.cache.put(KEY, b"1", 60, BUDGET)
     await turns(4)
-    tier.cache.put(OTHER, b"2", 60, TERMS)
+    tier.cache.put(OTHER, b"2", 60, BUDGET)
     await stored(tier.cache, [b"1", b"2"], KEY, OTHER)
     await until(lambda: "write" in tier.round_trips)
 
@@ -197,13 +197,13 @@ async def test_stores_of_some_turns_gather(tier: RedisTier, client: Any) -> None
 
 async def test_store_is_behind_the_answer(tier: RedisTier, client: Any) -> None:
     """`put` returns before anything is sent, and counts what waits until it has arrived."""
-    tier.cache.put(KEY, b"answer", 60, TERMS)
-    waiting, before = tier.cache.statistics(), client.dbsize()
+    tier.cache.put(KEY, b"answer", 60, BUDGET)
+    (num_stores, num_bytes), before = tier.waiting, client.dbsize()
     await until(lambda: client.dbsize() == 1)
-    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+    await until(lambda: tier.waiting == (0, 0))
 
-    assert (waiting.num_entries, before) == (1, 0)
-    assert waiting.num_bytes >= len(b"answer")
+    assert (num_stores, before) == (1, 0)
+    assert num_bytes >= len(b"answer")
 
 
 # What stands in Redis.
@@ -211,7 +211,7 @@ async def test_store_is_behind_the_answer(tier: RedisTier, client: Any) -> None:
 
 async def test_name_and_value_are_as_documented(tier: RedisTier, client: Any) -> None:
     """An answer stands under `ml_pipeline:answer:` and its key in hexadecimal digits, sealed."""
-    tier.cache.put(KEY, b"answer", 60, TERMS)
+    tier.cache.put(KEY, b"answer", 60, BUDGET)
     await until(lambda: client.dbsize() == 1)
 
     assert client.keys() == [NAME]
@@ -222,7 +222,7 @@ async def test_name_and_value_are_as_documented(tier: RedisTier, client: Any) ->
 async def test_expiry_is_early_by_a_tenth_at_most(tier: RedisTier, client: Any) -> None:
     """Nothing stays longer than asked, nor much shorter, and what came together goes apart."""
     for number in range(200):
-        tier.cache.put(named(number), b"", 1000, TERMS)
+        tier.cache.put(named(number), b"", 1000, BUDGET)
     await until(lambda: client.dbsize() == 200)
 
     seconds = [client.pttl(name) / 1000.0 for name in client.scan_iter()]
@@ -234,10 +234,10 @@ async def test_expiry_is_early_by_a_tenth_at_most(tier: RedisTier, client: Any) 
 
 async def test_hit_expires_as_in_redis(tier: RedisTier, client: Any) -> None:
     """A hit says when it ends, on the clock of this process."""
-    tier.cache.put(KEY, b"answer", 1000, TERMS)
+    tier.cache.put(KEY, b"answer", 1000, BUDGET)
     await stored(tier.cache, [b"answer"], KEY)
 
-    (hit,) = await tier.cache.get_many([KEY], TERMS)
+    (hit,) = await tier.cache.get_many([KEY], BUDGET)
 
     assert hit is not None
     left = hit.expires - asyncio.get_running_loop().time()
@@ -249,7 +249,7 @@ async def test_shortest_time_to_live_is_a_second(
     ttl_seconds: float, tier: RedisTier, client: Any
 ) -> None:
     """Redis is never asked for an expiry of nothing, which it would refuse."""
-    tier.cache.put(KEY, b"answer", ttl_seconds, TERMS)
+    tier.cache.put(KEY, b"answer", ttl_seconds, BUDGET)
     await until(lambda: "write" in tier.round_trips)
 
     assert tier.num_dropped == 0
@@ -262,13 +262,13 @@ async def test_value_that_has_waited_out_its_time_is_no_refusal(
     """A store that has waited behind a slow one until its end is made for a second still."""
     await kept(tier, OTHER)
     server.freeze()
-    tier.cache.put(OTHER, b"slow", 60, TERMS)
+    tier.cache.put(OTHER, b"slow", 60, BUDGET)
     await asyncio.sleep(0.03)
-    tier.cache.put(KEY, b"answer", 1, TERMS)
+    tier.cache.put(KEY, b"answer", 1, BUDGET)
     give_up = time() + 0.6
     await until(lambda: time() > give_up)
     server.thaw()
-    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+    await until(lambda: tier.waiting == (0, 0))
 
     assert (tier.num_dropped, tier.num_failures) == (0, {})
 
@@ -281,7 +281,7 @@ async def test_value_of_a_clock_that_is_ahead_is_not_kept(
     expires = min(int(time()) + LIFETIME + 3600 * hours_ahead, 2**32 - 1)
     client.set(NAME, sealed(expires=expires))
 
-    (hit,) = await tier.cache.get_many([KEY], TERMS)
+    (hit,) = await tier.cache.get_many([KEY], BUDGET)
 
     assert hit is not None
     assert hit.expires <= asyncio.get_running_loop().time()
@@ -324,7 +324,7 @@ async def test_value_that_cannot_be_read_is_a_miss(
 
 async def test_value_of_another_content_type_is_a_miss(tier: RedisTier, client: Any) -> None:
     """What was stored as one content type is never given out as another."""
-    tier.cache.put(KEY, b"answer", 60, MSGPACK_TERMS)
+    tier.cache.put(KEY, b"answer", 60, MSGPACK_BUDGET)
     await until(lambda: client.dbsize() == 1)
 
     assert await look(tier.cache, KEY) == [None]
@@ -340,7 +340,7 @@ async def test_key_of_another_kind_is_a_miss(tier: RedisTier, client: Any) -> No
 
 async def test_keys_are_counted_by_result(tier: RedisTier) -> None:
     """Each key of a look-up that was answered is a hit or a miss."""
-    tier.cache.put(KEY, b"answer", 60, TERMS)
+    tier.cache.put(KEY, b"answer", 60, BUDGET)
     await stored(tier.cache, [b"answer"], KEY)
     before = tier.num_keys
 
@@ -365,8 +365,8 @@ async def test_statistics_are_a_snapshot(tier: RedisTier) -> None:
 
 async def test_large_value_is_not_stored(tier: RedisTier, client: Any) -> None:
     """A value over 1 MiB is dropped; one of nearly as much is not."""
-    tier.cache.put(KEY, b"v" * (MAX_VALUE_BYTES + 1), 60, TERMS)
-    tier.cache.put(OTHER, b"v" * (MAX_VALUE_BYTES - 100), 60, TERMS)
+    tier.cache.put(KEY, b"v" * (MAX_VALUE_BYTES + 1), 60, BUDGET)
+    tier.cache.put(OTHER, b"v" * (MAX_VALUE_BYTES - 100), 60, BUDGET)
     await until(lambda: client.dbsize() == 1)
 
     assert MAX_VALUE_BYTES == 1024 * 1024
@@ -379,14 +379,14 @@ async def test_full_buffer_drops(tier: RedisTier, client: Any) -> None:
     size = 512 * 1024
     fitting = WRITE_BUFFER_BYTES // (size + 100)
     for number in range(fitting + 3):
-        tier.cache.put(named(number), b"v" * size, 60, TERMS)
-    waiting = tier.cache.statistics()
+        tier.cache.put(named(number), b"v" * size, 60, BUDGET)
+    num_stores, num_bytes = tier.waiting
     await until(lambda: client.dbsize() == fitting)
-    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+    await until(lambda: tier.waiting == (0, 0))
 
     assert tier.num_dropped == 3
-    assert waiting.num_entries == fitting
-    assert waiting.num_bytes <= WRITE_BUFFER_BYTES == 16 * 1024 * 1024
+    assert num_stores == fitting
+    assert num_bytes <= WRITE_BUFFER_BYTES == 16 * 1024 * 1024
 
 
 async def test_what_would_not_be_looked_for_is_neither_asked_for_nor_stored(
@@ -395,13 +395,13 @@ async def test_what_would_not_be_looked_for_is_neither_asked_for_nor_stored(
     """Where nothing is found and computing is cheap, fifteen keys of sixteen are left out."""
     tier = RedisTier(server.url, always=False)
     await tier.start()
-    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_BUDGET)
     client.config_resetstat()
 
     keys = [bytes([first]) * 32 for first in range(256)]
-    await tier.cache.get_many(keys, CHEAP_TERMS)
+    await tier.cache.get_many(keys, CHEAP_BUDGET)
     for key in keys:
-        tier.cache.put(key, b"answer", 60, CHEAP_TERMS)
+        tier.cache.put(key, b"answer", 60, CHEAP_BUDGET)
     await tier.cache.aclose()
 
     assert (tier.num_keys["left_out"], tier.num_keys["miss"]) == (240, 300 + 16)
@@ -413,8 +413,8 @@ async def test_with_the_policy_always_nothing_is_left_out(
 ) -> None:
     """However rarely something is found, every key is asked for."""
     tier = await open_tier(server)
-    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_BUDGET)
 
-    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_TERMS)
+    await tier.cache.get_many([named(number) for number in range(300)], CHEAP_BUDGET)
 
     assert (tier.num_keys.get("left_out", 0), tier.num_keys["miss"]) == (0, 600)

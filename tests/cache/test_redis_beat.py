@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS
 from ml_pipeline.cache.redis_lanes import BEAT_SECONDS
-from ml_pipeline.cache.redis_link import CLUSTER, CONNECT_SECONDS, REPLICA
+from ml_pipeline.cache.redis_link import CLUSTER, REPLICA
 from tests.cache.conftest import OpenTier
-from tests.fakes import TERMS
+from tests.fakes import BUDGET
 from tests.redis_cache import (
     PATIENT_SECONDS,
     SLACK_SECONDS,
@@ -68,7 +69,7 @@ async def test_a_refused_store_tells_of_a_demoted_master(
         tier = await open_tier(server)
         await kept(tier, KEY)
         client.replicaof("127.0.0.1", "1")
-        tier.cache.put(KEY, KEY, 60, TERMS)
+        tier.cache.put(KEY, KEY, 60, BUDGET)
         await until(lambda: not tier.cache.waits)
 
         assert tier.cache.reason == REPLICA

@@ -91,7 +91,7 @@ async def test_thawed_redis_is_found_again(server: RedisServer, open_tier: OpenT
     assert tier.cache.reason == ""
 
 
-async def test_patience_is_shorter_than_the_timeout(
+async def test_a_wait_may_be_shorter_than_the_timeout(
     server: RedisServer, open_tier: OpenTier
 ) -> None:
     """Who has little time waits no longer, and that is no failure of Redis."""
@@ -110,14 +110,14 @@ async def test_patience_is_shorter_than_the_timeout(
     assert await look(tier.cache, KEY) == [KEY]
 
 
-@pytest.mark.parametrize("patience_seconds", [0.0, -1.0])
-async def test_no_patience_is_a_miss(
-    patience_seconds: float, server: RedisServer, tier: RedisTier
+@pytest.mark.parametrize("max_wait_seconds", [0.0, -1.0])
+async def test_no_time_to_wait_is_a_miss(
+    max_wait_seconds: float, server: RedisServer, tier: RedisTier
 ) -> None:
     """Whose time is up does not wait at all."""
     server.freeze()
 
-    asking = tier.cache.get_many([KEY], impatient(patience_seconds))
+    asking = tier.cache.get_many([KEY], impatient(max_wait_seconds))
 
     assert await asyncio.wait_for(asking, SLACK_SECONDS) == [None]
 

@@ -7,7 +7,8 @@ import pytest
 from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
-from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, open_pool, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer
@@ -132,7 +133,7 @@ async def test_right_password_connects(new_link: NewLink) -> None:
 def test_unusable_url_is_not_quoted(url: str) -> None:
     """A URL that cannot be used is a ValueError whose text holds nothing of it."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 what it may say is the point
-        open_pool(url)
+        RedisEndpoint(url)
 
     assert "s3cret" not in str(caught.value)
 

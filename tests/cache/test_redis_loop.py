@@ -239,7 +239,7 @@ async def test_close_with_nothing_to_store_does_not_wait(
     """Once the last store has arrived the close is over."""
     monkeypatch.setattr("ml_pipeline.cache.redis_lanes.FLUSH_SECONDS", 100 * PATIENT_SECONDS)
     await kept(tier, KEY)
-    await until(lambda: tier.cache.statistics() == (0, 0, 0))
+    await until(lambda: tier.waiting == (0, 0))
 
     await asyncio.wait_for(tier.cache.aclose(), PATIENT_SECONDS)
 

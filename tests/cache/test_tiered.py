@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ml_pipeline.cache.base import Hit, Terms
+from ml_pipeline.cache.base import Hit, LookupBudget
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-from tests.fakes import TERMS
+from tests.fakes import BUDGET
 from tests.redis_cache import RedisTier, kept, look, lost, named, num_calls, until
 from tests.redis_server import RedisServer
 
@@ -23,7 +23,7 @@ class FarTier:
     Attributes:
         waits: As a test says.
         asked: Keys of each look-up.
-        terms: Of each look-up and store.
+        budgets: Of each look-up and store.
         ttls: Of each store, in seconds.
         num_closed: How often it was closed.
         hits: What it holds.
@@ -32,7 +32,7 @@ class FarTier:
     def __init__(self) -> None:
         self.waits = True
         self.asked: list[list[bytes]] = []
-        self.terms: list[Terms] = []
+        self.budgets: list[LookupBudget] = []
         self.ttls: list[float] = []
         self.num_closed = 0
         self.hits: dict[bytes, Hit] = {}
@@ -44,20 +44,20 @@ class FarTier:
     def peek(self, key: bytes) -> Hit | None:
         raise AssertionError("a far tier costs a wait")
 
-    async def get(self, key: bytes, terms: Terms) -> Hit | None:
-        (hit,) = await self.get_many([key], terms)
+    async def get(self, key: bytes, budget: LookupBudget) -> Hit | None:
+        (hit,) = await self.get_many([key], budget)
         return hit
 
-    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], budget: LookupBudget) -> list[Hit | None]:
         self.asked.append(list(keys))
-        self.terms.append(terms)
+        self.budgets.append(budget)
         await asyncio.sleep(0)
         return [self.hits.get(key) for key in keys]
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, budget: LookupBudget) -> None:
         self.hold(key, value, ttl_seconds)
         self.ttls.append(ttl_seconds)
-        self.terms.append(terms)
+        self.budgets.append(budget)
 
     async def aclose(self) -> None:
         self.num_closed += 1
@@ -85,7 +85,7 @@ async def test_what_is_near_is_not_asked_for_far(
     tiered: TieredCache, near: MemoryCache, far: FarTier
 ) -> None:
     """A look-up of what this process has makes no round trip."""
-    near.put(KEY, b"near", 60, TERMS)
+    near.put(KEY, b"near", 60, BUDGET)
     far.hold(KEY, b"far")
 
     assert await look(tiered, KEY) == [b"near"]
@@ -96,7 +96,7 @@ async def test_only_what_is_missing_is_asked_for_in_one_go(
     tiered: TieredCache, near: MemoryCache, far: FarTier
 ) -> None:
     """Of many keys the far tier gets those that are not near; each answer finds its place."""
-    near.put(OTHER, b"2", 60, TERMS)
+    near.put(OTHER, b"2", 60, BUDGET)
     far.hold(THIRD, b"3")
     far.hold(KEY, b"1")
 
@@ -106,12 +106,12 @@ async def test_only_what_is_missing_is_asked_for_in_one_go(
     assert far.asked == [[THIRD, named(4), KEY]]
 
 
-async def test_terms_are_handed_on(tiered: TieredCache, far: FarTier) -> None:
+async def test_budgets_are_handed_on(tiered: TieredCache, far: FarTier) -> None:
     """The far tier knows what a look-up and a store are for."""
     await look(tiered, KEY)
-    tiered.put(KEY, b"answer", 60, TERMS)
+    tiered.put(KEY, b"answer", 60, BUDGET)
 
-    assert far.terms == [TERMS, TERMS]
+    assert far.budgets == [BUDGET, BUDGET]
 
 
 async def test_hit_tells_where_it_was_found(tiered: TieredCache, far: FarTier) -> None:
@@ -119,8 +119,8 @@ async def test_hit_tells_where_it_was_found(tiered: TieredCache, far: FarTier) -
     far.hold(KEY, b"answer")
 
     before = tiered.peek(KEY)
-    (first,) = await tiered.get_many([KEY], TERMS)
-    (second,) = await tiered.get_many([KEY], TERMS)
+    (first,) = await tiered.get_many([KEY], BUDGET)
+    (second,) = await tiered.get_many([KEY], BUDGET)
     after = tiered.peek(KEY)
 
     assert before is None
@@ -169,7 +169,7 @@ async def test_misses_leave_nothing_near(
 
 async def test_put_goes_to_both(tiered: TieredCache, near: MemoryCache, far: FarTier) -> None:
     """An answer is stored in either tier, with its whole time to live."""
-    tiered.put(KEY, b"answer", 60, TERMS)
+    tiered.put(KEY, b"answer", 60, BUDGET)
 
     assert await look(near, KEY) == await look(far, KEY) == [b"answer"]
     assert far.ttls == [60]
@@ -179,10 +179,10 @@ async def test_far_tier_that_cannot_be_asked_is_left_alone(
     tiered: TieredCache, near: MemoryCache, far: FarTier
 ) -> None:
     """While it is away the near tier answers alone, and nobody waits."""
-    near.put(KEY, b"answer", 60, TERMS)
+    near.put(KEY, b"answer", 60, BUDGET)
     far.waits = False
 
-    asking = tiered.get_many([KEY, OTHER], TERMS)
+    asking = tiered.get_many([KEY, OTHER], BUDGET)
     with pytest.raises(StopIteration) as ended:
         asking.send(None)
 
@@ -207,7 +207,7 @@ async def test_peek_does_not_look_far(tiered: TieredCache, far: FarTier) -> None
 
 async def test_close_closes_both(tiered: TieredCache, near: MemoryCache, far: FarTier) -> None:
     """Both tiers are let go."""
-    tiered.put(KEY, b"answer", 60, TERMS)
+    tiered.put(KEY, b"answer", 60, BUDGET)
 
     await tiered.aclose()
 
@@ -222,7 +222,7 @@ async def test_answer_of_one_replica_is_found_by_another(server: RedisServer, cl
     """Two replicas share what one has computed; the second looks far once."""
     tiers = [await RedisTier(server.url).start() for _ in range(2)]
     replicas = [TieredCache(MemoryCache(1_000_000), tier.cache) for tier in tiers]
-    replicas[0].put(KEY, b"answer", 60, TERMS)
+    replicas[0].put(KEY, b"answer", 60, BUDGET)
     await until(lambda: client.dbsize() == 1)
     await until(lambda: num_calls(client, "mget") == 10)  # all lanes have connected
     client.config_resetstat()
@@ -244,7 +244,7 @@ async def test_without_redis_the_near_tier_goes_on(near: MemoryCache) -> None:
         first = await look(tiered, KEY)
         server.kill()
         await lost(tier)
-        tiered.put(OTHER, b"new", 60, TERMS)
+        tiered.put(OTHER, b"new", 60, BUDGET)
 
         assert first == [KEY]
         assert not tiered.waits
@@ -257,10 +257,10 @@ async def test_without_redis_the_near_tier_goes_on(near: MemoryCache) -> None:
 
 async def test_one_key_is_asked_near_first(near: MemoryCache, far: FarTier) -> None:
     """What is near is not asked far."""
-    near.put(KEY, b"near", 60, TERMS)
+    near.put(KEY, b"near", 60, BUDGET)
     far.hold(KEY, b"far")
 
-    hit = await TieredCache(near, far).get(KEY, TERMS)
+    hit = await TieredCache(near, far).get(KEY, BUDGET)
 
     assert hit is not None
     assert (hit.value, far.asked) == (b"near", [])
@@ -271,7 +271,7 @@ async def test_one_far_hit_is_near_from_then_on(near: MemoryCache, far: FarTier)
     far.hold(KEY, b"far")
     tiered = TieredCache(near, far)
 
-    first = await tiered.get(KEY, TERMS)
+    first = await tiered.get(KEY, BUDGET)
     second = tiered.peek(KEY)
 
     assert first is not None
@@ -283,7 +283,7 @@ async def test_one_expired_far_hit_is_not_kept_near(near: MemoryCache, far: FarT
     """A value that Redis still had, and whose time is over by its own word, stays where it is."""
     far.hold(KEY, b"far", seconds=-1.0)
 
-    await TieredCache(near, far).get(KEY, TERMS)
+    await TieredCache(near, far).get(KEY, BUDGET)
 
     assert near.statistics().num_entries == 0
 
@@ -294,5 +294,5 @@ async def test_one_key_is_not_asked_of_a_far_tier_that_cannot_be(
     """While the far tier cannot be asked, a miss near is a miss."""
     far.waits = False
 
-    assert await TieredCache(near, far).get(KEY, TERMS) is None
+    assert await TieredCache(near, far).get(KEY, BUDGET) is None
     assert far.asked == []

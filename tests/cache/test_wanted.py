@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from ml_pipeline.cache.redis_link import RedisFailure, open_pool
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisFailure
 from ml_pipeline.replicas.signature import Signature
 from ml_pipeline.replicas.wanted import Look, Wanted
 from tests.redis_cache import PATIENT_SECONDS
@@ -21,9 +22,9 @@ async def new(server: RedisServer) -> AsyncIterator[Open]:
     opened: list[Wanted] = []
 
     def new(token: str = "", url: str = "") -> Wanted:
-        url = url or server.url
+        endpoint = RedisEndpoint(url or server.url)
         signature = Signature(token, lambda place: None)
-        opened.append(Wanted(open_pool(url), url, "test", signature, kept_seconds=1000))
+        opened.append(Wanted(endpoint, "test", signature, kept_seconds=1000))
         return opened[-1]
 
     yield new

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ml_pipeline.engine.batching.batch_queue import BatchOptions, RunResult
-from ml_pipeline.engine.batching.batch_run import BatcherStatistics, BatchRecord
+from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.batching.batcher import Batcher
 from ml_pipeline.engine.batching.cost_curve import CostCurve, Sample
 from ml_pipeline.engine.batching.proof import Proof
@@ -22,7 +22,7 @@ from ml_pipeline.engine.signature.tensor import Tensors
 from tests.fakes import FakePool, settled, turns
 
 BAD = 13.0
-IDLE = BatcherStatistics(0, 0, 0)
+IDLE = "<Batcher [0 requests, 0 rows waiting | 0 running]>"
 either_mode = pytest.mark.parametrize("inline", [True, False], ids=["inline", "pool"])
 
 

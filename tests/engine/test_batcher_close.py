@@ -1,6 +1,7 @@
 """Microbatching on a real event loop: the end of its life."""
 
 import asyncio
+import weakref
 from time import monotonic
 
 import pytest
@@ -39,7 +40,7 @@ async def test_close_waits_for_what_is_here_and_refuses_the_rest() -> None:
     assert not closed_early
     assert await answers(*waiting) == [[2], [4], [6]]
     assert await settled(closing) == [None]
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 async def test_close_waits_for_the_last_run() -> None:
@@ -135,7 +136,7 @@ async def test_close_may_be_repeated() -> None:
     await batcher.aclose()
     await batcher.aclose()
 
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 async def test_two_may_close_at_once() -> None:
@@ -149,3 +150,17 @@ async def test_two_may_close_at_once() -> None:
     pool.release()
 
     assert await settled(*closing) == [None, None]
+
+
+@either_mode
+async def test_a_batcher_is_freed_with_its_last_reference(inline: bool) -> None:
+    """Without the garbage collector, which seldom looks; and with it the memory of its model."""
+    batcher = make_batcher(FakePool(), inline=inline)
+    await answers(ask(batcher, 1), ask(batcher, 2))
+    await answers(ask(batcher, 3))
+    await turns()
+    left = weakref.ref(batcher)
+
+    del batcher
+
+    assert left() is None

@@ -21,7 +21,7 @@ async def test_error_reaches_only_the_guilty_request(inline: bool, guilty: int) 
     got = await answers(*(ask(batcher, value) for value in values))
 
     assert got == [RunFailed if value == BAD else [2 * value] for value in values]
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 @either_mode
@@ -77,11 +77,11 @@ async def test_cancelled_waiter_of_a_failing_batch_harms_nobody(leaving: int) ->
     expected: list[list[float] | type[BaseException]] = [[2.0], RunFailed, [4.0]]
     expected[leaving] = asyncio.CancelledError
     assert await answers(*tasks) == expected
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 async def test_failed_run_of_a_caller_who_left_holds_up_nobody() -> None:
-    """A lone request that is cancelled while it runs, and fails, leaves the next batch alone."""
+    """A single request that is cancelled while it runs, and fails, leaves the next batch alone."""
     pool = FakePool(refusing(BAD))
     batcher = make_batcher(pool)
     pool.hold()
@@ -95,7 +95,7 @@ async def test_failed_run_of_a_caller_who_left_holds_up_nobody() -> None:
     pool.release()
 
     assert await answers(waiting) == [[2]]
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 @either_mode
@@ -109,7 +109,7 @@ async def test_guilty_part_fails_an_oversize_request_alone(inline: bool) -> None
 
 
 @either_mode
-async def test_a_lone_run_is_answered_as_it_comes(inline: bool) -> None:
+async def test_a_single_run_is_answered_as_it_comes(inline: bool) -> None:
     """Outputs that do not count as many rows as the request are its answer all the same."""
     batcher = make_batcher(FakePool(losing_a_row), inline=inline)
 

@@ -32,7 +32,7 @@ async def test_cancelled_waiter_leaves_its_neighbours_alone(leaving: list[int], 
         asyncio.CancelledError if index in leaving else expected[index] for index in range(3)
     ]
     assert await answers(ask(batcher, 7)) == [[14]]
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 @either_mode
@@ -63,7 +63,7 @@ async def test_cancelled_oversize_request_leaves_nothing_behind() -> None:
     await turns()
 
     assert pool.runs == [[0]]
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 async def test_cancelled_rows_make_room_in_the_queue() -> None:

@@ -62,7 +62,7 @@ async def test_a_deadline_that_passes_during_a_run(overdue: Open) -> None:
     assert monotonic() - started < 5.0
     assert await answers(ask(batcher, 7.0)) == [7.0]
 
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
     assert pool.idle
     await batcher.aclose()
 
@@ -78,7 +78,7 @@ async def test_a_run_that_ends_when_nobody_waits_any_more_is_not_counted() -> No
 
     assert pool.session.runs
     assert records == []
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
     await batcher.aclose()
 
 

@@ -34,7 +34,7 @@ async def test_rows_that_stay_apart_are_batched_and_checked(inline: bool) -> Non
 
 
 @either_mode
-async def test_lone_runs_are_not_checked(inline: bool) -> None:
+async def test_single_runs_are_not_checked(inline: bool) -> None:
     """They are what shared ones are held against."""
     pool, proof = FakePool(), Proof()
     batcher = make_batcher(pool, inline=inline, proof=proof)
@@ -176,12 +176,12 @@ async def test_closing_waits_for_a_check() -> None:
     await closing
 
     assert pool.idle
-    assert batcher.statistics() == IDLE
+    assert repr(batcher) == IDLE
 
 
 @either_mode
 async def test_large_requests_are_not_split(inline: bool) -> None:
-    """A lone run is answered as the model gives it, however many rows it has."""
+    """A single run is answered as the model gives it, however many rows it has."""
     pool = FakePool(minding)
     batcher = make_batcher(pool, inline=inline, proof=Proof(), max_batch_size=2)
 

@@ -6,7 +6,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from ml_pipeline.engine.batching.batch_run import BatcherStatistics, BatchRecord
+from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.errors import RunFailed
 from tests.engine.batching import BAD, answers, ask, either_mode, line, make_batcher, queued, rows
 from tests.fakes import FakePool, refusing, turns
@@ -36,7 +36,7 @@ async def test_a_request_without_rows_shares_no_run(inline: bool) -> None:
     assert pool.runs == [[1], [], [2]]
 
 
-async def test_lone_request_after_a_lone_one_does_not_wait_for_the_turn() -> None:
+async def test_single_request_after_a_single_one_does_not_wait_for_the_turn() -> None:
     """While each turn brings one request, the next is run before anything else happens."""
     pool = FakePool()
     batcher = make_batcher(pool, inline=True)
@@ -61,7 +61,7 @@ async def test_company_ends_the_running_at_once() -> None:
     assert pool.runs == [[1], [2], [3, 4], [5, 6]]
 
 
-async def test_failed_lone_run_is_told() -> None:
+async def test_failed_single_run_is_told() -> None:
     """A request that is run at once and fails gets its error, and the next its answer."""
     pool = FakePool(refusing(BAD))
     batcher = make_batcher(pool, inline=True)
@@ -72,26 +72,26 @@ async def test_failed_lone_run_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inline", "crowd", "runs"),
+    ("inline", "num_first", "runs"),
     [(True, 3, [[1, 2, 3, 9]]), (True, 2, [[1, 2], [9]]), (False, 3, [[1, 2, 3], [9]])],
-    ids=["crowd", "pair", "lane"],
+    ids=["busy", "pair", "lane"],
 )
-async def test_a_crowd_shares_its_run_with_the_next_turn(
-    inline: bool, crowd: int, runs: list[list[float]]
+async def test_a_busy_turn_shares_its_run_with_the_next(
+    inline: bool, num_first: int, runs: list[list[float]]
 ) -> None:
     """Three that are run on the loop's thread wait for the turn after theirs, no others do."""
     pool = FakePool(num_sessions=2)
     batcher = make_batcher(pool, inline=inline)
 
-    first = [ask(batcher, value) for value in (1, 2, 3)[:crowd]]
+    first = [ask(batcher, value) for value in (1, 2, 3)[:num_first]]
     await asyncio.sleep(0)  # they are queued, and the end of their turn is due
     got = await answers(*first, ask(batcher, 9))
 
-    assert got == [*([2], [4], [6])[:crowd], [18]]
+    assert got == [*([2], [4], [6])[:num_first], [18]]
     assert pool.runs == runs
 
 
-async def test_a_crowd_does_not_grow_beyond_what_is_run_at_once() -> None:
+async def test_a_busy_turn_does_not_grow_beyond_what_is_run_inline() -> None:
     """Where twice as many would need a lane, those of this turn are run at its end."""
     pool = FakePool()
     batcher = make_batcher(pool, curve=line(0.0, 1e-3), inline_budget_seconds=0.004)
@@ -104,7 +104,7 @@ async def test_a_crowd_does_not_grow_beyond_what_is_run_at_once() -> None:
 
 
 @either_mode
-async def test_lone_request_runs_without_a_timer(inline: bool) -> None:
+async def test_single_request_runs_without_a_timer(inline: bool) -> None:
     """A row that comes alone is answered after a few turns of the loop, without time passing."""
     batcher = make_batcher(FakePool(), inline=inline)
 
@@ -115,7 +115,7 @@ async def test_lone_request_runs_without_a_timer(inline: bool) -> None:
 
 
 @either_mode
-async def test_lone_request_is_not_copied(inline: bool) -> None:
+async def test_single_request_is_not_copied(inline: bool) -> None:
     """The arrays of a request that runs by itself reach the session as they are."""
     pool = FakePool()
     inputs = rows(1, 2)
@@ -160,7 +160,7 @@ async def test_each_lane_takes_a_run() -> None:
     second = ask(batcher, 2)
     await turns()
 
-    assert batcher.statistics() == BatcherStatistics(0, 0, 2)
+    assert repr(batcher) == "<Batcher [0 requests, 0 rows waiting | 2 running]>"
     pool.release()
     assert await answers(first, second) == [[2], [4]]
 

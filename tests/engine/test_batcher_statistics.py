@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_pipeline.engine.batching.batch_queue import RunResult
-from ml_pipeline.engine.batching.batch_run import BatcherStatistics, BatchRecord
+from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.signature.tensor import Array
 from ml_pipeline.errors import RunFailed
 from tests.engine.batching import (
@@ -90,17 +90,15 @@ async def test_split_request_waits_for_its_last_part_and_runs_them_all() -> None
     assert len(records) == 2
 
 
-async def test_statistics_and_repr_show_what_waits_and_runs() -> None:
-    """Both count waiting requests, their rows, and runs in lanes; idle again, all are 0."""
+async def test_repr_shows_what_waits_and_runs() -> None:
+    """It counts waiting requests, their rows, and runs in lanes; idle again, all are 0."""
     pool = FakePool()
     batcher = make_batcher(pool)
     tasks = await queued(batcher, pool, 1)
     tasks.append(ask(batcher, 2, 3))
     await turns()
 
-    assert batcher.statistics() == BatcherStatistics(
-        num_requests_waiting=2, num_rows_waiting=3, num_running=1
-    )
+    assert batcher.num_rows_waiting == 3
     assert repr(batcher) == "<Batcher [2 requests, 3 rows waiting | 1 running]>"
     pool.release()
     await answers(*tasks)
@@ -169,7 +167,7 @@ def test_each_request_gets_exactly_its_own_rows(
         largest = max_batch_size if max_batch_size > 1 else max(map(len, requests))
         assert max(map(len, pool.runs)) <= largest
         assert sum(map(len, pool.runs)) == first_id
-        assert batcher.statistics() == IDLE
+        assert repr(batcher) == IDLE
 
     asyncio.run(serve())
 
@@ -206,6 +204,6 @@ def test_nobody_pays_for_a_neighbour(fates: list[str], held: bool, max_batch_siz
         for index, (fate, gone) in enumerate(zip(fates, left, strict=True)):
             value: list[float] | type[BaseException] = [2 * (20.0 + index)]
             assert got[index] == (alone[fate] if fate == "fail" or gone else value)
-        assert batcher.statistics() == IDLE
+        assert repr(batcher) == IDLE
 
     asyncio.run(serve())

@@ -547,7 +547,7 @@ async def test_closing_again_is_harmless(write_model: WriteModel, load: Load) ->
 
     await asyncio.wait_for(model.aclose(), 5)
 
-    assert model.batcher.statistics() == (0, 0, 0)
+    assert repr(model.batcher) == "<Batcher [0 requests, 0 rows waiting | 0 running]>"
 
 
 async def test_two_who_close_at_once_both_return(write_model: WriteModel, load: Load) -> None:

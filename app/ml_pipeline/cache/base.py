@@ -27,21 +27,21 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     expires: float
 
 
-class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What a look-up is for, so that a tier can tell whether it is worth its time.
+class LookupBudget(msgspec.Struct, frozen=True, gc=False):
+    """What a look-up is for and may cost, so that a tier can tell whether it is worth its time.
 
     Attributes:
         content_type: Of the value, as HTTP names it; a stored one of another is a miss.
         group: Look-ups whose hit rate is counted together: one model's.
         compute_seconds: What a miss costs: a slower tier may be left out.
-        patience_seconds: A longer wait is of no use.
+        max_wait_seconds: A longer wait is of no use.
         shareable: Whether a tier that other processes read may store the value.
     """
 
     content_type: bytes
     group: str
     compute_seconds: float
-    patience_seconds: float
+    max_wait_seconds: float
     shareable: bool = True
 
 
@@ -83,15 +83,15 @@ class ResponseCache(Protocol):
         """Look where it costs no wait. A miss is None; an expired value is a miss."""
         ...
 
-    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+    async def get(self, key: bytes, budget: LookupBudget) -> Hit | None:
         """Look everywhere for one key: `get_many` without its lists, for the hot path."""
         ...
 
-    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], budget: LookupBudget) -> list[Hit | None]:
         """Look everywhere, all keys in one go; one entry a key, in their order."""
         ...
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, budget: LookupBudget) -> None:
         """Store, replacing what is there; never waits. May forget at any time, early too."""
         ...
 

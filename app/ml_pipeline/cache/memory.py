@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from ml_pipeline.cache.base import CacheStatistics, Hit, Terms
+from ml_pipeline.cache.base import CacheStatistics, Hit, LookupBudget
 
 ENTRY_BYTES = 300
 """What an entry is counted with beside its value: key, dict slots, structs, bytes headers.
@@ -52,15 +52,15 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return hit
 
-    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+    async def get(self, key: bytes, budget: LookupBudget) -> Hit | None:
         """Look up."""
         return self.peek(key)
 
-    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], budget: LookupBudget) -> list[Hit | None]:
         """Look up each key."""
         return [self.peek(key) for key in keys]
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, budget: LookupBudget) -> None:
         """Store; the least recently used make room. A value over the whole bound is not stored."""
         if key in self._entries:
             self._drop(key)

@@ -1,9 +1,9 @@
 """L2: Redis, shared by all replicas; asked where that pays, and never in the way.
 
-Look-ups of one turn of the event loop go out as one `MGET` (`redis_look_ups.py`), stores behind the
+Look-ups of one turn of the event loop go out as one `MGET` (`redis_lookups.py`), stores behind the
 answers, many `SET … EX` in one write (`redis_lanes.py`). Whatever goes wrong is a miss, counted: a
 look-up waits for a round trip of `timeout_seconds` and the one before it at most, and not at all
-while the breaker is open. What stands in Redis is `envelope.py`; whether to ask is `payoff.py`.
+while the breaker is open. What stands in Redis is `envelope.py`, whether to ask `lookup_policy.py`.
 """
 
 import asyncio
@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from time import monotonic, time
 
-from redis.asyncio.connection import ConnectionPool
-
-from ml_pipeline.cache.base import CacheStatistics, Hit, RedisStatistics, Terms
+from ml_pipeline.cache.base import Hit, LookupBudget, RedisStatistics
 from ml_pipeline.cache.envelope import seal, unseal
+from ml_pipeline.cache.lookup_policy import LookupPolicy
 from ml_pipeline.cache.memory import TTL_JITTER
-from ml_pipeline.cache.payoff import Payoff
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_lanes import RedisLanes
-from ml_pipeline.cache.redis_look_ups import MAX_KEYS, Values
+from ml_pipeline.cache.redis_lookups import MAX_KEYS, Values
 
 KEY_PREFIX = b"ml_pipeline:answer:"
 
@@ -30,8 +29,7 @@ class RedisCache:
     """Event loop only. Mutable state: the lanes', and the counts.
 
     Args:
-        pool: Connections.
-        url: Where they lead, for its password not to be told.
+        endpoint: Where it is.
         timeout_seconds: For a round trip of look-ups.
         on_change: Told when Redis is lost and found, with the reason.
         on_round_trip: Told each one's operation, `read` or `write`, and seconds.
@@ -40,8 +38,7 @@ class RedisCache:
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        url: str,
+        endpoint: RedisEndpoint,
         *,
         timeout_seconds: float,
         on_change: Callable[[bool, str], None],
@@ -49,13 +46,12 @@ class RedisCache:
         always: bool = True,
     ) -> None:
         self._lanes = RedisLanes(
-            pool,
-            url,
+            endpoint,
             timeout_seconds=timeout_seconds,
             on_change=on_change,
             on_round_trip=on_round_trip,
         )
-        self._payoff = Payoff(lambda: self._lanes.look_ups.round_trip_seconds, always=always)
+        self._policy = LookupPolicy(lambda: self._lanes.lookups.round_trip_seconds, always=always)
         self._num_keys: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -71,47 +67,47 @@ class RedisCache:
         """Nothing is here."""
         return None
 
-    async def get(self, key: bytes, terms: Terms) -> Hit | None:
+    async def get(self, key: bytes, budget: LookupBudget) -> Hit | None:
         """Ask for a key, if it is worth it, in a round trip shared with others of this turn."""
         if not self._lanes.available:
             return None
-        if not self._payoff.asks(key, terms):
+        if not self._policy.asks(key, budget):
             self._num_keys["left_out"] += 1
             return None
-        values = await self._lanes.look_ups.ask((_name(key),), terms.patience_seconds)
+        values = await self._lanes.lookups.ask((_name(key),), budget.max_wait_seconds)
         if values is None:
             self._num_keys["unanswered"] += 1
             return None
-        hit = self._open(key, values[0], terms.content_type)
-        self._payoff.observe(terms.group, 1, int(hit is not None))
+        hit = self._open(key, values[0], budget.content_type)
+        self._policy.observe(budget.group, 1, int(hit is not None))
         return hit
 
-    async def get_many(self, keys: Sequence[bytes], terms: Terms) -> list[Hit | None]:
+    async def get_many(self, keys: Sequence[bytes], budget: LookupBudget) -> list[Hit | None]:
         """Ask for all keys that are worth it in one round trip, shared with others of this turn."""
         hits: list[Hit | None] = [None] * len(keys)
         if not self._lanes.available:
             return hits
-        asked = [index for index, key in enumerate(keys) if self._payoff.asks(key, terms)]
+        asked = [index for index, key in enumerate(keys) if self._policy.asks(key, budget)]
         self._num_keys["left_out"] += len(keys) - len(asked)
         if not asked:
             return hits
-        values = await self._ask([_name(keys[index]) for index in asked], terms.patience_seconds)
+        values = await self._ask([_name(keys[index]) for index in asked], budget.max_wait_seconds)
         if values is None:
             self._num_keys["unanswered"] += len(asked)
             return hits
         found = 0
         for index, sealed in zip(asked, values, strict=True):
-            if (hit := self._open(keys[index], sealed, terms.content_type)) is not None:
+            if (hit := self._open(keys[index], sealed, budget.content_type)) is not None:
                 hits[index] = hit
                 found += 1
-        self._payoff.observe(terms.group, len(asked), found)
+        self._policy.observe(budget.group, len(asked), found)
         return hits
 
     async def _ask(self, names: list[bytes], timeout_seconds: float) -> Values | None:
         if len(names) <= MAX_KEYS:
-            return await self._lanes.look_ups.ask(names, timeout_seconds)
+            return await self._lanes.lookups.ask(names, timeout_seconds)
         parts = [names[start : start + MAX_KEYS] for start in range(0, len(names), MAX_KEYS)]
-        ask = self._lanes.look_ups.ask
+        ask = self._lanes.lookups.ask
         answers = await asyncio.gather(*(ask(part, timeout_seconds) for part in parts))
         if any(answer is None for answer in answers):
             return None
@@ -133,21 +129,17 @@ class RedisCache:
         # Redis' clock decides whether it has: ours decides only how long it is kept here.
         return Hit(value, "redis", monotonic() + left_seconds)
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float, terms: Terms) -> None:
+    def put(self, key: bytes, value: bytes, ttl_seconds: float, budget: LookupBudget) -> None:
         """Store behind the answer, where it would be looked for; expiry is early by up to 10 %.
 
         What is not shareable is not stored.
         """
-        if not (terms.shareable and self._payoff.asks(key, terms)):
+        if not (budget.shareable and self._policy.asks(key, budget)):
             return
         ttl_seconds = max(1.0, ttl_seconds * (1.0 - TTL_JITTER * random.random()))
         expires = int(time() + ttl_seconds)
-        sealed = seal(key, value, terms.content_type, expires, ceil(ttl_seconds))
+        sealed = seal(key, value, budget.content_type, expires, ceil(ttl_seconds))
         self._lanes.store(_name(key), sealed, monotonic() + ttl_seconds)
-
-    def statistics(self) -> CacheStatistics:
-        """Count the stores that wait."""
-        return CacheStatistics(*self._lanes.num_waiting, 0)
 
     def redis_statistics(self) -> RedisStatistics:
         """Tell how it goes."""
@@ -173,6 +165,9 @@ class RedisCache:
     async def aclose(self) -> None:
         """Make the last stores, as far as they go at once, and disconnect; idempotent."""
         await self._lanes.aclose()
+
+    def __repr__(self) -> str:
+        return f"<RedisCache {self._lanes!r}>"
 
 
 def _name(key: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The lanes to Redis: some for look-ups (`redis_look_ups.py`), one for stores.
+"""The lanes to Redis: some for look-ups (`redis_lookups.py`), one for stores.
 
 A lane is one connection with one round trip under way, which carries all that waits. A lane whose
 connection fails connects anew, unless the circuit breaker says that there is no use in it just now.
@@ -12,12 +12,12 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, NamedTuple
 
-from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import MovedError, ReadOnlyError, RedisError, ResponseError
 
 from ml_pipeline.cache.circuit_breaker import CircuitBreaker
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_link import Kind, RedisFailure, RedisLink, pack
-from ml_pipeline.cache.redis_look_ups import LookUps, fitting
+from ml_pipeline.cache.redis_lookups import Lookups, fitting
 
 NUM_READ_LANES = 2
 """Round trips of look-ups under way at a time: one more than the one that is waited for."""
@@ -58,15 +58,14 @@ class RedisLanes:
     """Event loop only. Mutable state: what waits, the lanes, the counts.
 
     Args:
-        pool: Connections.
-        url: Where they lead, for its password not to be told.
+        endpoint: Where Redis is.
         timeout_seconds: For a round trip of look-ups.
         on_change: Told when Redis is lost and found, with the reason.
         on_round_trip: Told each one's operation, `read` or `write`, and seconds.
 
     Attributes:
         breaker: Its state and reason are for others to read.
-        look_ups: Asked only while `available`.
+        lookups: Asked only while `available`.
         num_failures: By kind.
         num_dropped: Stores that were not made.
         misfit: Why what was found can never be used; empty unless that is so.
@@ -74,18 +73,16 @@ class RedisLanes:
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        url: str,
+        endpoint: RedisEndpoint,
         *,
         timeout_seconds: float,
         on_change: Callable[[bool, str], None],
         on_round_trip: Callable[[str, float], None],
     ) -> None:
-        self._pool = pool
-        self._url = url
+        self._endpoint = endpoint
         self._on_round_trip = on_round_trip
         self.breaker = CircuitBreaker(self._probe, on_change)
-        self.look_ups = LookUps(timeout_seconds, self.breaker.succeed, on_round_trip)
+        self.lookups = Lookups(timeout_seconds, self.breaker.succeed, on_round_trip)
         self._stores: list[_Store] = []
         self._stored = asyncio.Event()  # some wait
         self._buffered_bytes = 0
@@ -106,7 +103,7 @@ class RedisLanes:
     @property
     def available(self) -> bool:
         """Whether Redis can be asked just now."""
-        return bool(self.look_ups.lanes) and self.breaker.closed
+        return bool(self.lookups.lanes) and self.breaker.closed
 
     def store(self, name: bytes, value: bytes, expires: float) -> None:
         """Store behind the answer, if there is room and Redis can be asked.
@@ -129,16 +126,11 @@ class RedisLanes:
         self._stores.append(_Store(name, value, expires))
         self._stored.set()
 
-    @property
-    def num_waiting(self) -> tuple[int, int]:
-        """Stores that wait, and their bytes."""
-        return len(self._stores), self._buffered_bytes
-
     async def _run(self, work: Callable[[RedisLink], Coroutine[Any, Any, None]]) -> None:
         """Connect whenever it is worth it, and work until the connection is lost."""
         while True:
             await self.breaker.wait_closed()
-            link = RedisLink(self._pool, self._url)
+            link = RedisLink(self._endpoint)
             try:
                 await link.connect()
                 await work(link)
@@ -150,11 +142,11 @@ class RedisLanes:
                 await link.drop()
 
     async def _read(self, link: RedisLink) -> None:
-        lane = self.look_ups.open(link)
+        lane = self.lookups.open(link)
         try:
             await lane.failure
         finally:
-            self.look_ups.close(lane)
+            self.lookups.close(lane)
 
     async def _beat(self, link: RedisLink) -> None:
         while True:
@@ -213,10 +205,10 @@ class RedisLanes:
             self.breaker.fail(str(failure))
         elif self.breaker.closed:
             self.breaker.trip(str(failure))
-            self.look_ups.give_up(failure)
+            self.lookups.give_up(failure)
 
     async def _probe(self) -> None:
-        link = RedisLink(self._pool, self._url)
+        link = RedisLink(self._endpoint)
         try:
             await link.connect()
         except RedisFailure as failure:
@@ -238,6 +230,10 @@ class RedisLanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
         try:
-            await self._pool.aclose()
+            await self._endpoint.pool.aclose()
         except (RedisError, OSError, RuntimeError):  # a Redis that does not hear that we leave
             pass
+
+    def __repr__(self) -> str:
+        waiting = f"{len(self._stores)} stores, {self._buffered_bytes} bytes waiting"
+        return f"<RedisLanes [{self.breaker.state} | {waiting}]>"

@@ -8,35 +8,20 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     ClusterCrossSlotError,
     ClusterDownError,
     MovedError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.maint_notifications import MaintNotificationsConfig
 
-from ml_pipeline.cache.redis_reader import BoundedParser
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
 from ml_pipeline.cache.redis_wire import Done, RedisWire
-
-CONNECT_SECONDS = 1.0
-"""For connection, TLS and log-in. A request waits for them only after Redis has hung up on an idle
-connection, and no longer than for any round trip."""
-
-MAX_CONNECTIONS = 16
-"""More than are ever opened at once: the lanes, a probe, publisher and subscriber."""
-
-RECOGNISED_BYTES = 8
-"""Of a password's beginning, so that it is seen even where it was cut."""
 
 PROBE_NAME = b"ml_pipeline:answer:probe"
 """Looked up, and never stored, to see whether look-ups are answered."""
@@ -70,47 +55,16 @@ class RedisFailure(Exception):
         self.kind = kind
 
 
-def open_pool(url: str) -> ConnectionPool:
-    """Make the pool of all connections of this process; opens none yet.
-
-    Nothing is retried and nothing times out in the pool: links have deadlines of their own.
-
-    Raises:
-        ValueError: The URL cannot be used; the text does not quote it.
-    """
-    try:
-        pool: ConnectionPool = ConnectionPool.from_url(
-            url,
-            protocol=3,
-            max_connections=MAX_CONNECTIONS,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_keepalive=True,
-            driver_info=None,
-            parser_class=BoundedParser,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-    except ValueError:  # its text quotes what it takes for the port, which may be a password
-        raise ValueError("expected a URL, found what cannot be read as one") from None
-    try:
-        pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options, no more
-    except (TypeError, RedisError, OSError) as error:
-        raise ValueError(scrub(str(error), url)) from None
-    return pool
-
-
 class RedisLink:
     """A connection that is used by one exchange at a time.
 
     Args:
-        pool: Whose connection it is.
-        url: Its password is kept out of errors.
+        endpoint: What it is connected to.
     """
 
-    def __init__(self, pool: ConnectionPool, url: str) -> None:
-        self._pool = pool
-        self._url = url
+    def __init__(self, endpoint: RedisEndpoint) -> None:
+        self._pool = endpoint.pool
+        self._scrub = endpoint.scrub
         self._connection: AbstractConnection | None = None
         self._wire: RedisWire | None = None
 
@@ -126,7 +80,7 @@ class RedisLink:
         except TimeoutError:
             raise RedisFailure("timeout", f"no connection in {CONNECT_SECONDS:g} s") from None
         except Exception as error:  # strangers' answers fail in redis-py in many ways
-            raise RedisFailure("connection", scrub(str(error), self._url)) from None
+            raise RedisFailure("connection", self._scrub(str(error))) from None
         self._wire = RedisWire(self._connection)
         (told,) = await self.exchange([HELLO], 1, CONNECT_SECONDS, anew=False)
         await self._judge(told)
@@ -136,7 +90,7 @@ class RedisLink:
             await self.drop()
             if isinstance(reply, ResponseError):
                 raise self.failure(reply)
-            raise RedisFailure("connection", f"MGET: {scrub(str(reply), self._url)}")
+            raise RedisFailure("connection", f"MGET: {self._scrub(str(reply))}")
 
     async def greet(self) -> None:
         """Ask whether it is there, and whether it is what can be used: a master, alone.
@@ -237,7 +191,7 @@ class RedisLink:
             return RedisFailure("misfit", CLUSTER)
         # RedisConnectionError is an answer too; uvloop's closed transport: RuntimeError.
         kind: Kind = "refused" if isinstance(found, ResponseError) else "connection"
-        return RedisFailure(kind, scrub(words_of(found), self._url))
+        return RedisFailure(kind, self._scrub(words_of(found)))
 
     async def drop(self) -> None:
         """Close without another word; idempotent."""
@@ -262,18 +216,3 @@ def pack(*parts: bytes | int) -> bytes:
 
 HELLO = pack(b"HELLO", 3)
 """Asks who is there: it needs no permission, and is answered with more than a PING."""
-
-
-def scrub(text: str, url: str) -> str:
-    """Take the password out of a text.
-
-    A Redis that does not know HELLO repeats its arguments, each cut at 128 bytes: these go first,
-    and of a long password its beginning is enough to cut the text there.
-    """
-    parsed = urlsplit(url)
-    text = text.split("with args")[0]
-    for secret in {parsed.password or "", unquote(parsed.password or "")} - {""}:
-        text = text.replace(secret, "***")
-        if len(secret) > RECOGNISED_BYTES:
-            text = text.split(secret[:RECOGNISED_BYTES])[0]
-    return text.splitlines()[0][:200] if text.strip() else "no reason given"

@@ -130,5 +130,5 @@ def _beginnings(num_elements: int) -> tuple[bytes, ...]:
 def _may_nest(piece: bytes) -> bool:
     """Whether a list may begin behind the first header; single bytes are quick to find."""
     find = piece.find
-    lone = find(b"*", 1) < 0 and find(b">") < 0 and find(b"~") < 0 and find(b"|") < 0
-    return not lone and _nested(piece) is not None
+    flat = find(b"*", 1) < 0 and find(b">") < 0 and find(b"~") < 0 and find(b"|") < 0
+    return not flat and _nested(piece) is not None

@@ -138,9 +138,9 @@ class BatchPredictor:
         if not keyed:
             return
         num_rows = sum(member.call.num_rows for member, _ in keyed)
-        terms = self._predictor.terms(model, num_rows, batch)
+        budget = self._predictor.budget(model, num_rows, batch)
         started = perf_counter()
-        hits = await self._predictor.cache.get_many([key for _, key in keyed], terms)
+        hits = await self._predictor.cache.get_many([key for _, key in keyed], budget)
         batch.cache_seconds += perf_counter() - started
         for (member, _), hit in zip(keyed, hits, strict=True):
             if hit is not None:
@@ -219,9 +219,9 @@ class BatchPredictor:
             return
         member.answer = answer
         if member.key is not None:
-            terms = self._predictor.terms(model, request.num_rows, call)
+            budget = self._predictor.budget(model, request.num_rows, call)
             kept = call.for_cache(answer) if call.kept is None else await joined(call.kept)
-            self._predictor.store(model, request, call, member.key, kept, terms)
+            self._predictor.store(model, request, call, member.key, kept, budget)
         self._land(member, answer)
 
     async def _follow(

@@ -9,7 +9,7 @@ from time import monotonic, perf_counter
 
 import msgspec
 
-from ml_pipeline.cache.base import ResponseCache, Terms
+from ml_pipeline.cache.base import LookupBudget, ResponseCache
 from ml_pipeline.engine.batching.batch_queue import RunResult
 from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
@@ -137,17 +137,17 @@ class Predictor:
     async def _look_far_or_compute(
         self, model: Model, request: DecodedRequest, call: Call, key: bytes, looked_far: bool
     ) -> bytes:
-        terms = self.terms(model, request.num_rows, call)
+        budget = self.budget(model, request.num_rows, call)
         if not looked_far and self.cache.waits:
             started = perf_counter()
-            hit = await self.cache.get(key, terms)
+            hit = await self.cache.get(key, budget)
             call.cache_seconds += perf_counter() - started
             if hit is not None:
                 call.cache_state = hit.tier
                 return hit.value
         answer = await self._compute(model, request, call)
         kept = call.for_cache(answer) if call.kept is None else await joined(call.kept)
-        self.store(model, request, call, key, kept, terms)
+        self.store(model, request, call, key, kept, budget)
         return answer
 
     def store(
@@ -157,20 +157,20 @@ class Predictor:
         call: Call,
         key: bytes,
         kept: bytes,
-        terms: Terms,
+        budget: LookupBudget,
     ) -> None:
         """Keep an answer for whoever asks the same, as far as neighbours had no part in it."""
         if model.proof is not None and call.batch_rows > request.num_rows:
             if (keeping := model.proof.keeping) == "nowhere":
                 return
-            terms = msgspec.structs.replace(terms, shareable=keeping == "everywhere")
+            budget = msgspec.structs.replace(budget, shareable=keeping == "everywhere")
         ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
-        self.cache.put(key, kept, ttl_seconds, terms)
+        self.cache.put(key, kept, ttl_seconds, budget)
 
     @staticmethod
-    def terms(model: Model, num_rows: int, call: Call) -> Terms:
+    def budget(model: Model, num_rows: int, call: Call) -> LookupBudget:
         """Half of the time that is left may go into a look-up: a miss needs the rest."""
-        return Terms(
+        return LookupBudget(
             call.answer_type,
             model.name,
             model.curve.predict(num_rows),

@@ -14,17 +14,10 @@ from time import monotonic
 from typing import Any, Protocol
 
 from redis.asyncio.client import PubSub, Redis
-from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from ml_pipeline.cache.redis_link import (
-    CONNECT_SECONDS,
-    RedisFailure,
-    RedisLink,
-    pack,
-    scrub,
-    words_of,
-)
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack, words_of
 from ml_pipeline.replicas.signature import Signature
 
 PREFIX = "ml_pipeline"
@@ -59,9 +52,7 @@ class Broadcast:
     Mutable state: the topics whose kept messages the subscription has looked up.
 
     Args:
-        pool: Connections.
-        url: Where they lead, for its password not to be told.
-        wait_connected: Waits until Redis can be asked.
+        endpoint: Where Redis is.
         signature: Of what is published and kept.
         name: Of the channel, and of what is kept.
         listener: Told of messages.
@@ -76,9 +67,7 @@ class Broadcast:
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        url: str,
-        wait_connected: Callable[[], Awaitable[None]],
+        endpoint: RedisEndpoint,
         signature: Signature,
         name: str,
         listener: Listener,
@@ -87,15 +76,13 @@ class Broadcast:
         kept_seconds: int,
         renew_seconds: float = inf,
     ) -> None:
-        self._pool = pool
-        self._client: Redis = Redis(connection_pool=pool)
-        self._url = url
+        self._endpoint = endpoint
+        self._client: Redis = Redis(connection_pool=endpoint.pool)
         self._signature = signature
         self._name = f"{PREFIX}:{name}"
         self._kept_seconds = kept_seconds
         self._renew_seconds = renew_seconds
-        self._channel = f"{self._name}:{pool.connection_kwargs.get('db') or 0}"
-        self._wait_connected = wait_connected
+        self._channel = f"{self._name}:{endpoint.database}"
         self._listener = listener
         self._on_change = on_change
         self.reason = ""
@@ -135,7 +122,7 @@ class Broadcast:
 
     async def _exchange(self, *commands: bytes, num_elements: int = 0) -> list[Any]:
         """Speak on a connection of its own."""
-        link = RedisLink(self._pool, self._url)
+        link = RedisLink(self._endpoint)
         try:
             await link.connect()
             replies = await link.exchange(commands, len(commands), CONNECT_SECONDS, num_elements)
@@ -149,14 +136,18 @@ class Broadcast:
     def _key(self, topic: str) -> bytes:
         return f"{self._name}:last:{topic}".encode()
 
-    def start(self) -> None:
-        """Begin to listen."""
-        self._listening = asyncio.create_task(self._listen())
+    def start(self, wait_connected: Callable[[], Awaitable[None]]) -> None:
+        """Begin to listen.
 
-    async def _listen(self) -> None:
+        Args:
+            wait_connected: Waits until Redis can be asked.
+        """
+        self._listening = asyncio.create_task(self._listen(wait_connected))
+
+    async def _listen(self, wait_connected: Callable[[], Awaitable[None]]) -> None:
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
-            await self._wait_connected()
+            await wait_connected()
             subscription = self._client.pubsub()
             try:
                 await self._subscribe(subscription)
@@ -164,7 +155,7 @@ class Broadcast:
                 pause_seconds = FIRST_PAUSE_SECONDS
                 await self._hear(subscription)
             except ResponseError as error:
-                self._tell(scrub(words_of(error), self._url))
+                self._tell(self._endpoint.scrub(words_of(error)))
             except RedisFailure as failure:
                 if failure.kind == "refused":
                     self._tell(str(failure))

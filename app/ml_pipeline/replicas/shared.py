@@ -6,7 +6,7 @@ from functools import partial
 
 from ml_pipeline.cache.base import RedisStatistics
 from ml_pipeline.cache.redis import RedisCache
-from ml_pipeline.cache.redis_link import open_pool
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.log import get_logger
 from ml_pipeline.replicas.broadcast import Broadcast
 from ml_pipeline.replicas.disproofs import LEAST_KEPT_SECONDS, RENEW_SECONDS, Disproofs
@@ -47,10 +47,9 @@ class Shared:
         longest_ttl_seconds: int,
         on_round_trip: Callable[[str, float], None],
     ) -> None:
-        pool = open_pool(url)
+        endpoint = RedisEndpoint(url)
         self.cache = RedisCache(
-            pool,
-            url,
+            endpoint,
             timeout_seconds=timeout_seconds,
             always=always,
             on_change=_log_redis,
@@ -58,7 +57,7 @@ class Shared:
         )
         self._signature = Signature(token, _log_not_signed)
         self._reloader = reloader
-        join = partial(Broadcast, pool, url, self.cache.wait_connected, self._signature)
+        join = partial(Broadcast, endpoint, self._signature)
         reloads = join("reload", reloader, _log_listening, kept_seconds=KEPT_SECONDS)
         disproved = join(
             "disproof",
@@ -68,7 +67,7 @@ class Shared:
             renew_seconds=RENEW_SECONDS,
         )
         self._broadcasts = (reloads, disproved)
-        self._wanted = Wanted(pool, url, "reload", self._signature, kept_seconds=KEPT_SECONDS)
+        self._wanted = Wanted(endpoint, "reload", self._signature, kept_seconds=KEPT_SECONDS)
         reloader.publisher, reloader.board = reloads, self._wanted
         disproofs.board = disproved
 
@@ -79,7 +78,7 @@ class Shared:
     def follow(self) -> asyncio.Task[None]:
         """Listen to the other replicas; give the task that compares with them, for ever."""
         for broadcast in self._broadcasts:
-            broadcast.start()
+            broadcast.start(self.cache.wait_connected)
         return asyncio.create_task(self._reloader.keep_up(self.cache.wait_connected))
 
     async def stop_listening(self) -> None:

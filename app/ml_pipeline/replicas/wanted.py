@@ -15,10 +15,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from ml_pipeline.cache.redis_link import CONNECT_SECONDS, RedisFailure, RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
+from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack
 from ml_pipeline.replicas.broadcast import PREFIX
 from ml_pipeline.replicas.signature import Signature
 
@@ -48,8 +48,7 @@ class Wanted:
     """Event loop only. Mutable state: the connection, used by one at a time.
 
     Args:
-        pool: Connections.
-        url: Where they lead, for its password not to be told.
+        endpoint: Where Redis is.
         name: Of what is kept.
         signature: Of all of it.
         kept_seconds: How long it is kept.
@@ -57,18 +56,17 @@ class Wanted:
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        url: str,
+        endpoint: RedisEndpoint,
         name: str,
         signature: Signature,
         *,
         kept_seconds: int,
     ) -> None:
         self._name = f"{PREFIX}:{name}"
-        self._database = pool.connection_kwargs.get("db") or 0
+        self._database = endpoint.database
         self._signature = signature
         self._kept_seconds = kept_seconds
-        self._link = RedisLink(pool, url)
+        self._link = RedisLink(endpoint)
         self._turn = asyncio.Lock()
 
     async def look(self, topics: Sequence[str]) -> Look:

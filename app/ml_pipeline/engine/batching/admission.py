@@ -5,10 +5,11 @@ Knows the cost of runs and the limits; what waits is told by `batcher.py`.
 
 from math import ceil
 
+from ml_pipeline.engine.batching.batch_policy import BatchPolicy
 from ml_pipeline.engine.batching.batch_queue import BatchQueue
 from ml_pipeline.engine.batching.batch_run import refuse_late
 from ml_pipeline.engine.batching.cost_curve import CostCurve
-from ml_pipeline.engine.batching.retry_after import Appointments
+from ml_pipeline.engine.batching.retry_after import RetrySchedule
 from ml_pipeline.errors import Overloaded
 
 ADMITTED_SHARE = 0.7
@@ -30,24 +31,24 @@ class Admission:
 
     Args:
         curve: Cost of a run.
-        rows_per_run: Rows that a lane takes at most; 1 for models that are not batched.
+        policy: Tells how many rows a lane takes at most.
         num_sessions: Lanes.
         max_queue_size: Rows that may wait.
     """
 
     def __init__(
-        self, curve: CostCurve, *, rows_per_run: int, num_sessions: int, max_queue_size: int
+        self, curve: CostCurve, policy: BatchPolicy, *, num_sessions: int, max_queue_size: int
     ) -> None:
         self._curve = curve
-        self._rows_per_run = rows_per_run
+        self._policy = policy
         self._num_sessions = num_sessions
         self._max_queue_size = max_queue_size
-        self._appointments = Appointments()
+        self._retries = RetrySchedule()
         self._swept = 0.0
 
-    def expect_lone_runs(self) -> None:
-        """Predict for a model that is batched no more."""
-        self._rows_per_run = 1
+    @property
+    def _rows_per_run(self) -> int:
+        return max(self._policy.lane_rows, 1)
 
     def wait_seconds(self, num_ahead: int) -> float:
         """Seconds until `num_ahead` rows, waiting or running, will all have been run."""
@@ -100,4 +101,4 @@ class Admission:
     def _retry_after(self, num_rows: int, now: float, wait_seconds: float) -> int:
         size = self._rows_per_run
         work_seconds = self._curve.predict(size) / size * num_rows / self._num_sessions
-        return self._appointments.book(now, max(1, ceil(wait_seconds)), work_seconds)
+        return self._retries.reserve(now, max(1, ceil(wait_seconds)), work_seconds)

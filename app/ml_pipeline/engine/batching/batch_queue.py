@@ -63,8 +63,8 @@ class RunResult(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         shared: The run's outputs.
-        rows: Which of their rows are the request's; None for a lone one, whose outputs need not
-            have a row for each of its own.
+        rows: Which of their rows are the request's; None where it had a run to itself, whose
+            outputs need not have a row for each of its own.
         queue_seconds: From arrival in the queue to the start of the run.
         run_seconds: The run itself, shared by all requests of the batch.
     """
@@ -192,7 +192,7 @@ class BatchQueue:
             yield from waiting
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
+        return sum(map(len, self._groups.values())) if self._groups else 0
 
     def __bool__(self) -> bool:
         return bool(self._groups)

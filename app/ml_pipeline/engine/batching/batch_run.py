@@ -17,20 +17,19 @@ from ml_pipeline.errors import DeadlineExceeded, InferenceError, RunFailed
 
 
 class BatchRecord(NamedTuple):
-    """One finished run, for observers."""
+    """One finished run, for observers.
+
+    Attributes:
+        num_requests: That shared it.
+        num_rows: Of all of them.
+        run_seconds: Of the run alone.
+        inline: Whether it was on the event loop's thread.
+    """
 
     num_requests: int
     num_rows: int
     run_seconds: float
     inline: bool
-
-
-class BatcherStatistics(NamedTuple):
-    """Snapshot of a batcher."""
-
-    num_requests_waiting: int
-    num_rows_waiting: int
-    num_running: int
 
 
 class Outcome(NamedTuple):
@@ -58,7 +57,7 @@ def run_batch(
 ) -> Outcome:
     """Join the rows and run; of a shared run check that each row came back; any thread.
 
-    One copy of the rows, none for a lone request, whose outputs may be as they like.
+    One copy of the rows, none for a single request, whose outputs may be as they like.
 
     Args:
         parts: Inputs of each request, `[b, …]` each.

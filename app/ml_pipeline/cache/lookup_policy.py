@@ -10,7 +10,7 @@ hit rate among them is that of all keys
 
 from collections.abc import Callable
 
-from ml_pipeline.cache.base import Terms
+from ml_pipeline.cache.base import LookupBudget
 
 LOW, HIGH = 0.01, 0.02
 """Hit rates at which sampling begins and ends; the gap keeps it from flapping."""
@@ -44,7 +44,7 @@ class _Rate:
             self.sampled = self.num_found < limit * self.num_looked
 
 
-class Payoff:
+class LookupPolicy:
     """Event loop only. Mutable state: hit rates by group.
 
     Args:
@@ -57,17 +57,17 @@ class Payoff:
         self._always = always
         self._rates: dict[str, _Rate] = {}
 
-    def asks(self, key: bytes, terms: Terms) -> bool:
+    def asks(self, key: bytes, budget: LookupBudget) -> bool:
         """Whether to look this key up, and to store it.
 
         Args:
             key: A digest: its first byte is as good as random.
-            terms: Group and cost.
+            budget: Group and cost.
         """
-        rate = self._rates.get(terms.group)
+        rate = self._rates.get(budget.group)
         if rate is None or not rate.sampled or key[0] % SAMPLE == 0:
             return True
-        return terms.compute_seconds > self._far_seconds()
+        return budget.compute_seconds > self._far_seconds()
 
     def observe(self, group: str, num_looked: int, num_found: int) -> None:
         """Count look-ups that were answered."""

@@ -1,10 +1,9 @@
 """Look-ups in Redis: what is asked in one turn of the event loop goes out as one `MGET`.
 
 A lane is one connection with one round trip under way. What comes while all are busy waits and goes
-together with the next. While each turn brings one question only, the next one goes at once, and
-what else comes in its turn together after it; a crowd waits for one turn more. All of this is the
-batcher's rule; but nothing here is a task: a reply goes from the socket straight to those who
-asked, because a lone look-up pays for each turn of the loop in between.
+together with the next. When to send is the `TurnCollector`'s to say, as for the batcher; but
+nothing here is a task: a reply goes from the socket straight to those who asked, because a single
+look-up pays for each turn of the loop in between.
 """
 
 import asyncio
@@ -15,14 +14,10 @@ from typing import Any
 import msgspec
 
 from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack
+from ml_pipeline.turn_collector import TurnCollector
 
 MAX_KEYS = 1000
 """In one round trip: a larger one would keep others waiting."""
-
-CROWD = 3
-"""Questions in a turn from which on they wait for the next one's. With 32 clients 11 % more hits a
-second, with 8 8 %; if less than a crowd waits as well, 4 clients get 20 % fewer, because round
-trips no longer overlap (eight rounds by turns)."""
 
 ROUND_TRIP_WEIGHT = 0.05
 """Of the newest in the moving average."""
@@ -37,12 +32,11 @@ class _Question(msgspec.Struct, frozen=True, gc=False):
     answer: asyncio.Future[Values | None]
 
 
-class LookUps:
+class Lookups:
     """Event loop only.
 
-    Mutable state: the questions that wait, the lanes, which of them are idle, `_scheduled` (a
-    dispatch is due at the end of this turn or the next), `_lone` (the last turn brought one
-    question, so the next is sent at once) and `_crowded` (this turn brought more after all).
+    Mutable state: the questions that wait, the lanes, which of them are idle, and what is due at
+    the end of a turn (`_turn`).
 
     Args:
         timeout_seconds: For a round trip.
@@ -67,14 +61,14 @@ class LookUps:
         self._questions: list[_Question] = []
         self.lanes: list[Lane] = []
         self._idle: list[Lane] = []
-        self._scheduled = self._lone = self._crowded = False
+        self._turn = TurnCollector()
 
-    def ask(self, names: Sequence[bytes], patience_seconds: float) -> asyncio.Future[Values | None]:
+    def ask(self, names: Sequence[bytes], max_wait_seconds: float) -> asyncio.Future[Values | None]:
         """Look names up, mostly with whoever asks in this turn; only while there are `lanes`.
 
         Args:
             names: `MAX_KEYS` at most.
-            patience_seconds: Longer than this, or than for two round trips, nobody waits.
+            max_wait_seconds: Longer than this, or than for two round trips, nobody waits.
 
         Returns:
             Values in their order; None if Redis could not be asked, or not in time.
@@ -82,15 +76,15 @@ class LookUps:
         loop = self.lanes[0].loop  # asking asyncio each time is a system call (getpid)
         answer: asyncio.Future[Values | None] = loop.create_future()
         question = _Question(names, answer)
-        if self._lone and self._idle and not self._questions:
-            self._lone = False
-            loop.call_soon(self._end_lone_turn)
+        if self._turn.at_once and self._idle and not self._questions:
+            self._turn.go_at_once(self)
             self._idle.pop().look_up([question])
         else:
             self._questions.append(question)
-            self._schedule()
-        if patience_seconds < self.timeout_seconds:
-            timer = loop.call_later(max(patience_seconds, 0.0), _resolve, answer, None)
+            if self._idle:
+                self._turn.schedule(self)
+        if max_wait_seconds < self.timeout_seconds:
+            timer = loop.call_later(max(max_wait_seconds, 0.0), _resolve, answer, None)
             answer.add_done_callback(lambda _: timer.cancel())
         return answer
 
@@ -120,7 +114,7 @@ class LookUps:
         """Give a lane its next round trip, at the end of this turn."""
         self._idle.append(lane)
         if self._questions:
-            self._schedule()
+            self._turn.schedule(self)
 
     def observe(self, started: float, *, answered: bool) -> None:
         """Count a round trip; `started` in `time.monotonic()` seconds."""
@@ -131,28 +125,19 @@ class LookUps:
         if answered:
             self._on_success()
 
-    def _schedule(self) -> None:
-        if self._idle and not self._scheduled:
-            self._scheduled = True
-            self._idle[0].loop.call_soon(self._end_turn)
+    def num_waiting(self) -> int:
+        """Count the questions that wait."""
+        return len(self._questions)
 
-    def _end_turn(self) -> None:
-        """Send what this turn has brought; a crowd with what the next one brings."""
-        if self._idle and len(self._questions) >= CROWD:
-            self._idle[0].loop.call_soon(self._dispatch)
-        else:
-            self._dispatch()
+    def may_grow(self) -> bool:
+        """Whether a lane is idle; while none is, they wait for one in any case."""
+        return bool(self._idle)
 
-    def _dispatch(self) -> None:
-        self._scheduled = False
-        self._lone = len(self._questions) == 1 and not self._crowded
-        self._crowded = False
+    def dispatch(self) -> None:
+        """Send what waits, as far as there are idle lanes."""
+        self._turn.unschedule()
         while self._idle and self._questions:
             self._idle.pop().look_up(self._take())
-
-    def _end_lone_turn(self) -> None:
-        self._lone = not self._questions
-        self._crowded = bool(self._questions)
 
     def _take(self) -> list[_Question]:
         """Take the oldest questions, of `MAX_KEYS` names together at most."""
@@ -175,7 +160,7 @@ class Lane:
         failure: Raises why no more can be asked, a RedisFailure.
     """
 
-    def __init__(self, link: RedisLink, owner: LookUps) -> None:
+    def __init__(self, link: RedisLink, owner: Lookups) -> None:
         self._link = link
         self._owner = owner
         self._questions: list[_Question] = []
