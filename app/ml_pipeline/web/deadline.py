@@ -20,8 +20,8 @@ TIMEOUT = parameter(
 def read_deadline(request: Request, timeout_seconds: float) -> float:
     """Give the time, `time.monotonic()` seconds, after which an answer is of no use.
 
-    A client counts from when it began to send, so a body that is slow to come is part of it; the
-    server's own limit is on the wait for a run, and counts from now.
+    The client's time counts from the first byte of its request, so a body that comes slowly uses it
+    up. The server's own limit is for what follows, and counts from now.
 
     Raises:
         InvalidInput: `X-Request-Timeout-Ms` is no positive number.

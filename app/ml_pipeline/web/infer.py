@@ -69,7 +69,7 @@ class InferRoute:
         self._max_inflated_bytes = max_inflated_bytes
 
     def find(self, raw_path: bytes) -> Self | None:
-        """Take the paths of all models, as they were sent."""
+        """Give itself if a path, as it was sent, asks for an inference of any model."""
         if (
             raw_path.startswith(b"/v2/models/")
             and raw_path.endswith(b"/infer")
@@ -79,7 +79,7 @@ class InferRoute:
         return None  # such as the metadata of a model that is called infer
 
     async def answer(self, request: Request) -> Reply:
-        """Infer, and tell in the headers how it went."""
+        """Infer; the headers tell how long each step took."""
         request.call = call = self._to_call(request)
         try:
             answer = await self._predictor.predict(call)

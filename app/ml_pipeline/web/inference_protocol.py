@@ -25,7 +25,7 @@ from ml_pipeline.web.operation import JSON, Operation
 from ml_pipeline.web.serves import serves
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
-"""Of Triton's, those that work here."""
+"""The extensions of Triton's that this server has."""
 
 PLATFORM = "onnx_onnxv1"
 """The protocol's name for ONNX."""

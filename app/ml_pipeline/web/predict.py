@@ -105,7 +105,7 @@ class PredictRoute:
         self._timeout_seconds = timeout_seconds
 
     async def answer(self, request: Request) -> Reply:
-        """Predict, and tell in the headers how it went."""
+        """Predict; the headers tell how long each step took."""
         request.call = call = to_call(request, self._timeout_seconds)
         try:
             body = await self._predictor.predict(call)
