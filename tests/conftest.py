@@ -32,7 +32,7 @@ from ml_pipeline.protocols.predict import PredictCall
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 
 WriteModel = Callable[..., Path]
-Load = Callable[..., Model]
+LoadModel = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]
 
 
@@ -89,7 +89,7 @@ def write_model(tmp_path: Path) -> WriteModel:
 
 
 @pytest.fixture
-def load(options: EngineOptions, graphs: GraphReader) -> Iterator[Load]:
+def load(options: EngineOptions, graphs: GraphReader) -> Iterator[LoadModel]:
     """Load one file as a model, with `NAME.json` beside it where there is one."""
     models: list[Model] = []
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import Metric
 
 from ml_pipeline.settings import settings_table
-from ml_pipeline.web.openapi import OPERATIONS
+from ml_pipeline.web.operations import OPERATIONS
 from tests.fakes import idle_metrics, shown
 from tests.server import ROOT
 

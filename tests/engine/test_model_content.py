@@ -18,7 +18,7 @@ from ml_pipeline.engine.model.load_model import load_model
 from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError
-from tests.conftest import Load
+from tests.conftest import LoadModel
 from tests.models import externally_weighted_model, save_with_external_weights, scale_model
 
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_stray_file_is_no_part_of_a_model(path: Path, load: Load) -> None:
+def test_a_stray_file_is_no_part_of_a_model(path: Path, load: LoadModel) -> None:
     """Though it is called like a tensor of its graph."""
     before = load(path).digest
     for name in ("x", "y", "factors", "Mul"):
@@ -39,7 +39,7 @@ def test_a_stray_file_is_no_part_of_a_model(path: Path, load: Load) -> None:
     assert load(path).digest == before
 
 
-def test_a_lone_files_digest_is_its_own(tmp_path: Path, load: Load) -> None:
+def test_a_lone_files_digest_is_its_own(tmp_path: Path, load: LoadModel) -> None:
     """So that anybody can tell which file is served."""
     path = tmp_path / "model.onnx"
     path.write_bytes(scale_model())
@@ -47,7 +47,7 @@ def test_a_lone_files_digest_is_its_own(tmp_path: Path, load: Load) -> None:
     assert load(path).digest == sha256(scale_model()).hexdigest()
 
 
-def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: Load) -> None:
+def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: LoadModel) -> None:
     """In ten seconds at most beside 20,000 files, which were looked through for two minutes."""
     for number in range(20_000):
         folder = path.parent / str(number // 1000)
@@ -60,7 +60,9 @@ def test_a_model_is_loaded_beside_a_project_in_no_time(path: Path, load: Load) -
     assert time.perf_counter() - begun < 10.0
 
 
-def test_external_weights_count_for_sharing(path: Path, load: Load, options: EngineOptions) -> None:
+def test_external_weights_count_for_sharing(
+    path: Path, load: LoadModel, options: EngineOptions
+) -> None:
     """The memory is theirs."""
     np.full(3 + 250_000, 2, np.float32).tofile(path.with_suffix(".weights"))
     options = msgspec.structs.replace(options, share_weights_above_bytes=500_000)
@@ -184,7 +186,7 @@ def test_a_file_that_may_have_been_another_is_told(
 
 @TOUCHES
 def test_a_file_that_is_touched_once_is_read_again(
-    act: Callable[[Path, bytes], None], path: Path, options: EngineOptions, load: Load
+    act: Callable[[Path, bytes], None], path: Path, options: EngineOptions, load: LoadModel
 ) -> None:
     """A backup links it, or somebody copies the same content over it: it is loaded all the same."""
     acts = iter([lambda: act(path, path.read_bytes())])

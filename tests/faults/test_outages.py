@@ -9,7 +9,7 @@ from math import inf
 import pytest
 
 from tests.faults.conftest import Serve
-from tests.faults.load import Load
+from tests.faults.load import ReplicaLoad
 from tests.faults.replica import events, health, metric, state_of
 from tests.redis_server import RedisServer
 from tests.server import Server, free_port, wait_until
@@ -27,7 +27,7 @@ NUM_PAIRS = 10
 
 def test_killed_and_started_again(serve: Serve) -> None:
     """A Redis that crashes and comes back empty is found again; no request notices."""
-    with RedisServer() as redis, Load(server := serve(redis.url)) as load:
+    with RedisServer() as redis, ReplicaLoad(server := serve(redis.url)) as load:
         load.wait_for("redis")
         redis.kill()
         wait_until(lambda: not health(server)["redis_connected"])
@@ -57,7 +57,7 @@ def test_frozen_for_a_while(serve: Serve, fault: Callable[[RedisServer], None]) 
     """While Redis hangs with its connections open, 99 % of requests take less than 100 ms."""
     with (
         RedisServer("--enable-debug-command", "yes") as redis,
-        Load(server := serve(redis.url)) as load,
+        ReplicaLoad(server := serve(redis.url)) as load,
     ):
         load.wait_for("redis")
         start = time.monotonic()
@@ -74,7 +74,11 @@ def test_frozen_for_a_while(serve: Serve, fault: Callable[[RedisServer], None]) 
 
 def test_connections_killed_again_and_again(serve: Serve) -> None:
     """Connections that are cut five times a second are made anew, those of messages too."""
-    with RedisServer() as redis, Load(serve(redis.url)) as load, closing(redis.client()) as client:
+    with (
+        RedisServer() as redis,
+        ReplicaLoad(serve(redis.url)) as load,
+        closing(redis.client()) as client,
+    ):
         load.wait_for("redis")
         num_killed = 0
         for _ in range(10):
@@ -114,7 +118,7 @@ def test_unreachable_at_start(serve: Serve) -> None:
     port = free_port()
     server, seconds = delayed(serve, f"redis://127.0.0.1:{port}", UNREACHABLE_SECONDS)
     before = health(server), state_of(server, "redis"), events(server)
-    with Load(server) as load:
+    with ReplicaLoad(server) as load:
         load.go_on(0.5)
         with RedisServer(port=port):
             load.wait_for("redis")

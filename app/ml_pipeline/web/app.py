@@ -1,4 +1,4 @@
-"""The Litestar application: every route but the hot ones, which `middleware.py` answers."""
+"""The Litestar application: every route but the hot ones, which `middleware.py` has."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,17 @@ from ml_pipeline.engine.model.repository import Repository
 from ml_pipeline.lifecycle import Lifecycle
 from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.replicas.reload import Reloader
-from ml_pipeline.web.admin import admin_guard
+from ml_pipeline.web.admin import admin_guard, guard_admin_handlers
 from ml_pipeline.web.cross_site import cross_site_guard
 from ml_pipeline.web.dashboard import dashboard_routes
 from ml_pipeline.web.docs import docs_routes
 from ml_pipeline.web.error_response import to_response
 from ml_pipeline.web.health import Dependency, health_routes
 from ml_pipeline.web.inference_protocol import inference_routes
+from ml_pipeline.web.inference_statistics import statistics_routes
 from ml_pipeline.web.model_repository import repository_routes
 from ml_pipeline.web.models import model_routes
+from ml_pipeline.web.openapi import openapi_document
 
 
 def build_litestar(
@@ -40,20 +42,22 @@ def build_litestar(
         metrics: What is scraped.
         dependencies: Asked for what the server can do without.
         admin_token: What callers of admin routes must send; empty = there is none.
-        production: Whether those are closed without one.
-        cors_origins: Whose pages may change something.
+        production: Whether admin routes are closed where there is no token.
+        cors_origins: Origins whose pages may call routes that change something.
         max_body_bytes: Largest body.
     """
-    admin = admin_guard(admin_token, production=production)
+    handlers = [
+        *health_routes(lifecycle, repository, metrics, dependencies),
+        *model_routes(repository, reloader),
+        *inference_routes(lifecycle, repository),
+        *statistics_routes(repository, metrics.models),
+        *repository_routes(repository, reloader),
+        *docs_routes(openapi_document),
+        *dashboard_routes(),
+    ]
+    guard_admin_handlers(handlers, admin_guard(admin_token, production=production))
     return Litestar(
-        route_handlers=[
-            *health_routes(lifecycle, repository, metrics, dependencies),
-            *model_routes(repository, reloader, admin),
-            *inference_routes(lifecycle, repository, metrics.models),
-            *repository_routes(repository, reloader, admin),
-            *docs_routes(),
-            *dashboard_routes(),
-        ],
+        route_handlers=handlers,
         guards=[cross_site_guard(cors_origins, any_with_token=bool(admin_token))],
         exception_handlers={Exception: to_response},
         openapi_config=None,

@@ -25,6 +25,8 @@ YOUNG_SECONDS = 3.0
 class FileTouched(ModelLoadError):
     """A file is what it was, and has been written, replaced or linked meanwhile."""
 
+    code = "file_touched"
+
 
 Signature = tuple[int, ...]
 """Device, inode, size, and when content and inode were changed last, in ns."""

@@ -10,7 +10,7 @@ from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.sessions.custom_ops import Library
 from ml_pipeline.engine.sessions.session_pool import SessionPool
-from ml_pipeline.engine.signature.metadata import ModelMetadata
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata
 from ml_pipeline.engine.wire.cache_key import identity
 
 
@@ -24,7 +24,7 @@ class EngineOptions(msgspec.Struct, frozen=True):
     batch: BatchOptions
     custom_ops: tuple[Library, ...] = ()
 
-    def of(self, metadata: ModelMetadata) -> "EngineOptions":
+    def of(self, metadata: DeclaredMetadata) -> "EngineOptions":
         """Those of one model, which may have some of its own."""
         batch = self.batch
         if metadata.max_batch_size is not None:
@@ -47,7 +47,7 @@ class Source(NamedTuple):
     """
 
     file: ModelFile
-    metadata: ModelMetadata
+    metadata: DeclaredMetadata
     graph: GraphReport
     digest: str
     options: EngineOptions

@@ -34,7 +34,7 @@ class OutputNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scores: str | None = None
 
 
-class ModelMetadata(msgspec.Struct, frozen=True):
+class DeclaredMetadata(msgspec.Struct, frozen=True):
     """Contents of `model_metadata.json` (or `metadata.json`); other keys are ignored.
 
     Attributes:
@@ -100,7 +100,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         return self.output_classes if isinstance(self.output_classes, list) else None
 
 
-def read_metadata(path: Path | None) -> ModelMetadata:
+def read_metadata(path: Path | None) -> DeclaredMetadata:
     """Read a metadata file; no path gives empty metadata.
 
     Raises:
@@ -108,15 +108,17 @@ def read_metadata(path: Path | None) -> ModelMetadata:
             model that holds no object is none of ours.
     """
     if path is None:
-        return ModelMetadata()
+        return DeclaredMetadata()
     try:
         content = path.read_bytes().removeprefix(BOM_UTF8)
-        return msgspec.json.decode(content, type=ModelMetadata)
+        return msgspec.json.decode(content, type=DeclaredMetadata)
     except msgspec.ValidationError as error:
         if path.name in OWN_NAMES:
             raise ModelLoadError(f"{path.name}: {error}") from None
         if not content.lstrip().startswith(b"{"):
-            return ModelMetadata()  # another program's, which happens to be called like the model
+            return (
+                DeclaredMetadata()
+            )  # another program's, which happens to be called like the model
         raise ModelLoadError(
             f"{path.name}: {error}; it is read as the model's metadata, so a file of another "
             "program cannot have that name"
@@ -128,7 +130,7 @@ def read_metadata(path: Path | None) -> ModelMetadata:
         raise ModelLoadError(f"{path.name}: {error.strerror}") from None
 
 
-def refine(spec: TensorSpec, metadata: ModelMetadata) -> TensorSpec:
+def refine(spec: TensorSpec, metadata: DeclaredMetadata) -> TensorSpec:
     """Fill in sizes that the file leaves open and the metadata knows.
 
     Raises:
@@ -178,7 +180,7 @@ def find_output(outputs: tuple[TensorSpec, ...], role: str, name: str | None) ->
 
 
 def check_classes(
-    metadata: ModelMetadata, num_classes: int | None, labels: list[int | str] | None = None
+    metadata: DeclaredMetadata, num_classes: int | None, labels: list[int | str] | None = None
 ) -> None:
     """Hold the classes of the metadata against those of the model.
 
