@@ -12,13 +12,14 @@ import signal
 from collections.abc import Sequence
 from time import monotonic
 
+import msgspec
 import uvloop
-from ml_pipeline.cache.base import Hit, LookupBudget, ResponseCache
-from ml_pipeline.cache.memory import MemoryCache
-from ml_pipeline.command import listen
-from ml_pipeline.main import Application
-from ml_pipeline.settings import Settings, load_settings
 from redis.asyncio import Redis
+
+from ml_pipeline.build import create_app
+from ml_pipeline.cache.base import Hit, LookupBudget
+from ml_pipeline.command import listen
+from ml_pipeline.settings import load_settings
 
 
 class AwaitedGet:
@@ -58,13 +59,6 @@ class AwaitedGet:
         await self._client.aclose()
 
 
-class Comparison(Application):
-    """The server with another cache."""
-
-    def _build_cache(self, settings: Settings, near: MemoryCache) -> ResponseCache:
-        return AwaitedGet(settings.redis_url)
-
-
 def _name(key: bytes) -> bytes:
     return b"awaited_get:" + key.hex().encode()
 
@@ -72,7 +66,8 @@ def _name(key: bytes) -> bytes:
 async def main() -> None:
     """Serve until SIGTERM."""
     settings = load_settings(os.environ)
-    application = Comparison(settings)
+    alone = msgspec.structs.replace(settings, redis_url="")
+    application = create_app(alone, cache=AwaitedGet(settings.redis_url))
     async with application.lifespan():
         listener = await listen(application, settings)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)

@@ -18,10 +18,11 @@ from typing import Any
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
+
+from ml_pipeline.application import GC_THRESHOLDS
 from ml_pipeline.command import BACKLOG, MAX_CONNECTIONS
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.fronts.http.message import Reply, Request
-from ml_pipeline.main import GC_THRESHOLDS
 from ml_pipeline.settings import Settings, load_settings
 
 Message = dict[str, Any]

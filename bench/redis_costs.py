@@ -12,18 +12,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvloop
-from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
-from ml_pipeline.cache.redis_link import RedisLink
 from redis.asyncio import Redis
 
 from bench.redis_server import redis_started
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
+from ml_pipeline.cache.redis_link import RedisLink
 
 VALUE = b"x" * 300
 LOOK_UPS = 8
 REPEATS, ROUNDS = 300, 7
 TIMEOUT_SECONDS = 10.0
 IMPORT = """
-import time, ssl, asyncio, msgspec, psutil, ml_pipeline.main
+import time, ssl, asyncio, msgspec, psutil, ml_pipeline.build
 before, started = psutil.Process().memory_info().rss, time.perf_counter()
 import ml_pipeline.cache.redis, ml_pipeline.replicas.broadcast
 seconds, after = time.perf_counter() - started, psutil.Process().memory_info().rss

@@ -86,8 +86,12 @@ make_venv() {
   fi
   find_python
   say "making .venv with $("$python" --version)"
-  rm -f "$venv/place" # first, so that an interruption here is seen too
-  rm -rf "$venv"
+  if [[ -L $venv ]]; then
+    rm "$venv" # and nothing in it: it may lead to another work tree's
+  else
+    rm -f "$venv/place" # first, so that an interruption here is seen too
+    rm -rf "$venv"
+  fi
   "$python" -m venv "$venv"
   place >"$venv/place"
 }

@@ -1,6 +1,6 @@
 """Fixtures for all: model files in fresh folders, and the server's inner parts joined in process.
 
-`serve` joins a real repository, cache and predictor, as `main.py` does, without HTTP. Models come
+`serve` joins a real repository, cache and predictor, as `build.py` does, without HTTP. Models come
 from `tests/models.py`.
 """
 
@@ -14,14 +14,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.batching.batch_queue import BatchOptions
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.model.load_model import load_model
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.many import BatchPredictor
 from ml_pipeline.pipeline.predictor import Predictor
@@ -30,7 +32,7 @@ from ml_pipeline.protocols.predict import PredictCall
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 
 WriteModel = Callable[..., Path]
-Load = Callable[..., Model]
+LoadModel = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]
 
 
@@ -87,7 +89,7 @@ def write_model(tmp_path: Path) -> WriteModel:
 
 
 @pytest.fixture
-def load(options: EngineOptions, graphs: GraphReader) -> Iterator[Load]:
+def load(options: EngineOptions, graphs: GraphReader) -> Iterator[LoadModel]:
     """Load one file as a model, with `NAME.json` beside it where there is one."""
     models: list[Model] = []
 
@@ -187,10 +189,10 @@ class Served:
             body_format=wire_format,
             answer_format=wire_format,
         )
-        answer, calls = await BatchPredictor(self.predictor, max_members=100).predict(
+        pieces, calls = await BatchPredictor(self.predictor, max_members=100).predict(
             call, "request-1"
         )
-        return from_body(answer, wire_format)["results"], calls
+        return from_body(b"".join(pieces), wire_format)["results"], calls
 
 
 def json_call(body: bytes, model: str | None = None) -> PredictCall:

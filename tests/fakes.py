@@ -5,14 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ml_pipeline.cache.base import LookupBudget
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from ml_pipeline.cache.base import CacheStatistics, LookupBudget, RedisStatistics
 from ml_pipeline.engine.sessions.session_pool import PoolStatistics
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.errors import RunFailed
-from ml_pipeline.observe.collector import Metrics, RedisCounts
+from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.observe.exposition import expose
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 RowFunction = Callable[[Tensors], list[Array]]
 
@@ -174,7 +175,7 @@ async def turns(count: int = 6) -> None:
 
 async def settled(*tasks: "asyncio.Task[Any]") -> list[Any]:
     """Result or exception of each task; fails, and does not hang, if one never ends."""
-    _, pending = await asyncio.wait(tasks, timeout=0.5)
+    _, pending = await asyncio.wait(tasks, timeout=10.0)
     for task in pending:
         task.cancel()
     assert not pending, f"{len(pending)} of {len(tasks)} never got an answer"
@@ -193,7 +194,7 @@ def idle_metrics() -> Metrics:
         "replica-1",
         ("/predict",),
         scrape_models=list,
-        scrape_cache=lambda: (0, 0, 0),
-        scrape_redis=lambda: RedisCounts("closed", {}, {}, 0),
+        scrape_cache=lambda: CacheStatistics(0, 0, 0),
+        scrape_redis=lambda: RedisStatistics("closed", {}, {}, 0),
         scrape_behind=lambda: False,
     )

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_pipeline.api_keys import make_key
-
 from tests.server import Server
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+
 from ml_pipeline.web.openapi import openapi_document
 
 ADMIN_TOKEN = "planted-admin-token-4f1c"

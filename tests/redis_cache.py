@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+
 from ml_pipeline.cache.base import LookupBudget, ResponseCache
 from ml_pipeline.cache.redis import RedisCache
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_errors import RedisFailure
-
 from tests.fakes import BUDGET
 
 PATIENT_SECONDS = 10.0

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from ml_pipeline.api_keys import ApiKeys, KeysError, make_key
 
+from ml_pipeline.api_keys import ApiKeys, KeysError, make_key
 from tests.keys import replace, write_keys
 from tests.server import ROOT, Server, run_to_end, settled, wait_until
 

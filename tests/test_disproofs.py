@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ml_pipeline.engine.model.model import EngineOptions, Model
-from ml_pipeline.engine.model.repository import Repository
-from ml_pipeline.replicas.disproofs import Disproofs, Disproved
 
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
+from ml_pipeline.replicas.disproofs import Disproofs, Disproved
 from tests.fakes import turns
 from tests.models import scale_model
 from tests.verdicts import NODE, Judge

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from ml_pipeline.settings import settings_table
-from ml_pipeline.web.openapi import OPERATIONS
 from prometheus_client import Metric
 
+from ml_pipeline.settings import settings_table
+from ml_pipeline.web.operations import OPERATIONS
 from tests.fakes import idle_metrics, shown
 from tests.server import ROOT
 

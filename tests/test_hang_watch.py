@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from ml_pipeline.hang_watch import hangs
 
+from ml_pipeline.hang_watch import hangs
 from tests.server import Server, free_port, run_to_end, wait_until
 
 SECONDS = 1

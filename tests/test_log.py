@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 import pytest
-from ml_pipeline.log import Lines
 
+from ml_pipeline.log import Lines
 from tests.server import ROOT, Server, run_python, settled
 from tests.web.samples import ROW
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ml_pipeline import __version__
-from ml_pipeline.command import main
 from prometheus_client.parser import text_string_to_metric_families
 
+from ml_pipeline import __version__
+from ml_pipeline.command import main
 from tests import models
 from tests.server import Server, free_port, read_answer, run_to_end, wait_until
 from tests.web.occupied import BUSY, Occupied

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ml_pipeline.engine.model.model import EngineOptions
+
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.errors import (
     DeadlineExceeded,
@@ -20,7 +21,6 @@ from ml_pipeline.errors import (
 )
 from ml_pipeline.pipeline.many import BatchPredictor
 from ml_pipeline.settings import BUNDLED_MODELS
-
 from tests.conftest import Reply, Serve, Served, WriteModel, json_call, to_body, with_batch
 from tests.fakes import ManualClock
 from tests.models import (

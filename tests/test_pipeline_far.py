@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.predictor import Predictor
-
 from tests.conftest import Serve, Served, WriteModel
 from tests.models import random_model, scale_model
 from tests.redis_cache import RedisTier, num_calls, until
@@ -197,6 +197,9 @@ async def test_look_up_is_part_of_the_cache_s_time(replica: Replica, server: Red
 
 # In time.
 
+HURRY_SECONDS = 4.0
+"""Of a request: half of them is enough for a run on a busy machine, and less than Redis has."""
+
 
 async def test_request_in_a_hurry_does_not_wait_for_a_frozen_redis(
     replica: Replica, server: RedisServer
@@ -205,11 +208,11 @@ async def test_request_in_a_hurry_does_not_wait_for_a_frozen_redis(
     server.freeze()
 
     started = monotonic()
-    reply = await replica.served.ask(ROW, timeout_seconds=1.0)
+    reply = await replica.served.ask(ROW, timeout_seconds=HURRY_SECONDS)
 
     assert reply.call.cache_state == "miss"
     assert reply.predictions.tolist() == DOUBLED
-    assert 0.4 < monotonic() - started < 1.0
+    assert 0.4 * HURRY_SECONDS < monotonic() - started < HURRY_SECONDS
 
 
 async def test_batch_in_a_hurry_does_not_wait_for_a_frozen_redis(
@@ -218,7 +221,7 @@ async def test_batch_in_a_hurry_does_not_wait_for_a_frozen_redis(
     """The members of a batch are computed in time too."""
     server.freeze()
 
-    results, calls = await replica.served.ask_batch(members(10), timeout_seconds=1.0)
+    results, calls = await replica.served.ask_batch(members(10), timeout_seconds=HURRY_SECONDS)
 
     assert [result["predictions"][0][0] for result in results] == [2.0 * v for v in range(10)]
     assert {call.cache_state for call in calls} == {"miss"}

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
 from ml_pipeline.engine.batching.proof import FIRST_ROWS
 from ml_pipeline.engine.graph.report import Verdict
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.pipeline.predictor import Predictor
-from onnx import TensorProto
-
 from tests.conftest import Served, WriteModel, with_batch
 from tests.models import HUGE, graph, mean_model, minding_model, node, scale_model, tensor
 from tests.redis_cache import RedisTier, until

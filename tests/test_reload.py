@@ -12,14 +12,14 @@ from time import monotonic
 
 import msgspec
 import pytest
+
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError
 from ml_pipeline.replicas.announcements import Followed, Reloaded
 from ml_pipeline.replicas.reload import Reloader
 from ml_pipeline.replicas.wanted import Look
-
 from tests.models import scale_model
 
 Start = Callable[..., Awaitable["Replica"]]

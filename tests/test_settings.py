@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
+from msgspec import Meta
+
 from ml_pipeline.settings import (
     BUNDLED_MODELS,
     Settings,
@@ -12,7 +14,6 @@ from ml_pipeline.settings import (
     load_settings,
     settings_table,
 )
-from msgspec import Meta
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 HINTS = get_type_hints(Settings, include_extras=True)

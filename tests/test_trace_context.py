@@ -1,8 +1,8 @@
 """The header `traceparent`, as W3C Trace Context has it."""
 
 import pytest
-from ml_pipeline.observe.trace_context import TraceParent, find_trace_parent
 
+from ml_pipeline.observe.trace_context import TraceParent, find_trace_parent
 from tests.trace_parents import LATER, MALFORMED, SPAN, TRACE, USUAL
 
 

@@ -327,7 +327,7 @@ def test_the_log_is_json_whatever_the_sdk_says(collector: Collector) -> None:
 def test_without_the_variable_nothing_is_loaded() -> None:
     """A server that does not trace loads no SDK, and neither does Litestar."""
     script = (
-        "import sys; from ml_pipeline.main import create_app; create_app(); print(*sys.modules)"
+        "import sys; from ml_pipeline.build import create_app; create_app(); print(*sys.modules)"
     )
 
     done = run_python(script)

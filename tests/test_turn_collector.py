@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from ml_pipeline.turn_collector import BUSY_FROM, TurnCollector
 
 
@@ -62,7 +63,7 @@ class Desk:
         return self.grows
 
     def dispatch(self) -> None:
-        self.collector.dispatched(len(self.waiting))
+        self.collector.unschedule()
         if self.waiting:
             self.sent.append(Batch(self.turn, self.waiting))
             self.waiting = []
@@ -206,16 +207,19 @@ def test_a_hurry_takes_the_place_of_what_was_scheduled(desk: Desk) -> None:
 
 
 def test_a_dispatch_that_comes_sooner_is_the_only_one(desk: Desk) -> None:
-    """When its owner sends what waits by itself, nothing stays scheduled."""
+    """When its owner sends what waits by itself, the delay that was set is no more."""
     desk.go_round(1, delay_seconds=10.0)
     desk.dispatch()
+    desk.loop.now = 5.0
+    desk.go_round(1, delay_seconds=10.0)
+    desk.loop.now = 12.0
     desk.go_round()
-    desk.go_round(1)  # alone after one alone
-    desk.loop.now = 20.0
+    before = desk.numbers()
+    desk.loop.now = 16.0
     desk.go_round()
 
+    assert before == [[0]]
     assert desk.numbers() == [[0], [1]]
-    assert desk.sent[1].turn == desk.sent[1].requests[0].turn
     desk.loop.close()
 
 

@@ -6,6 +6,7 @@
 import sys
 
 import msgspec
+
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
 

@@ -11,7 +11,7 @@ Reading order, which is the order in which a request travels:
 6. `engine/batching/batcher.py` and `engine/sessions/session_pool.py` make the run.
 7. `engine/wire/answer.py` reads the model's outputs, `engine/wire/codec.py` writes them.
 
-`main.py` joins these objects; `command.py` serves them.
+`build.py` joins these objects, `application.py` opens and closes them, `command.py` serves them.
 """
 
 import os

@@ -19,13 +19,14 @@ import uvloop
 
 from ml_pipeline import __version__
 from ml_pipeline.api_keys import KeysError, make_key
+from ml_pipeline.application import Application
+from ml_pipeline.build import create_app
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.model.loading import any_left
 from ml_pipeline.errors import InferenceError
 from ml_pipeline.fronts.http.hosts import choose_hosts
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.log import configure, get_logger, log_unhandled, say
-from ml_pipeline.main import Application, create_app
 from ml_pipeline.settings import Settings, SettingsError, load_settings
 
 BACKLOG, MAX_CONNECTIONS = 1024, 16_384

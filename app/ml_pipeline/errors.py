@@ -7,7 +7,8 @@ An error belongs to the arrow that raises it:
     InferenceError
     ├── admit    Unauthorized 401: API keys, admin routes; Forbidden 403: admin routes, other
     │            sites' pages; Misdirected 421: other servers' names; UnsupportedVersion 505
-    ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431
+    ├── decode   MalformedRequest 400, UnsupportedMediaType 415, BodyTooLarge 413, HeadTooLarge 431,
+    │            TargetTooLong 414
     ├── check    InvalidInput 422, ModelNotFound 404
     ├── queue    Overloaded 503, NotReady 503, DeadlineExceeded 504
     ├── run      RunRefused 500 (400 under the Open Inference Protocol), RunFailed 500
@@ -99,6 +100,14 @@ class BodyTooLarge(InferenceError):
     status = 413
     code = "body_too_large"
     title = "Body too large"
+
+
+class TargetTooLong(InferenceError):
+    """Path and query have more bytes than are read."""
+
+    status = 414
+    code = "uri_too_long"
+    title = "URI too long"
 
 
 class HeadTooLarge(InferenceError):

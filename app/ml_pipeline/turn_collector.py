@@ -32,7 +32,7 @@ class Waiting(Protocol):
         ...
 
     def dispatch(self) -> None:
-        """Send what waits; calls `dispatched` first."""
+        """Send what waits; calls `unschedule` first."""
         ...
 
 
@@ -88,15 +88,16 @@ class TurnCollector:
     def _end_turn(self, waiting: Waiting) -> None:
         """Dispatch what this turn has brought; if it was a busy one, after the next."""
         self._scheduled = None
-        if waiting.num_waiting() >= BUSY_FROM and waiting.may_grow():
+        num_waiting = waiting.num_waiting()
+        self.at_once = num_waiting == 1 and not self._had_company
+        self._had_company = False
+        if num_waiting >= BUSY_FROM and waiting.may_grow():
             self._scheduled = self.loop.call_soon(waiting.dispatch)
         else:
             waiting.dispatch()
 
-    def dispatched(self, num_waiting: int) -> None:
-        """Take note that all that waits is sent now, so many requests."""
+    def unschedule(self) -> None:
+        """Have nothing due any more: what waits is sent now."""
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        self.at_once = num_waiting == 1 and not self._had_company
-        self._had_company = False

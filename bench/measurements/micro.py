@@ -15,7 +15,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from ml_pipeline.cache.base import LookupBudget
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Histogram as LibraryHistogram
+
+from bench import redis_costs
+from ml_pipeline.cache.base import CacheStatistics, LookupBudget
 from ml_pipeline.cache.envelope import seal, unseal
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.wire.cache_key import cache_key
@@ -26,10 +30,6 @@ from ml_pipeline.engine.wire.turns import Steps, at_once
 from ml_pipeline.observe.collector import Metrics, ModelSample
 from ml_pipeline.observe.exposition import expose
 from ml_pipeline.observe.histogram import SECONDS, Histogram
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client import Histogram as LibraryHistogram
-
-from bench import redis_costs
 
 ENTRIES, VALUE_BYTES = 100_000, 200
 ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
@@ -109,7 +109,7 @@ def _scrape_microseconds() -> float:
         "replica",
         ("/predict", "/predict/batch"),
         scrape_models=lambda: [ModelSample("wine", "1", "0" * 64, 0.1, 0)],
-        scrape_cache=lambda: (1, 1, 1),
+        scrape_cache=lambda: CacheStatistics(1, 1, 1),
         scrape_redis=lambda: None,
         scrape_behind=lambda: False,
     )

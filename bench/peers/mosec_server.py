@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnxruntime
-from ml_pipeline.settings import BUNDLED_MODELS
 from mosec import Server, ValidationError, Worker
 
 from bench.request import HOST
+from ml_pipeline.settings import BUNDLED_MODELS
 
 # The fastest of those tried at 32 connections (2 cores, requests/s): rows a batch / wait / workers
 # 32/1 ms/1 38,600, 16/1/1 37,900, 16/1/2 37,500, 8/1/2 35,800, 16/10/1 33,800, no batching 9,800.

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from ml_pipeline.settings import BUNDLED_MODELS
 from pydantic import BaseModel, Field
+
+from ml_pipeline.settings import BUNDLED_MODELS
 
 Rows = npt.NDArray[np.float32]
 

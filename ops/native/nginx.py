@@ -5,9 +5,11 @@ import re
 import subprocess
 import time
 
-from ops.native.probes import answers
+from supervisor.xmlrpc import Faults
+
+from ops.native.probes import wait_until_ready
 from ops.native.state import ROOT, Folder, StackError, State, replace
-from ops.native.supervision import Supervisor
+from ops.native.supervision import Refused, Supervisor
 
 TEMPLATES = ROOT / "nginx"
 
@@ -60,8 +62,8 @@ def write_upstreams(folder: Folder, state: State) -> None:
     template = re.sub(r"(?m)^ *resolver .*\n|(?<=ADDRESS}) resolve", "", template)
     addresses = [f"127.0.0.1:{port}" for port in state.replicas.values()]
     template = re.sub(
-        r"(?m)^.*\$\{API_ADDRESS\}.*\n",
-        lambda line: "".join(line[0].replace("${API_ADDRESS}", each) for each in addresses),
+        r"(?m)^(.*)\$\{(?:API|ADMIN)_ADDRESS\}(.*\n)",
+        lambda line: "".join(f"{line[1]}{each}{line[2]}" for each in addresses),
         template,
     )
     variables = {"PROMETHEUS_ADDRESS": f"127.0.0.1:{state.prometheus_port}"}
@@ -83,7 +85,13 @@ def check(folder: Folder, name: str = "nginx.conf") -> None:
 
 
 def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
-    """Let new workers take over; no request is lost. Takes about 2 s."""
+    """Let new workers take over; no request is lost. Takes about 2 s.
+
+    While supervisord starts it, or tries to, that is waited for.
+
+    Raises:
+        StackError: It does not run, keeps its old configuration, or does not answer.
+    """
     check(folder)
     closing = folder.nginx / "closing"
     # It may have been started just now, without workers yet, in place of one that was killed.
@@ -91,13 +99,21 @@ def reload(folder: Folder, supervisor: Supervisor, state: State) -> None:
     closing.touch()
     try:
         time.sleep(CLOSING_SECONDS)
-        supervisor.signal("nginx", "HUP")
+        _reread(supervisor)
         _wait_for_workers(folder, workers, "nginx kept its old configuration")
         time.sleep(CLOSING_SECONDS / 2)  # for connections that the old ones have just accepted
     finally:
         closing.unlink(missing_ok=True)
-    if not answers("nginx", state.status_port):
-        raise StackError("nginx does not answer after its reload: ops/stack logs nginx")
+    wait_until_ready(["nginx"], state, supervisor)
+
+
+def _reread(supervisor: Supervisor) -> None:
+    """Have Nginx read its configuration; one that has just ended is started anew, and does so."""
+    try:
+        supervisor.signal("nginx", "HUP")
+    except Refused as refused:
+        if refused.code != Faults.NOT_RUNNING:
+            raise
 
 
 def chosen_variables() -> dict[str, str]:
@@ -132,7 +148,7 @@ def workers_needed() -> int:
 
 
 def _wait_for_workers(
-    folder: Folder, old: set[int], otherwise: str, timeout_seconds: float = 10.0
+    folder: Folder, old: set[int], otherwise: str, timeout_seconds: float = 60.0
 ) -> set[int]:
     """Give Nginx's workers once there are others than those; StackError if none come."""
     give_up = time.monotonic() + timeout_seconds

@@ -13,6 +13,9 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from ops.native.state import Folder, StackError
 
 START_SECONDS = 10.0
+TRIED_AGAIN = (Faults.ALREADY_STARTED, Faults.ABNORMAL_TERMINATION, Faults.SPAWN_ERROR)
+"""What supervisord says of a start that it has made, or will make, by itself."""
+
 SETTINGS = """\
 [supervisord]
 logfile = {logs}/supervisord.log
@@ -110,19 +113,20 @@ class Supervisor:
                 raise
 
     def restart(self, name: str) -> None:
-        """Stop a service, wait for its end, and start it.
+        """Stop a service, wait for its end, and start it; whether it is ready then is not said.
 
-        One that had ended may be started meanwhile, since that is what supervisord does with it.
+        One that had ended may be started meanwhile, since that is what supervisord does with it,
+        and one that ends at its start is tried again.
         """
         self._stop(name)
         try:
             self._call("startProcess", name)
         except Refused as refused:
-            if refused.code != Faults.ALREADY_STARTED:
+            if refused.code not in TRIED_AGAIN:
                 raise
 
     def signal(self, name: str, signal: str) -> None:
-        """Send a signal to a service."""
+        """Send a signal to a service; Refused if it has ended."""
         self._call("signalProcess", name, signal)
 
     def state_of(self, name: str) -> str:

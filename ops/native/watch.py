@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from ml_pipeline.hang_watch import PAUSE_SECONDS, hangs
-
 from ops.native.state import Folder, StackError
 from ops.native.supervision import Supervisor
 

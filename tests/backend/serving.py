@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.engine.wire.infer_answer import with_id
 from ml_pipeline.engine.wire.infer_schema import WITHOUT_JSON, datatypes
 from ml_pipeline.protocols.infer import InferCall
-
 from tests.conftest import Served
 
 TIMEOUT_SECONDS = 60.0

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnx
-from ml_pipeline.engine.graph.nodes import must_be_given
 from onnx import numpy_helper
 from onnx.backend.test.loader import DATA_DIR, load_model_tests
+
+from ml_pipeline.engine.graph.nodes import must_be_given
 
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.batching.batch_queue import BatchOptions
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import InferenceError, ModelLoadError
-
 from tests.backend import truth, variants
 from tests.backend.isolated import ask_all
 from tests.backend.serving import Asked, serving

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import onnxruntime as ort
+
 from ml_pipeline.engine.signature.bfloat import run_with_bfloats
 from ml_pipeline.engine.signature.tensor import TensorSpec, type_names
-
 from tests.backend.suite import ATOL, RTOL, Array, Case, Tensors, differs
 
 ort.set_default_logger_severity(4)

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnx
-from ml_pipeline.engine.graph.nodes import must_be_given
 from onnx import numpy_helper
 
+from ml_pipeline.engine.graph.nodes import must_be_given
 from tests.backend.isolated import ask_all
 from tests.backend.suite import Array, Case, Tensors, differs
 from tests.backend.truth import Plain, first_line, unknown_types

@@ -1,16 +1,24 @@
 """`bench/compare` proves that servers do the same work, and prints the ratios of their speed."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import pytest
 
 from bench.contestants import BYPASS, MOSEC, MOSEC_JSON, MOSEC_SINGLE, OURS, Contestant, start
 from bench.measurements.compare import ROWS, batch_request
-from bench.request import AnswerError, send
-from bench.same_answers import prove_bypass, prove_equal, prove_hits, various
+from bench.request import Answer, AnswerError, send
+from bench.same_answers import (
+    CROWD,
+    prove_bypass,
+    prove_equal,
+    prove_hits,
+    send_all,
+    various,
+)
 from tests.server import ROOT
 
 LIMIT_SECONDS = 60.0
@@ -35,18 +43,35 @@ def compare(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def labels(answers: Sequence[Answer]) -> list[list[str]]:
+    """What each answer says of its rows."""
+    return [json.loads(answer.body)["labels"] for answer in answers]
+
+
+def rows_run(contestant: Contestant) -> float:
+    """Rows that a server's model has run."""
+    return contestant.server.metrics()[contestant.kind.rows_counter]
+
+
 @pytest.mark.parametrize("name", MOSECS)
 def test_mosec_answers_as_the_server_does(contestants: Mapping[str, Contestant], name: str) -> None:
     """Many requests at a time, joined or not, with either codec: each gets its own answer."""
-    ours = contestants[OURS]
+    ours, theirs = contestants[OURS], contestants[name]
+    requests = various(ours, 100)
 
-    prove_equal(ours, contestants[name], various(ours, 100))
+    prove_equal(ours, theirs, requests)
+
+    assert labels(send_all(theirs, requests)) == labels(send_all(ours, requests))
 
 
 @pytest.mark.parametrize("name", [OURS, *MOSECS])
 def test_a_bypass_runs_each_row(contestants: Mapping[str, Contestant], name: str) -> None:
     """Equal requests without the cache are not answered from one run."""
+    before = rows_run(contestants[name])
+
     prove_bypass(contestants[name], BYPASS)
+
+    assert rows_run(contestants[name]) - before == CROWD
 
 
 def test_mosec_refuses_what_is_no_row(contestants: Mapping[str, Contestant]) -> None:

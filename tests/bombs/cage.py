@@ -7,37 +7,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS = Path(os.environ.get("BOMB_CGROUPS", "/sys/fs/cgroup"))
+"""Where cgroups are; a folder that has none bounds the address space instead."""
 
 
 @contextmanager
-def caged(pid: int, more_bytes: int) -> Iterator[None]:
-    """Let a process take so much more memory than it has now; beyond it, it is killed."""
+def caged(pid: int, more_bytes: int, cgroups: Path = CGROUPS) -> Iterator[None]:
+    """Let a process take so much more memory than it has now.
+
+    Beyond it, it is killed by its cgroup, or gets no more where its address space is bounded.
+    """
+    group = _enter_cgroup(pid, more_bytes, cgroups)
+    before = None if group else _bound_address_space(pid, more_bytes)
+    try:
+        yield
+    finally:
+        alive = Path(f"/proc/{pid}").exists()
+        if group:
+            if alive:
+                _write(group.parent / "cgroup.procs", pid)
+            group.rmdir()
+        elif before and alive:
+            resource.prlimit(pid, resource.RLIMIT_AS, before)
+
+
+def _enter_cgroup(pid: int, more_bytes: int, cgroups: Path) -> Path | None:
+    """Put a process into a group of its own, of version 1 or 2; None where there are none."""
     name = f"bombs-{uuid.uuid4().hex}"
     for group, limit in (
-        (CGROUPS / "memory" / name, "memory.limit_in_bytes"),
-        (CGROUPS / name, "memory.max"),
+        (cgroups / "memory" / name, "memory.limit_in_bytes"),
+        (cgroups / name, "memory.max"),
     ):
         try:
             group.mkdir()
-            (group / limit).write_text(str(more_bytes))  # what it has is another group's
-            (group / "cgroup.procs").write_text(str(pid))
+            _write(group / limit, more_bytes)  # what it has is another group's
+            _write(group / "cgroup.procs", pid)
         except OSError:
             if group.is_dir():
                 group.rmdir()
             continue
-        try:
-            yield
-        finally:
-            home = group.parent / "cgroup.procs"
-            if Path(f"/proc/{pid}").exists():
-                home.write_text(str(pid))
-            group.rmdir()
-        return
-    size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
-    resource.prlimit(pid, resource.RLIMIT_AS, (size + more_bytes, hard))
-    yield
+        return group
+    return None
+
+
+def _write(path: Path, number: int) -> None:
+    """Write into a file that is there: a folder that is no cgroup has none, and gets none."""
+    with path.open("r+") as file:
+        file.write(str(number))
+
+
+def _bound_address_space(pid: int, more_bytes: int) -> tuple[int, int]:
+    """Bound it above what a process has of it now; gives the bounds before."""
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    most = _status(pid, "VmSize") + more_bytes
+    resource.prlimit(pid, resource.RLIMIT_AS, (most, before[1]))
+    return before
 
 
 def resident_bytes(pid: int) -> int:

@@ -153,6 +153,26 @@ LISTS = (
     Bomb("a picture in base64", lambda: post(PREDICT, b'{"data":"%b"}' % base64.b64encode(os.urandom(FULL // 4 * 3 - 99)))),
 )  # fmt: skip
 
+HALF = 262_000
+"""Just short of what is read in pieces whatever is in it."""
+
+DENSE = (
+    Bomb("dense lists of a number", lambda: post(PREDICT, fill(b'{"data":[', b"[1],", b"[1]]}", HALF))),
+    Bomb("dense lists, one ragged", lambda: post(FREE, fill(b'{"data":[', b"[1],", b"[1,2]]}", HALF))),
+    Bomb("dense numbers, one too large", lambda: post(FREE, fill(b'{"data":[[', b"1,", b"1e300]]}", HALF))),
+    Bomb("dense lists behind an escaped key", lambda: post(FREE, fill(b'{"use_c\\u0061che":0,"data":[', b"[1],", b"[1]]}", HALF))),
+    Bomb("dense lists of a string", lambda: post(WORDS, fill(b'{"data":[', b'[""],', b'[""]]}', HALF))),
+    Bomb("dense strings, one row ragged", lambda: post(WORDS, fill(b'{"data":[', b'["",""],', b'[""]]}', HALF))),
+    Bomb("dense lists in a tensor", lambda: post(INFER_FREE, tensor("[1,70000]", fill(b"[", b"[1],", b"[1]]", HALF), "x"))),
+    Bomb("dense lists in lists in a tensor", lambda: post(INFER_FREE, tensor("[1,70000]", fill(b"[", b"[[[]]],", b"[1]]", HALF), "x"))),
+    Bomb("dense strings in a tensor", lambda: post(INFER_WORDS, tensor("[9000,2]", fill(b"[", b'[""],', b'[""]]', HALF), "words", "BYTES"))),
+    Bomb("dense lists for strings of a tensor", lambda: post(INFER_WORDS, tensor("[30000,2]", fill(b"[", b"[],", b"[]]", MEGABYTE - 200), "words", "BYTES"))),
+    Bomb("dense strings in bytes", lambda: binary(INFER_WORDS, "[32000,2]", HALF, bytes(HALF))),
+    Bomb("dense members", lambda: post(BATCH, fill(b'{"requests":["\\n",', b"[1],", b"[1]]}", HALF))),
+    Bomb("a long string of escapes in a member", lambda: post(BATCH, fill(b'{"requests":[{"data":[["', b"\\n", b"]]}]}", 4 * MEGABYTE))),
+    Bomb("packed lists of a number", lambda: packed(PREDICT, PACKED + array32(65_000) + b"\x91\1" * 65_000)),
+)  # fmt: skip
+
 KEYS = (
     Bomb("many keys", lambda: post(PREDICT, fill(b'{"data":[[1]],', b'"a":1,', b'"a":1}'))),
     Bomb("the same key again and again", lambda: post(PREDICT, fill(b'{"data":[[1]],', b'"data":[[1]],', b'"data":[[1]]}'))),
@@ -219,6 +239,9 @@ BATCHES = (
 )  # fmt: skip
 
 STREAMS = (
+    Bomb("a target of percents", lambda: post("/v2/models/" + "%ff" * 20_000 + "/infer", b"{}")),
+    Bomb("a target of slashes", lambda: post("/v2/models/" + "/" * 60_000 + "infer", b"{}")),
+    Bomb("a query of many parts", lambda: post("/predict?" + "a&" * 30_000, b"{}")),
     Bomb("chunks of one byte", lambda: chunked(PREDICT, b"1\r\n[\r\n" * (FULL // 6))),
     Bomb("chunks with extensions", lambda: chunked(PREDICT, (b"10;" + b"a" * 1000 + b"\r\n" + b"[" * 16 + b"\r\n") * 4000)),
     Bomb("a chunk with a long extension", lambda: chunked(PREDICT, b"1;" + b"a" * FULL + b"\r\n[\r\n")),
@@ -229,4 +252,4 @@ STREAMS = (
     Bomb("many headers", lambda: post(PREDICT, b"{}", **{f"A{number}": "1" for number in range(20_000)})),
 )  # fmt: skip
 
-BOMBS = (*COMPRESSED, *LISTS, *KEYS, *TENSORS, *PACKED_LISTS, *BATCHES, *STREAMS)
+BOMBS = (*COMPRESSED, *LISTS, *DENSE, *KEYS, *TENSORS, *PACKED_LISTS, *BATCHES, *STREAMS)

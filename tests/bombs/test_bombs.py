@@ -38,17 +38,22 @@ SECONDS = float(os.environ.get("BOMB_SECONDS", "0"))
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The models of `table.py`."""
-    write_wine(tmp_path, "1")
+def write_models(folder: Path) -> Path:
+    """Those of `table.py`."""
+    write_wine(folder, "1")
     for name, content in {
         "pair": models.two_input_model(),
         "words": models.words_model(),
         "free": models.width_free_model(),
     }.items():
-        (tmp_path / f"{name}.onnx").write_bytes(content)
-    return tmp_path
+        (folder / f"{name}.onnx").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The models of `table.py`."""
+    return write_models(tmp_path)
 
 
 class Harm(NamedTuple):

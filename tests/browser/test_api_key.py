@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ml_pipeline.api_keys import make_key
 from playwright.sync_api import Locator, expect
 
+from ml_pipeline.api_keys import make_key
 from tests.browser.conftest import Visit
 from tests.browser.test_accessibility import faults
 from tests.browser.test_try_code import COMMANDS, code, run

@@ -112,7 +112,11 @@ def test_a_reload_is_seen_in_try(visit: Visit, replicas: Stack, models_folder: P
     visitor.page.get_by_role("link", name="Models").click()
     reload(visitor, TOKEN)
     expect(visitor.view("models")).to_contain_text("Loaded wine 7.")
+    # Until the other replica has followed it may be the one that answers, and as what it was.
+    expect(visitor.view("models").get_by_text("as loaded now")).to_have_count(2, timeout=SCRAPED_MS)
     visitor.page.get_by_role("link", name="Try it").click()
+    choice = visitor.view("try").get_by_label("Model").locator("option")
+    expect(choice).to_have_text("wine (version 7)")
     visitor.has_sample()
     visitor.paste(visitor.cell(1, 0), "\t".join(map(str, WINE_ROWS[0])))
     visitor.predict()

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import redis
+
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_link import RedisLink
-
 from tests.redis_cache import RedisTier
 from tests.redis_server import RedisServer
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 import redis
+
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_errors import RedisFailure
 from ml_pipeline.replicas.broadcast import Broadcast
 from ml_pipeline.replicas.signature import Signature
-
 from tests.redis_cache import until
 from tests.redis_server import RedisServer
 
@@ -142,8 +142,9 @@ async def test_a_subscription_is_renewed(join: Join) -> None:
     """So that what Redis has thrown out is put back."""
     ear = Ear()
     await join(ear, renew_seconds=0.0)
-
     await until(lambda: ear.num_listening >= 2)
+
+    assert ear.num_listening >= 2
 
 
 async def test_what_is_not_signed_is_passed_over(join: Join, client: "redis.Redis") -> None:

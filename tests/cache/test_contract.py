@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
 import pytest
+
 from ml_pipeline.cache.base import ResponseCache
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-
 from tests.fakes import BUDGET, ManualClock
 from tests.redis_cache import RedisTier, stored
 from tests.redis_server import RedisServer

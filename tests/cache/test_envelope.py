@@ -5,6 +5,7 @@ from zlib import crc32
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ml_pipeline.cache.envelope import MAGIC, seal, unseal
 
 KEY, OTHER = b"k" * 32, b"o" * 32

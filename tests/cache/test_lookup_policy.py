@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
-from ml_pipeline.cache.lookup_policy import SAMPLE, TRUSTED_FROM, WINDOW, LookupPolicy
 
+from ml_pipeline.cache.lookup_policy import SAMPLE, TRUSTED_FROM, WINDOW, LookupPolicy
 from tests.fakes import BUDGET
 
 FAR_SECONDS = 0.002

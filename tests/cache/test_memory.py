@@ -5,8 +5,8 @@ from time import monotonic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ml_pipeline.cache.memory import ENTRY_BYTES, TTL_JITTER, MemoryCache
 
+from ml_pipeline.cache.memory import ENTRY_BYTES, TTL_JITTER, MemoryCache
 from tests.fakes import BUDGET, ManualClock
 
 VALUE = b"v" * 10

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from ml_pipeline.cache.envelope import seal
 from ml_pipeline.cache.redis_lanes import MAX_VALUE_BYTES, WRITE_BUFFER_BYTES
-
 from tests.cache.conftest import OpenTier
 from tests.fakes import BUDGET, turns
 from tests.redis_cache import (

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from ml_pipeline.cache.circuit_breaker import FAILURES_TO_OPEN
 
+from ml_pipeline.cache.circuit_breaker import FAILURES_TO_OPEN
 from tests.cache.conftest import OpenTier
 from tests.fakes import turns
 from tests.redis_cache import (

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
 from ml_pipeline.cache.redis_errors import CLUSTER, REPLICA, RefusedReply
 from ml_pipeline.cache.redis_link import RedisLink
-
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer

@@ -5,13 +5,24 @@ import gc
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 import uvloop
 
 from tests.fakes import turns
-from tests.redis_cache import SLACK_SECONDS, RedisTier, impatient, kept, look, lost, named, until
+from tests.redis_cache import (
+    PATIENT_SECONDS,
+    SLACK_SECONDS,
+    RedisTier,
+    impatient,
+    kept,
+    look,
+    lost,
+    named,
+    until,
+)
 from tests.redis_server import RedisServer
 
 KEY, OTHER = named(1), named(2)
@@ -24,6 +35,67 @@ loops = pytest.mark.parametrize(
 # A loop that is held up, by a long run or a large body, is no slow Redis.
 
 
+class Appointment:
+    """A timer that has not begun to run."""
+
+    def __init__(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self._callback, self._arguments = callback, arguments
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def __call__(self) -> None:
+        if not self._cancelled:
+            self._callback(*self._arguments)
+
+
+class LongTimers:
+    """A loop on whose long timers no real time passes; the others are as ever.
+
+    So nothing is late because the machine is busy, and everything when a test says so.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._appointments: list[Appointment] = []
+        self._overslept_seconds = 0.0
+
+    def monotonic(self) -> float:
+        """Tell the time, for who sets the long timers."""
+        return time.monotonic() + self._overslept_seconds
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> Any:
+        """Keep the timers of who has half a second, such as the tier's."""
+        if delay < 0.5:
+            return super().call_later(delay, callback, *args, context=context)  # type: ignore[misc]
+        self._appointments.append(Appointment(callback, args))
+        return self._appointments[-1]
+
+    def oversleep(self) -> None:
+        """Have all that were kept become due in this turn, as if it had taken so long."""
+        self._overslept_seconds += 2 * PATIENT_SECONDS
+        appointments, self._appointments = self._appointments, []
+        for appointment in appointments:
+            super().call_later(0.001, appointment)  # type: ignore[misc]
+        time.sleep(0.01)
+
+
+class HeldUpLoop(LongTimers, asyncio.SelectorEventLoop):
+    """asyncio's."""
+
+
+class HeldUpUvloop(LongTimers, uvloop.Loop):
+    """uvloop's."""
+
+
+held_up_loops = pytest.mark.parametrize(
+    "new_loop", [HeldUpLoop, HeldUpUvloop], ids=["asyncio", "uvloop"]
+)
+
+NewLoop = Callable[[], HeldUpLoop | HeldUpUvloop]
 HoldUp = Callable[[Callable[[], None]], None]
 
 
@@ -49,12 +121,16 @@ def in_a_socket(block: Callable[[], None]) -> None:
 
 async def held_up(server: RedisServer, hold_up: HoldUp, moment: int, num_before: int = 0) -> None:
     """Look up, and so many turns later hold the loop up while Redis answers, for too long."""
-    tier = await RedisTier(server.url, timeout_seconds=0.05).start()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LongTimers)
+    tier = await RedisTier(server.url).start()
     await kept(tier, KEY)
 
     def block() -> None:
         server.thaw()
-        time.sleep(2 * 0.05)
+        with closing(server.client()) as client:
+            client.ping()  # when it has an answer, so has what was asked before
+        loop.oversleep()
 
     server.freeze()
     others = []
@@ -73,23 +149,31 @@ async def held_up(server: RedisServer, hold_up: HoldUp, moment: int, num_before:
     assert failures == {}
 
 
-@loops
+@held_up_loops
 @pytest.mark.parametrize("hold_up", [in_a_turn, in_a_socket], ids=lambda how: how.__name__)
 @pytest.mark.parametrize("moment", range(6))
 def test_loop_that_was_held_up_still_finds(
-    moment: int, hold_up: HoldUp, new_loop: Callable[[], Any], server: RedisServer
+    moment: int,
+    hold_up: HoldUp,
+    new_loop: NewLoop,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whenever it is held up, an answer that came meanwhile is a hit, and nothing has failed."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    loop = new_loop()
+    monkeypatch.setattr("ml_pipeline.cache.redis_wire.monotonic", loop.monotonic)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(held_up(server, hold_up, moment))
 
 
-@loops
+@held_up_loops
 def test_question_that_waits_for_a_lane_outlives_a_loop_that_was_held_up(
-    new_loop: Callable[[], Any], server: RedisServer
+    new_loop: NewLoop, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look-up that could not be sent while the loop was held up is sent after it."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    loop = new_loop()
+    monkeypatch.setattr("ml_pipeline.cache.redis_wire.monotonic", loop.monotonic)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(held_up(server, in_a_turn, 1, num_before=3))
 
 
@@ -149,15 +233,17 @@ async def test_close_does_not_wait_long_for_a_frozen_redis(
     assert not tier.cache.waits
 
 
-async def test_close_with_nothing_to_store_does_not_wait(tier: RedisTier) -> None:
+async def test_close_with_nothing_to_store_does_not_wait(
+    tier: RedisTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once the last store has arrived the close is over."""
+    monkeypatch.setattr("ml_pipeline.cache.redis_lanes.FLUSH_SECONDS", 100 * PATIENT_SECONDS)
     await kept(tier, KEY)
     await until(lambda: tier.waiting == (0, 0))
 
-    started = time.monotonic()
-    await tier.cache.aclose()
+    await asyncio.wait_for(tier.cache.aclose(), PATIENT_SECONDS)
 
-    assert time.monotonic() - started < 0.9
+    assert not tier.cache.waits
 
 
 async def eventful(server: RedisServer, noise: list[dict[str, Any]]) -> None:

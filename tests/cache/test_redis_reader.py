@@ -4,6 +4,7 @@ import itertools
 from time import monotonic
 
 import pytest
+
 from ml_pipeline.cache.redis_reader import MAX_VALUE_BYTES, BoundedReader, ReplyTooLarge
 
 BOMBS = [

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
-from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, pack
 
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, RedisTier, failure, look, named, until
 

@@ -1,6 +1,7 @@
 """What replicas tell each other is believed where it is signed by who has the token."""
 
 import pytest
+
 from ml_pipeline.replicas.signature import Signature
 
 PLACE = "ml_pipeline:reload:0"

@@ -7,9 +7,9 @@ from time import monotonic
 from typing import Any
 
 import pytest
+
 from ml_pipeline.errors import DeadlineExceeded, RunFailed
 from ml_pipeline.pipeline.single_flight import SingleFlight
-
 from tests.fakes import FakeComputation, settled, turns
 
 KEY, OTHER = b"k" * 32, b"o" * 32

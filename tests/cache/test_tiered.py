@@ -6,10 +6,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
+
 from ml_pipeline.cache.base import Hit, LookupBudget
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
-
 from tests.fakes import BUDGET
 from tests.redis_cache import RedisTier, kept, look, lost, named, num_calls, until
 from tests.redis_server import RedisServer

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
+
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
 from ml_pipeline.cache.redis_errors import RedisFailure
 from ml_pipeline.replicas.signature import Signature
 from ml_pipeline.replicas.wanted import Look, Wanted
-
 from tests.redis_cache import PATIENT_SECONDS
 from tests.redis_server import RedisServer
 

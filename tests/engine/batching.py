@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.batching.batch_queue import BatchOptions, RunResult
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.batching.batcher import Batcher
@@ -18,7 +19,6 @@ from ml_pipeline.engine.batching.cost_curve import CostCurve, Sample
 from ml_pipeline.engine.batching.proof import Proof
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.engine.signature.tensor import Tensors
-
 from tests.fakes import FakePool, settled, turns
 
 BAD = 13.0

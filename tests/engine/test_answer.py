@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from ml_pipeline.engine.signature.roles import Roles
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.answer import AnswerReader

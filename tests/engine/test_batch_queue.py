@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ml_pipeline.engine.batching.batch_queue import LEVEL_SECONDS, BatchQueue, WorkItem, head_start
 
+from ml_pipeline.engine.batching.batch_queue import LEVEL_SECONDS, BatchQueue, WorkItem, head_start
 from tests.fakes import FakeFuture
 
 FOREVER = float("inf")

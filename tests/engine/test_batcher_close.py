@@ -5,8 +5,8 @@ import weakref
 from time import monotonic
 
 import pytest
-from ml_pipeline.errors import NotReady, RunFailed
 
+from ml_pipeline.errors import NotReady, RunFailed
 from tests.engine.batching import BAD, IDLE, answers, ask, either_mode, make_batcher, queued, rows
 from tests.fakes import FakePool, refusing, settled, turns
 

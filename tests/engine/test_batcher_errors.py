@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
+
 from ml_pipeline.engine.signature.tensor import Array, Tensors
 from ml_pipeline.errors import RunFailed
-
 from tests.engine.batching import BAD, IDLE, answers, ask, either_mode, make_batcher
 from tests.fakes import FakePool, losing_a_row, refusing, settled, turns
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
+
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.batching.proof import FIRST_ROWS, Proof
 from ml_pipeline.engine.signature.tensor import Array, Tensors
 from ml_pipeline.errors import RunRefused
-
 from tests.engine.batching import IDLE, answers, ask, either_mode, line, make_batcher, queued
 from tests.fakes import FakePool, turns
 

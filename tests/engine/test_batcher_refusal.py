@@ -5,8 +5,8 @@ from math import ceil
 from time import monotonic
 
 import pytest
-from ml_pipeline.errors import DeadlineExceeded, Overloaded, RunFailed
 
+from ml_pipeline.errors import DeadlineExceeded, Overloaded, RunFailed
 from tests.engine.batching import BAD, answers, ask, either_mode, line, make_batcher, queued, rows
 from tests.fakes import FakePool, refusing, turns
 

@@ -5,9 +5,9 @@ from time import monotonic
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.errors import RunFailed
-
 from tests.engine.batching import BAD, answers, ask, either_mode, line, make_batcher, queued, rows
 from tests.fakes import FakePool, refusing, turns
 

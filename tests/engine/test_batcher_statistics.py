@@ -6,11 +6,11 @@ from time import monotonic
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ml_pipeline.engine.batching.batch_queue import RunResult
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.signature.tensor import Array
 from ml_pipeline.errors import RunFailed
-
 from tests.engine.batching import (
     BAD,
     IDLE,

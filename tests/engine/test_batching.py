@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.graph.report import Batching, GraphReport, Verdict
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.sessions.session_pool import SessionPool
-from ml_pipeline.engine.signature.metadata import ModelMetadata
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata
 from ml_pipeline.engine.signature.tensor import Array
 from ml_pipeline.engine.trials.batching import why_alone
 from ml_pipeline.errors import InvalidInput, RunRefused
-
 from tests import odd_models
-from tests.conftest import Load, Serve, WriteModel, with_batch
+from tests.conftest import LoadModel, Serve, WriteModel, with_batch
 from tests.models import (
     column_sum_model,
     labelled_model,
@@ -43,7 +43,7 @@ def why(path: Path, rows: Array, verdict: Verdict, **metadata: Any) -> str | Non
     pool = SessionPool(path, num_sessions=1, providers=["CPUExecutionProvider"], shared=True)
     graph = GraphReport(Batching(verdict, "Mean it", "mixes all rows"), unbounded="")
     sample = {pool.sessions[0].inputs[0].name: rows}
-    return why_alone(pool, sample, ModelMetadata(**metadata), graph, 256)
+    return why_alone(pool, sample, DeclaredMetadata(**metadata), graph, 256)
 
 
 EQUAL, DIFFERS = scale_model(), mean_model()
@@ -128,7 +128,9 @@ row_by_row: list[Any] = [
 
 
 @pytest.mark.parametrize("model", row_by_row)
-def test_row_by_row_models_are_batched(model: bytes, write_model: WriteModel, load: Load) -> None:
+def test_row_by_row_models_are_batched(
+    model: bytes, write_model: WriteModel, load: LoadModel
+) -> None:
     """A model that treats each row by itself passes the proof."""
     assert load(write_model(model)).batching_reason is None
 
@@ -158,14 +160,14 @@ alone: list[Any] = [
 
 @pytest.mark.parametrize(("model", "reason"), alone)
 def test_other_models_are_run_alone_and_say_why(
-    model: bytes, reason: str, write_model: WriteModel, load: Load
+    model: bytes, reason: str, write_model: WriteModel, load: LoadModel
 ) -> None:
     """Such a model is loaded, without batching."""
     assert (load(write_model(model)).batching_reason or "").startswith(reason)
 
 
 def test_batches_of_one_need_no_other_reason(
-    write_model: WriteModel, load: Load, options: EngineOptions
+    write_model: WriteModel, load: LoadModel, options: EngineOptions
 ) -> None:
     """MAX_BATCH_SIZE=1 turns batching off, and is given as the reason."""
     model = load(write_model(scale_model()), with_batch(options, max_batch_size=1))
@@ -341,7 +343,7 @@ async def test_rows_that_fail_are_refused_as_a_failed_run(
     assert served.cache.statistics().num_entries == 0
 
 
-def test_sample_makes_up_for_drawn_rows(write_model: WriteModel, load: Load) -> None:
+def test_sample_makes_up_for_drawn_rows(write_model: WriteModel, load: LoadModel) -> None:
     """Real rows in the metadata prove what drawn rows cannot."""
     model = load(write_model(lookup_model(), sample=[[100], [102]]))
 

@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
-from ml_pipeline.engine.wire.cache_key import cache_key, identity
+from ml_pipeline.engine.wire.cache_key import (
+    PIECE,
+    STRINGS_A_PIECE,
+    cache_key,
+    cache_key_in_steps,
+    identity,
+)
 from ml_pipeline.engine.wire.codec import RequestCodec, WireFormat
+from ml_pipeline.engine.wire.turns import at_once
 
 IRIS = identity("iris", "1", "digest")
 
@@ -229,3 +237,27 @@ def test_one_changed_element_changes_the_key(data: st.DataObject) -> None:
     changed[place] ^= 1
 
     assert cache_key(IRIS, {"x": array}, b"") != cache_key(IRIS, {"x": changed}, b"")
+
+
+MANY = 2 * STRINGS_A_PIECE + 3
+LARGE: dict[str, np.ndarray[Any, Any]] = {
+    "numbers": np.arange(PIECE + 1, dtype=np.int64),
+    "a column of strings": np.array([f'it\'s "{n}"' for n in range(MANY)], object),
+    "rows of strings": np.array([[str(n), ""] for n in range(MANY)], object),
+    "a row of strings": np.array([[str(n) for n in range(MANY)]], object),
+    "long rows of strings": np.array([[str(n) for n in range(MANY)]] * 2, object),
+    "a cube of strings": np.array([str(n) for n in range(4 * MANY)], object).reshape(2, MANY, 2),
+    "a string of lines": np.array(["a\n" * PIECE], object),
+    "strings of apostrophes": np.array([[MANY * "it's", '"', MANY * "'\"\\ä"]], object),
+    "a text of many lines": np.array([["ab'c\t" * 1000, '"']] * 300, object),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_key_is_the_same_in_pieces(name: str) -> None:
+    """Whatever is cut, and no piece is as long as the whole."""
+    inputs = {"a": np.array([["x"]], object), "x": LARGE[name]}
+    steps = list(cache_key_in_steps(IRIS, inputs, b"JSON"))
+
+    assert at_once(cache_key_in_steps(IRIS, inputs, b"JSON")) == cache_key(IRIS, inputs, b"JSON")
+    assert len(steps) > 3

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from ml_pipeline.engine.signature.schema import ModelInfo, PredictResponse, WireTensor
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 from ml_pipeline.engine.wire.batch_body import decode_batch

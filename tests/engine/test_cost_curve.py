@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ml_pipeline.engine.batching.cost_curve import PAYS_FROM, UNKNOWN_SECONDS, CostCurve, Sample
 
 samples = st.lists(

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from ml_pipeline.engine.model.model import EngineOptions
+
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.sessions.custom_ops import EXTENSIONS, find_libraries, hint
 from ml_pipeline.errors import ModelLoadError
-
 from tests.backend.serving import Asked
 from tests.conftest import Serve, WriteModel
 from tests.engine.test_odd_models import foreign_model

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.trials.equality import RELATIVE_TOLERANCE, allowed, unequal, varies
 
 NAN, INF = np.nan, np.inf

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.schema import PredictBody, WireTensor
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.batch_body import decode_batch

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.wire.heavy import HEAVY_BYTES
 from ml_pipeline.engine.wire.infer_answer import InferReply, WrittenOutput, with_id, write_answer
 from ml_pipeline.engine.wire.infer_schema import datatypes
 
@@ -28,7 +30,7 @@ def written(*outputs: tuple[Any, bool], request_id: str = "") -> InferReply:
 
 def test_json_answer_is_flat_and_has_no_parameters() -> None:
     """C++ clients count the outermost elements, and take parameters for a fault."""
-    body, json_length = written((SCORES, False), (LABELS, False))
+    body, json_length, _ = written((SCORES, False), (LABELS, False))
 
     assert json_length is None
     assert msgspec.json.decode(body) == {
@@ -52,7 +54,7 @@ def test_id_is_repeated_in_both_forms() -> None:
 
 def test_bytes_follow_the_json_in_its_order() -> None:
     """JSON outputs have data, binary ones a size and their bytes."""
-    body, json_length = written((SCORES, True), (LABELS, False), (LABELS, True))
+    body, json_length, _ = written((SCORES, True), (LABELS, False), (LABELS, True))
 
     outputs = msgspec.json.decode(body[:json_length])["outputs"]
     assert outputs[0] == {
@@ -69,7 +71,7 @@ def test_every_datatype_is_written_as_its_bytes(dtype: str) -> None:
     """Little-endian, row by row, also where the rows are a part of a batch."""
     values = np.array([[0, 1], [1, 1], [1, 0]]).astype(dtype)[1:, :1]
 
-    body, json_length = written((values, True))
+    body, json_length, _ = written((values, True))
 
     assert body[json_length:] == values.tobytes()
 
@@ -79,7 +81,7 @@ def test_strings_are_written_behind_their_lengths() -> None:
     words = np.array(["a", "", "ü€"], dtype=object)
 
     in_json = written((words, False))
-    body, json_length = written((words, True))
+    body, json_length, _ = written((words, True))
 
     assert msgspec.json.decode(in_json.body)["outputs"][0]["data"] == ["a", "", "ü€"]
     assert body[json_length:] == b"\1\0\0\0a" + b"\0\0\0\0" + b"\5\0\0\0" + "ü€".encode()
@@ -87,14 +89,16 @@ def test_strings_are_written_behind_their_lengths() -> None:
 
 def test_nan_is_null_in_json() -> None:
     """JSON has no NaN; clients read null as one."""
-    body, _ = written((np.array([np.nan, np.inf, 1.0]), False))
+    body, _, _ = written((np.array([np.nan, np.inf, 1.0]), False))
 
     assert b'"data":[null,null,1.0]' in body
 
 
 def test_scalar_and_empty_outputs_are_written() -> None:
     """No dimensions is one value; a size of 0 is none."""
-    body, json_length = written((np.array(5, np.int32), True), (np.zeros((0, 3), np.float32), True))
+    body, json_length, _ = written(
+        (np.array(5, np.int32), True), (np.zeros((0, 3), np.float32), True)
+    )
 
     outputs = msgspec.json.decode(body[:json_length])["outputs"]
     assert [(output["shape"], output["parameters"]) for output in outputs] == [
@@ -107,3 +111,24 @@ def test_scalar_and_empty_outputs_are_written() -> None:
 def test_answer_without_outputs_is_one() -> None:
     """A client may ask for none."""
     assert msgspec.json.decode(written().body)["outputs"] == []
+
+
+@pytest.mark.parametrize("binary", [(False,), (True,), (False, True)], ids=str)
+def test_a_long_answer_is_not_copied(binary: tuple[bool, ...]) -> None:
+    """With its id in it, it is what a short one is, and of its parts the long ones are views."""
+    spec = TensorSpec("y", "int64", (-1,))
+    array = np.arange(HEAVY_BYTES)
+    answer = write_answer("wine", "3", [WrittenOutput(spec, array, each) for each in binary])
+
+    body, json_length, rest = with_id(answer, "me")
+
+    whole = b"".join((body, *rest))
+    document = msgspec.json.decode(whole[:json_length])
+    assert document["id"] == "me"
+    assert [output.get("data", array.tolist()) for output in document["outputs"]] == [
+        array.tolist()
+    ] * len(binary)
+    behind = b"" if json_length is None else whole[json_length:]
+    assert behind == (array.tobytes() if True in binary else b"")
+    assert all(part.obj is answer for part in (body, *rest) if isinstance(part, memoryview))
+    assert sum(len(part) for part in (body, *rest) if isinstance(part, bytes)) < 100

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.infer_request import InferReader, InferRequest
 from ml_pipeline.engine.wire.infer_schema import datatypes

@@ -5,6 +5,7 @@ import os
 import zlib
 
 import pytest
+
 from ml_pipeline.engine.wire.inflate import FREE_BYTES, MAX_RATIO, PIECE_BYTES, inflate
 from ml_pipeline.engine.wire.turns import at_once
 from ml_pipeline.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.wire.json_numbers import (
     MOST_PIECE_BYTES,
     PIECE_BYTES,

@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 from ml_pipeline.engine.wire.infer_answer import WrittenOutput, write_answer, write_in_steps
 from ml_pipeline.engine.wire.json_pieces import (
@@ -43,14 +44,19 @@ def test_a_piece_is_short() -> None:
 
 
 def test_an_answer_of_the_protocol_is_the_same() -> None:
-    """With a binary output beside."""
-    array = np.random.default_rng(2).uniform(size=(9000, 3)).astype(np.float32)
-    spec = TensorSpec("y", "float32", (-1, 3))
-    outputs = [WrittenOutput(spec, array, False), WrittenOutput(spec, array, True)]
+    """With binary outputs beside, of numbers and of strings."""
+    array = np.random.default_rng(2).uniform(size=(90_000, 3)).astype(np.float32)
+    words = np.array([f"ä{n}" for n in range(9000)], object)
+    spec, text = TensorSpec("y", "float32", (-1, 3)), TensorSpec("words", "str", (-1,))
+    outputs = [
+        WrittenOutput(each, values, binary)
+        for each, values in ((spec, array), (text, words))
+        for binary in (False, True)
+    ]
 
     found = at_once(write_in_steps("m", "1", outputs))
 
-    assert found == write_answer("m", "1", outputs)
+    assert b"".join(found) == write_answer("m", "1", outputs)
 
 
 def test_many_values_are_heavy() -> None:

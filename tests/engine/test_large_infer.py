@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
-from ml_pipeline.engine.wire.infer_document import MAX_DOCUMENT_BYTES
+from ml_pipeline.engine.wire.infer_document import MAX_DOCUMENT_BYTES, MAX_KEYS
 from ml_pipeline.engine.wire.infer_request import InferReader, InferRequest
 from ml_pipeline.engine.wire.infer_schema import MAX_PARAMETERS
 from ml_pipeline.engine.wire.turns import at_once
@@ -122,7 +123,7 @@ MANY = values(ROWS, 9000).ravel().tolist()
         (dump(tensor(ROWS, [20_000, 10], data=MANY)), (ROWS,), InvalidInput, "at most 10000 rows"),
         (dump(tensor(ROWS, [9000, 10], data=[*MANY, "a"])), (ROWS,), InferenceError, ""),
         (dump(tensor(ROWS, [9000, 10], data=[[]] * 90_000)), (ROWS,), InvalidInput, "data"),
-        (dump(tensor(WORDS, [9000, 2], data=MANY)), (WORDS,), InvalidInput, "expected strings"),
+        (dump(tensor(WORDS, [9000, 2], data=MANY)), (WORDS,), InvalidInput, "lists of strings"),
         (dump(tensor(HALF, [9000, 2], data=MANY)), (HALF,), InvalidInput, "binary data for FP16"),
         (dump(*[tensor(ROWS, [1, 10], data=[1])] * 900), (ROWS,), InvalidInput, "at most 1 with"),
         (dump(more={"data": MANY}), (ROWS,), InvalidInput, "each data to be an input's"),
@@ -166,6 +167,19 @@ def test_parameters_are_scalars_and_few(place: str, parameters: dict[str, Any]) 
 
     with pytest.raises(InvalidInput, match="parameters"):
         reader().read(body, None)
+
+
+@pytest.mark.parametrize("unit", ['"%x":1,', '"%x" : 1,', '"%x\\\\":1,', '"%x\\"":1,'])
+def test_keys_are_few(unit: str) -> None:
+    """However they are written; what looks like a key in a string is none."""
+    keys = "".join(unit % number for number in range(MAX_KEYS))
+    body = f'{{"parameters":{{{keys}"z":1}},"inputs":[]}}'.encode()
+    word = '":' * 9
+    words = dump(tensor(WORDS, [4000, 2], data=[word] * 8000))
+
+    with pytest.raises(BodyTooLarge, match="at most 32768 keys"):
+        read(body)
+    assert read(words, WORDS).inputs["words"][3999, 1] == word
 
 
 def test_rows_are_counted_by_their_shape() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.wire.batch_body import (
     MAX_PACKED_BATCH_BYTES,
@@ -17,9 +18,10 @@ from ml_pipeline.engine.wire.codec import (
     RequestCodec,
     WireFormat,
 )
+from ml_pipeline.engine.wire.heavy import HEAVY_BYTES
 from ml_pipeline.engine.wire.large_packed import MAX_PACKED_BYTES
 from ml_pipeline.engine.wire.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
-from ml_pipeline.engine.wire.turns import HEAVY_BYTES, at_once
+from ml_pipeline.engine.wire.turns import at_once
 from ml_pipeline.errors import BodyTooLarge, InferenceError, InvalidInput, MalformedRequest
 
 JSON, MSGPACK = WireFormat.JSON, WireFormat.MSGPACK
@@ -114,9 +116,9 @@ TEXT = msgspec.json.encode(rows(2000))
         (dump(rows(2000)) + b"x", ROWS, MalformedRequest, "body: expected"),
         (TEXT, ROWS, MalformedRequest, "body: expected"),
         (b"x" * HEAVY_BYTES, ROWS, MalformedRequest, "body: expected"),
-        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected str"),
+        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected lists of strings"),
         (dump([["a"]] * 5000), WORDS, InvalidInput, "2 features in each row, found 1"),
-        (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "65536 strings"),
+        (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "131072 strings"),
         (dump([["a" * MAX_TEXT_BYTES]]), WORDS, BodyTooLarge, f"{MAX_TEXT_BYTES} bytes"),
     ],
 )
@@ -201,6 +203,15 @@ def test_packed_rows_that_are_cut_off_are_refused(cut: int) -> None:
         large(body[:-cut], ROWS, MSGPACK)
     with pytest.raises(InferenceError):
         large(body + b"\0" * cut, ROWS, MSGPACK)
+
+
+@pytest.mark.parametrize("count", [50_001, 65_000, 2**32 - 1])
+def test_packed_rows_are_counted_before_they_are_made(count: int) -> None:
+    """By what their header says, whether there are so many or not."""
+    body = b"\x81\xa4data\xdd" + count.to_bytes(4, "big") + b"\x91\xc1" * 50_000
+
+    with pytest.raises(InvalidInput, match=f"data: expected at most 50000 rows, found {count}"):
+        codec().decode(body, MSGPACK)
 
 
 @pytest.mark.parametrize("size", [MAX_PACKED_BYTES + 1, 4_000_000])

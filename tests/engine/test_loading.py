@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.model.loader import MAX_LEFT_BEHIND, Loader
 from ml_pipeline.engine.model.loading import any_left
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import InferenceError, ModelLoadError, NotReady
-
 from tests.models import scale_model
 from tests.server import wait_until
 

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ml_pipeline.engine.signature.metadata import (
-    ModelMetadata,
+    DeclaredMetadata,
     check_classes,
     read_metadata,
     refine,
 )
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import InvalidInput, ModelLoadError
-
-from tests.conftest import Load, Serve, WriteModel
+from tests.conftest import LoadModel, Serve, WriteModel
 from tests.models import (
     cast_model,
     labelled_model,
@@ -28,11 +28,11 @@ NAMES = ["a", "b", "c", "d", "e"]
 ROWS = [[1.0, 2.0, 3.0, 4.0]]
 
 
-def test_metadata_may_be_missing(write_model: WriteModel, load: Load) -> None:
+def test_metadata_may_be_missing(write_model: WriteModel, load: LoadModel) -> None:
     """A lone ONNX file is a model, with its file's name and version 1."""
     model = load(write_model(scale_model(), "plain"))
 
-    assert (model.name, model.version, model.metadata) == ("plain", "1", ModelMetadata())
+    assert (model.name, model.version, model.metadata) == ("plain", "1", DeclaredMetadata())
 
 
 def test_empty_metadata_says_nothing(tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ def test_other_keys_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text('{"model_name": "m", "accuracy": 0.97, "author": {"name": ["x", null]}}')
 
-    assert read_metadata(path) == ModelMetadata(model_name="m")
+    assert read_metadata(path) == DeclaredMetadata(model_name="m")
 
 
-def test_metadata_that_fits_is_taken(write_model: WriteModel, load: Load) -> None:
+def test_metadata_that_fits_is_taken(write_model: WriteModel, load: LoadModel) -> None:
     """Every field may repeat what the file says."""
     path = write_model(
         sklearn_classifier(zipmap=False),
@@ -71,7 +71,7 @@ def test_metadata_that_fits_is_taken(write_model: WriteModel, load: Load) -> Non
 
 @pytest.mark.parametrize("batch", [None, -1])
 def test_batch_may_be_null_or_minus_one(
-    batch: int | None, write_model: WriteModel, load: Load
+    batch: int | None, write_model: WriteModel, load: LoadModel
 ) -> None:
     """Both spellings of "any number of rows" are read."""
     path = write_model(scale_model(), input_shape=[batch, 3])
@@ -132,7 +132,7 @@ def test_contradiction_is_told_with_field_expected_and_found(
     told: tuple[str, ...],
     zipmap: bool,
     write_model: WriteModel,
-    load: Load,
+    load: LoadModel,
 ) -> None:
     """What file and metadata both say, and say differently, keeps the model from being loaded."""
     path = write_model(sklearn_classifier(zipmap=zipmap), **metadata)
@@ -158,7 +158,7 @@ def test_contradiction_is_told_with_field_expected_and_found(
     ],
 )
 def test_sample_of_another_type_is_refused(
-    model: bytes, sample: list[Any], write_model: WriteModel, load: Load
+    model: bytes, sample: list[Any], write_model: WriteModel, load: LoadModel
 ) -> None:
     """Sample rows are of the input's dtype: what `GET /sample` offers, `POST /predict` takes."""
     path = write_model(model, sample=sample)
@@ -167,7 +167,7 @@ def test_sample_of_another_type_is_refused(
         load(path)
 
 
-def test_fixed_first_size_is_no_other_in_metadata(write_model: WriteModel, load: Load) -> None:
+def test_fixed_first_size_is_no_other_in_metadata(write_model: WriteModel, load: LoadModel) -> None:
     """A file that takes one row at a time contradicts metadata that speaks of two."""
     path = write_model(scale_model(shape=[1, 3]), input_shape=[2, 3])
 
@@ -177,7 +177,7 @@ def test_fixed_first_size_is_no_other_in_metadata(write_model: WriteModel, load:
 
 @pytest.mark.parametrize("size", [0, -5])
 def test_size_that_no_row_can_have_is_refused(
-    size: int, write_model: WriteModel, load: Load
+    size: int, write_model: WriteModel, load: LoadModel
 ) -> None:
     """A size in `input_shape` is a number from 1 on, or "any"."""
     path = write_model(width_free_model(), input_shape=[None, size])
@@ -186,7 +186,9 @@ def test_size_that_no_row_can_have_is_refused(
         load(path)
 
 
-def test_labels_of_the_file_are_no_others_in_metadata(write_model: WriteModel, load: Load) -> None:
+def test_labels_of_the_file_are_no_others_in_metadata(
+    write_model: WriteModel, load: LoadModel
+) -> None:
     """`output_classes` as a list contradicts a ZipMap of other labels."""
     path = write_model(sklearn_classifier((0, 1, 2)), output_classes=[1, 2, 3])
 
@@ -275,7 +277,7 @@ def test_refinement_keeps_what_the_file_says() -> None:
     """Only open sizes are filled in, and the first stays open."""
     spec = TensorSpec("x", "float32", (-1, -1, 3, -1))
 
-    refined = refine(spec, ModelMetadata(input_shape=[8, 5, -1, None]))
+    refined = refine(spec, DeclaredMetadata(input_shape=[8, 5, -1, None]))
 
     assert refined.shape == (-1, 5, 3, -1)
 
@@ -284,7 +286,7 @@ def test_features_of_an_input_of_other_rank_are_only_names() -> None:
     """`features` is no shape for an input that is not a table."""
     spec = TensorSpec("x", "float32", (-1, 2, 2))
 
-    assert refine(spec, ModelMetadata(features=NAMES)) == spec
+    assert refine(spec, DeclaredMetadata(features=NAMES)) == spec
 
 
 # Classes.
@@ -293,25 +295,25 @@ def test_features_of_an_input_of_other_rank_are_only_names() -> None:
 @pytest.mark.parametrize(
     ("metadata", "expected"),
     [
-        (ModelMetadata(), None),
-        (ModelMetadata(output_classes=3), 3),
-        (ModelMetadata(output_classes=["x", "y"]), 2),
-        (ModelMetadata(class_names=NAMES), 5),
-        (ModelMetadata(output_classes=0, class_names=NAMES), 0),
+        (DeclaredMetadata(), None),
+        (DeclaredMetadata(output_classes=3), 3),
+        (DeclaredMetadata(output_classes=["x", "y"]), 2),
+        (DeclaredMetadata(class_names=NAMES), 5),
+        (DeclaredMetadata(output_classes=0, class_names=NAMES), 0),
     ],
 )
-def test_number_of_classes(metadata: ModelMetadata, expected: int | None) -> None:
+def test_number_of_classes(metadata: DeclaredMetadata, expected: int | None) -> None:
     """`output_classes` counts the classes, and where it is left out `class_names` does."""
     assert metadata.num_classes == expected
 
 
 def test_classes_that_agree_are_no_error() -> None:
     """Metadata that says nothing of classes, or the right number, passes."""
-    check_classes(ModelMetadata(), 3)
-    check_classes(ModelMetadata(output_classes=3, class_names=NAMES[:3]), 3)
+    check_classes(DeclaredMetadata(), 3)
+    check_classes(DeclaredMetadata(output_classes=3, class_names=NAMES[:3]), 3)
 
 
-def test_classes_of_a_lone_output_are_checked(write_model: WriteModel, load: Load) -> None:
+def test_classes_of_a_lone_output_are_checked(write_model: WriteModel, load: LoadModel) -> None:
     """`class_names` make a lone `[B, C]` output a classifier's, and have to fit it."""
     path = write_model(probabilities_model(num_classes=3), class_names=NAMES[:2])
 
@@ -319,7 +321,7 @@ def test_classes_of_a_lone_output_are_checked(write_model: WriteModel, load: Loa
         load(path)
 
 
-def test_classes_are_counted_in_the_probabilities(write_model: WriteModel, load: Load) -> None:
+def test_classes_are_counted_in_the_probabilities(write_model: WriteModel, load: LoadModel) -> None:
     """A further output of another width has no say in the number of classes."""
     path = write_model(labelled_model(), class_names=NAMES[:3])
 

@@ -16,12 +16,13 @@ import onnxruntime as ort
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ml_pipeline.engine.model.model import EngineOptions, Model
+
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.errors import InferenceError, InvalidInput, ModelLoadError
 from ml_pipeline.settings import BUNDLED_MODELS
-
-from tests.conftest import Load, Serve, Served, WriteModel
+from tests.conftest import LoadModel, Serve, Served, WriteModel
 from tests.models import (
     ONNX_TYPES,
     Array,
@@ -370,7 +371,7 @@ async def test_company_does_not_change_an_answer(sizes: list[int], network: Serv
 # What it is: identity, digest, cacheability.
 
 
-def test_same_content_is_the_same_identity(write_model: WriteModel, load: Load) -> None:
+def test_same_content_is_the_same_identity(write_model: WriteModel, load: LoadModel) -> None:
     """A file loaded twice makes the same cache keys."""
     path = write_model(scale_model())
 
@@ -379,7 +380,7 @@ def test_same_content_is_the_same_identity(write_model: WriteModel, load: Load) 
     assert first.identity == second.identity
 
 
-def test_new_content_is_another_identity(write_model: WriteModel, load: Load) -> None:
+def test_new_content_is_another_identity(write_model: WriteModel, load: LoadModel) -> None:
     """One changed weight, and no cached answer is found any more."""
     old = load(write_model(scale_model(2.0)))
 
@@ -394,7 +395,7 @@ def test_new_content_is_another_identity(write_model: WriteModel, load: Load) ->
     ids=lambda change: next(iter(change)),
 )
 def test_new_metadata_is_another_identity(
-    change: dict[str, object], write_model: WriteModel, load: Load
+    change: dict[str, object], write_model: WriteModel, load: LoadModel
 ) -> None:
     """Metadata decides what an answer says, so it is part of the key."""
     metadata = {"model_name": "a", "model_version": "1", "class_names": ["x", "y"]}
@@ -407,7 +408,7 @@ def test_new_metadata_is_another_identity(
 
 
 def test_other_providers_are_another_identity(
-    write_model: WriteModel, load: Load, options: EngineOptions
+    write_model: WriteModel, load: LoadModel, options: EngineOptions
 ) -> None:
     """Execution providers compute differently, so they are part of the key."""
     path = write_model(scale_model())
@@ -421,7 +422,7 @@ def test_other_providers_are_another_identity(
     assert one.identity != all_of_them.identity
 
 
-def test_metadata_names_the_model(write_model: WriteModel, load: Load) -> None:
+def test_metadata_names_the_model(write_model: WriteModel, load: LoadModel) -> None:
     """`model_name` and `model_version` of the metadata stand before those of the file."""
     model = load(write_model(scale_model(), "file", model_name="name", model_version="7"))
 
@@ -477,7 +478,7 @@ async def test_random_graphs_answer_differently(write_model: WriteModel, serve: 
 # Several inputs, and outputs that no answer has room for.
 
 
-def test_codec_of_several_inputs_names_them(write_model: WriteModel, load: Load) -> None:
+def test_codec_of_several_inputs_names_them(write_model: WriteModel, load: LoadModel) -> None:
     """`POST /predict` fills one input; a model with two says which they are."""
     model = load(write_model(two_input_model()))
 
@@ -508,7 +509,7 @@ async def test_several_inputs_run_together(write_model: WriteModel, serve: Serve
     assert [record.num_requests for record in served.batches] == [3]
 
 
-def test_sequence_output_is_refused_by_name(write_model: WriteModel, load: Load) -> None:
+def test_sequence_output_is_refused_by_name(write_model: WriteModel, load: LoadModel) -> None:
     """An output that is neither a tensor nor a ZipMap is named, with its type."""
     path = write_model(sequence_model())
 
@@ -526,7 +527,7 @@ async def is_waiting(task: asyncio.Task[None]) -> bool:
     return not task.done()
 
 
-async def test_close_waits_for_the_last_holder(write_model: WriteModel, load: Load) -> None:
+async def test_close_waits_for_the_last_holder(write_model: WriteModel, load: LoadModel) -> None:
     """A model is closed when the last of those who hold it has let go, not before."""
     model = load(write_model(scale_model()))
 
@@ -539,7 +540,7 @@ async def test_close_waits_for_the_last_holder(write_model: WriteModel, load: Lo
     await asyncio.wait_for(closing, 5)
 
 
-async def test_closing_again_is_harmless(write_model: WriteModel, load: Load) -> None:
+async def test_closing_again_is_harmless(write_model: WriteModel, load: LoadModel) -> None:
     """`aclose` of a closed model returns."""
     model = load(write_model(scale_model()))
     await model.aclose()
@@ -549,7 +550,7 @@ async def test_closing_again_is_harmless(write_model: WriteModel, load: Load) ->
     assert repr(model.batcher) == "<Batcher [0 requests, 0 rows waiting | 0 running]>"
 
 
-async def test_two_who_close_at_once_both_return(write_model: WriteModel, load: Load) -> None:
+async def test_two_who_close_at_once_both_return(write_model: WriteModel, load: LoadModel) -> None:
     """A reload and a shutdown may close the same model together; neither hangs."""
     model = load(write_model(scale_model()))
     with model:
@@ -563,7 +564,7 @@ async def test_two_who_close_at_once_both_return(write_model: WriteModel, load: 
     assert len(done) == 2
 
 
-def test_repr_tells_who_holds_it(write_model: WriteModel, load: Load) -> None:
+def test_repr_tells_who_holds_it(write_model: WriteModel, load: LoadModel) -> None:
     """The state of a model can be read off its repr."""
     model: Model = load(write_model(scale_model()))
 
@@ -573,7 +574,7 @@ def test_repr_tells_who_holds_it(write_model: WriteModel, load: Load) -> None:
     assert text.startswith("<Model model/1 [1 users] <Batcher [0 requests, 0 rows waiting")
 
 
-def test_bundled_model_is_batched_and_cached(load: Load) -> None:
+def test_bundled_model_is_batched_and_cached(load: LoadModel) -> None:
     """The wine model that comes with the server passes its own proof."""
     path: Path = BUNDLED_MODELS / "wine.onnx"
 
@@ -583,7 +584,7 @@ def test_bundled_model_is_batched_and_cached(load: Load) -> None:
 
 
 def test_a_file_replaced_while_it_is_read_is_not_mistaken(
-    write_model: WriteModel, load: Load, tmp_path: Path
+    write_model: WriteModel, load: LoadModel, tmp_path: Path
 ) -> None:
     """A model answers by the file that its digest is of, or is not loaded."""
     path = write_model(scale_model(0.0))

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import onnx
 import pytest
+
 from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.errors import ModelLoadError
-
 from tests import models
-from tests.conftest import Load, Serve, WriteModel
+from tests.conftest import LoadModel, Serve, WriteModel
 from tests.models import (
     found_model,
     labelled_model,
@@ -124,7 +124,7 @@ async def test_metadata_may_name_the_outputs(write_model: WriteModel, serve: Ser
     ],
 )
 def test_outputs_that_metadata_cannot_name(
-    outputs: object, told: str, write_model: WriteModel, load: Load
+    outputs: object, told: str, write_model: WriteModel, load: LoadModel
 ) -> None:
     """The field is told, what is expected and what was found."""
     path = write_model(labelled_model())
@@ -135,7 +135,7 @@ def test_outputs_that_metadata_cannot_name(
 
 
 def test_names_of_classes_for_a_lone_number_are_refused(
-    write_model: WriteModel, load: Load
+    write_model: WriteModel, load: LoadModel
 ) -> None:
     """One sigmoid says how likely a class is, and no row would ever be given a name."""
     model = models.graph(

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.errors import InvalidInput, ModelLoadError
 from onnx import TensorProto, helper
 
+from ml_pipeline.errors import InvalidInput, ModelLoadError
 from tests import models
 from tests.backend.serving import Asked
-from tests.conftest import Load, Serve, WriteModel
+from tests.conftest import LoadModel, Serve, WriteModel
 from tests.models import Array, graph, node, tensor
 
 ONES = np.ones((2, 3), np.float32)
@@ -229,7 +229,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
 
 @pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_served_is_refused_when_it_is_loaded(
-    make: Make, words: str, write_model: WriteModel, load: Load
+    make: Make, words: str, write_model: WriteModel, load: LoadModel
 ) -> None:
     """In words that name what is the matter."""
     path = write_model(make())
@@ -285,7 +285,7 @@ async def test_metadata_may_tell_the_shape_that_a_file_does_not(
 
 @pytest.mark.parametrize("shape", [(), None, (0, 3), (2, 3)], ids=str)
 async def test_what_has_no_free_rows_is_never_run_with_others(
-    shape: Any, write_model: WriteModel, load: Load
+    shape: Any, write_model: WriteModel, load: LoadModel
 ) -> None:
     """A first size that is fixed, even to 0, or not known."""
     model = load(write_model(models.scale_model(shape=shape)))

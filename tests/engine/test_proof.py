@@ -1,6 +1,7 @@
 """What service has shown of a model: which rows are checked, and what may be kept until then."""
 
 import pytest
+
 from ml_pipeline.engine.batching.proof import EVERY_ROWS, FIRST_ROWS, Proof
 
 

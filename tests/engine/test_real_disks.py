@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ml_pipeline.errors import ModelLoadError
 
+from ml_pipeline.errors import ModelLoadError
 from tests import models
 from tests.conftest import Serve
 from tests.models import save_with_external_weights, scale_model

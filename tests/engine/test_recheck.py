@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+
 from ml_pipeline.engine.batching.recheck import Checked, Finding, check, first_difference
 from ml_pipeline.engine.signature.bfloat import narrowed
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
-
 from tests.fakes import FakeSession
 
 LAST = slice(1, 2)

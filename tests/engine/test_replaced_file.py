@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+
 from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.model.load_model import load_model
-from ml_pipeline.engine.model.model import EngineOptions
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError
-
 from tests.models import mean_model, scale_model
 
 

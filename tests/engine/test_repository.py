@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.files.model_files import find_models
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.model import EngineOptions, Model
+from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import InferenceError, ModelLoadError, ModelNotFound
-
 from tests.conftest import Serve, Served, WriteModel, with_batch
 from tests.models import (
     externally_weighted_model,
@@ -646,3 +647,65 @@ def test_several_models_cannot_be_called_by_one_name(folder: Path) -> None:
 
     with pytest.raises(ModelLoadError, match="MODEL_NAME: expected one model, found a, b"):
         find_models(folder, "red")
+
+
+class Interrupted(GraphReader):
+    """Reads graphs; before each, one of `acts` is called, as long as there are any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acts: list[Callable[[], object]] = []
+
+    def ask(self, path: Path) -> None:
+        """Begin, once somebody has done something."""
+        if self.acts:
+            self.acts.pop()()
+        super().ask(path)
+
+
+@pytest.mark.parametrize("name", ["red", "pair"])
+async def test_metadata_that_changes_meanwhile_is_noticed(
+    name: str, folder: Path, options: EngineOptions
+) -> None:
+    """It says another name, or comes only now: a load of one model never brings another."""
+    put(folder / "other.onnx", 3.0)
+    for version in ("1", "2"):
+        metadata = {"model_name": name} if name == "red" else {}
+        put(folder / "pair" / version / "model.onnx", **metadata)
+    (folder / "pair" / "metadata.json").write_text('{"versions": 2}')
+    reader = Interrupted()
+    repository = Repository(folder, options, lambda *_: None, reader)
+    await repository.reload()
+    own = repository.models
+    described = folder / "pair" / "2" / "metadata.json"
+    reader.acts = [lambda: described.write_text('{"model_name": "blue"}')]  # before version 1
+
+    with pytest.raises(ModelLoadError, match=r"pair/2/model\.onnx: expected its metadata to stay"):
+        await repository.load(name)
+
+    assert repository.models == own
+    reader.close()
+    await repository.aclose()
+
+
+@pytest.mark.parametrize("name", ["a/", "/a", "a//b", "/", ".", "a/../b", "./a"])
+@pytest.mark.parametrize("field", ["model_name", "model_version"])
+async def test_names_that_paths_cannot_hold(
+    field: str, name: str, folder: Path, serve: Serve
+) -> None:
+    """A proxy that merges slashes, or a client that resolves dots, would ask for another model."""
+    put(folder / "a.onnx", **{field: name})
+
+    with pytest.raises(ModelLoadError, match=rf"{field}: expected a name without empty parts"):
+        await serve(folder)
+
+
+async def test_the_name_of_the_only_one_is_one_that_paths_can_hold(
+    folder: Path, options: EngineOptions, graphs: GraphReader
+) -> None:
+    """`MODEL_NAME` is held to the same."""
+    put(folder / "a.onnx")
+    repository = Repository(folder, options, lambda *_: None, graphs, called="a//b")
+
+    with pytest.raises(ModelLoadError, match="MODEL_NAME: expected a name without empty parts"):
+        await repository.reload()

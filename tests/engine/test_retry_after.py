@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from ml_pipeline.engine.batching.retry_after import (
     HORIZON_SECONDS,
     MAX_SLOTS,

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.engine.graph.report import Meaning
-from ml_pipeline.engine.signature.metadata import ModelMetadata, OutputNames
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata, OutputNames
 from ml_pipeline.engine.signature.roles import Roles, find_roles
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import ModelLoadError
@@ -32,7 +33,7 @@ TRIALS: dict[str, npt.NDArray[Any]] = {
 def roles(
     *meanings: Meaning,
     trials: dict[str, npt.NDArray[Any]] = TRIALS,
-    metadata: ModelMetadata | None = None,
+    metadata: DeclaredMetadata | None = None,
 ) -> Roles:
     """Find the roles of outputs with these meanings, in this order."""
     arrays = [trials[meaning.name] for meaning in meanings]
@@ -40,7 +41,7 @@ def roles(
         TensorSpec(meaning.name, array.dtype.name, (-1, *array.shape[1:]))
         for meaning, array in zip(meanings, arrays, strict=True)
     )
-    return find_roles(specs, list(meanings), metadata or ModelMetadata(), arrays)
+    return find_roles(specs, list(meanings), metadata or DeclaredMetadata(), arrays)
 
 
 def test_probabilities_go_with_their_label() -> None:
@@ -98,7 +99,7 @@ def test_columns_that_do_not_come_to_one_do_not_compete() -> None:
 
 def test_sigmoids_predict_nothing_but_themselves() -> None:
     """Several may be true: the largest is no answer, also where metadata speaks of classes."""
-    for metadata in (ModelMetadata(), ModelMetadata(model_type="classifier")):
+    for metadata in (DeclaredMetadata(), DeclaredMetadata(model_type="classifier")):
         found = roles(GATES, metadata=metadata)
 
         assert (found.predictions, found.probabilities) == (0, 0)
@@ -113,9 +114,10 @@ def test_probabilities_behind_values_are_not_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [ModelMetadata(model_type="classifier"), ModelMetadata(class_names=["a", "b"])]
+    "metadata",
+    [DeclaredMetadata(model_type="classifier"), DeclaredMetadata(class_names=["a", "b"])],
 )
-def test_metadata_that_speaks_of_classes_makes_values_scores(metadata: ModelMetadata) -> None:
+def test_metadata_that_speaks_of_classes_makes_values_scores(metadata: DeclaredMetadata) -> None:
     """The largest predicts, and is not called a probability."""
     found = roles(VALUES, metadata=metadata)
 
@@ -126,7 +128,7 @@ def test_metadata_that_speaks_of_classes_finds_the_label() -> None:
     """Integers of which the graph does not tell how they are made; all else stays open."""
     unknown = Meaning("label")
 
-    found = roles(VALUES, unknown, metadata=ModelMetadata(class_names=["a", "b"]))
+    found = roles(VALUES, unknown, metadata=DeclaredMetadata(class_names=["a", "b"]))
 
     assert (found.predictions, found.probabilities, found.scores) == (1, None, None)
     assert found.has_names
@@ -134,7 +136,7 @@ def test_metadata_that_speaks_of_classes_finds_the_label() -> None:
 
 def test_metadata_that_speaks_of_classes_finds_the_probabilities() -> None:
     """Also behind an embedding."""
-    found = roles(VALUES, LIKELY, metadata=ModelMetadata(model_type="classifier"))
+    found = roles(VALUES, LIKELY, metadata=DeclaredMetadata(model_type="classifier"))
 
     assert (found.predictions, found.probabilities) == (None, 1)
 
@@ -150,14 +152,14 @@ def test_metadata_that_speaks_of_classes_finds_the_probabilities() -> None:
 )
 def test_metadata_has_the_last_word(outputs: OutputNames, expected: tuple[int | None, ...]) -> None:
     """An output that it names has the role, and leaves the others what they are."""
-    found = roles(LABEL, LIKELY, VALUES, GATES, metadata=ModelMetadata(outputs=outputs))
+    found = roles(LABEL, LIKELY, VALUES, GATES, metadata=DeclaredMetadata(outputs=outputs))
 
     assert (found.predictions, found.probabilities, found.scores) == expected
 
 
 def test_probabilities_that_only_the_metadata_knows_predict_the_largest() -> None:
     """Where they come to 1 in each row."""
-    metadata = ModelMetadata(outputs=OutputNames(probabilities="values"))
+    metadata = DeclaredMetadata(outputs=OutputNames(probabilities="values"))
 
     found = roles(VALUES, trials={"values": SHARES}, metadata=metadata)
 
@@ -167,7 +169,7 @@ def test_probabilities_that_only_the_metadata_knows_predict_the_largest() -> Non
 @pytest.mark.parametrize("role", ["predictions", "probabilities", "scores"])
 def test_metadata_names_outputs_that_are_there(role: str) -> None:
     """Else the field is named, what it may be and what it is."""
-    metadata = ModelMetadata(outputs=OutputNames(**{role: "nowhere"}))
+    metadata = DeclaredMetadata(outputs=OutputNames(**{role: "nowhere"}))
 
     with pytest.raises(
         ModelLoadError, match=f"outputs.{role}: expected one of label, likely; found nowhere"
@@ -179,7 +181,7 @@ def test_classes_are_counted_by_the_label() -> None:
     """Scores of pairs of classes are more than there are classes."""
     pairs = {**TRIALS, "scores": np.zeros((2, 6), np.float32)}
 
-    found = roles(LABEL, SCORES, trials=pairs, metadata=ModelMetadata(class_names=list("abc")))
+    found = roles(LABEL, SCORES, trials=pairs, metadata=DeclaredMetadata(class_names=list("abc")))
 
     assert found.has_names
 
@@ -187,15 +189,15 @@ def test_classes_are_counted_by_the_label() -> None:
 def test_names_of_another_number_than_the_classes_are_refused() -> None:
     """Though no column counts them."""
     with pytest.raises(ModelLoadError, match="class_names: number of names: expected 3"):
-        roles(LABEL, metadata=ModelMetadata(class_names=["a", "b"]))
+        roles(LABEL, metadata=DeclaredMetadata(class_names=["a", "b"]))
 
 
 def test_labels_of_which_nobody_lists_the_values_have_no_names() -> None:
     """A name by position would be a guess; metadata may list them."""
     names, unlisted = ["normal", "anomaly"], Meaning("label", "label", [])
 
-    guessed = roles(unlisted, metadata=ModelMetadata(class_names=names))
-    listed = roles(unlisted, metadata=ModelMetadata(class_names=names, output_classes=[9, 3]))
+    guessed = roles(unlisted, metadata=DeclaredMetadata(class_names=names))
+    listed = roles(unlisted, metadata=DeclaredMetadata(class_names=names, output_classes=[9, 3]))
 
     assert not guessed.has_names
     assert listed.has_names
@@ -205,7 +207,7 @@ def test_labels_of_which_nobody_lists_the_values_have_no_names() -> None:
 def test_labels_that_count_from_0_need_no_list() -> None:
     """The graph says so; what the metadata lists are the classes, not what predictions are."""
     counting = Meaning("label", "label")
-    metadata = ModelMetadata(output_classes=["x", "y", "z"], class_names=["a", "b", "c"])
+    metadata = DeclaredMetadata(output_classes=["x", "y", "z"], class_names=["a", "b", "c"])
 
     found = roles(counting, metadata=metadata)
 
@@ -223,7 +225,7 @@ def test_labels_are_listed_in_the_order_of_the_columns() -> None:
 
 def test_lists_of_classes_and_names_agree() -> None:
     """Also where nothing else is known."""
-    metadata = ModelMetadata(output_classes=[9, 3], class_names=["a", "b", "c"])
+    metadata = DeclaredMetadata(output_classes=[9, 3], class_names=["a", "b", "c"])
 
     with pytest.raises(ModelLoadError, match="class_names: number of names: expected 2"):
         roles(Meaning("label", "label", []), metadata=metadata)
@@ -233,7 +235,7 @@ def test_without_a_run_the_signature_tells_the_ranks() -> None:
     """A trial that fails leaves what the graph and the file say."""
     specs = (TensorSpec("label", "int64", (-1,)), TensorSpec("likely", "float32", (-1, 3)))
 
-    found = find_roles(specs, [LABEL, LIKELY], ModelMetadata(), [])
+    found = find_roles(specs, [LABEL, LIKELY], DeclaredMetadata(), [])
 
     assert (found.predictions, found.probabilities) == (0, 1)
 
@@ -242,6 +244,6 @@ def test_a_graph_that_was_not_read_has_no_probabilities() -> None:
     """The first output answers."""
     specs = (TensorSpec("label", "int64", (-1,)), TensorSpec("likely", "float32", (-1, 3)))
 
-    found = find_roles(specs, [], ModelMetadata(), [TRIALS["label"], SHARES])
+    found = find_roles(specs, [], DeclaredMetadata(), [TRIALS["label"], SHARES])
 
     assert (found.predictions, found.probabilities) == (0, None)

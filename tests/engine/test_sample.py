@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ml_pipeline.engine.graph.report import Domain
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.engine.trials.sample import real_rows
 from ml_pipeline.engine.trials.trial_rows import FREE_SIZES, WILD, draw, trial_rows
 from ml_pipeline.errors import ModelLoadError
-
 from tests import odd_models
-from tests.conftest import Load, WriteModel
+from tests.conftest import LoadModel, WriteModel
 from tests.models import ONNX_TYPES, graph, node, scale_model, tensor, two_input_model
 
 PAIR = (TensorSpec("a", "float32", (-1, 2)), TensorSpec("b", "int64", (-1,)))
@@ -65,14 +65,14 @@ def test_rows_that_do_not_fit_are_named(sample: Any, parts: tuple[str, ...]) -> 
     assert all(part in str(caught.value) for part in parts)
 
 
-def test_a_sample_by_name_is_offered(write_model: WriteModel, load: Load) -> None:
+def test_a_sample_by_name_is_offered(write_model: WriteModel, load: LoadModel) -> None:
     """`GET /sample` gives the rows of a lone input, however they were written down."""
     model = load(write_model(scale_model(), sample={"x": [[1.0, 2.0, 3.0]]}))
 
     assert model.sample_rows == [[1.0, 2.0, 3.0]]
 
 
-def test_a_sample_by_name_is_tried_and_timed(write_model: WriteModel, load: Load) -> None:
+def test_a_sample_by_name_is_tried_and_timed(write_model: WriteModel, load: LoadModel) -> None:
     """It stands before drawn rows."""
     sample = {"left": [[1.0, 2.0]], "right": [[3.0, 4.0]]}
 
@@ -147,7 +147,7 @@ def test_values_are_drawn_inside_what_the_graph_allows(
 
 @pytest.mark.parametrize(("size", "drawn"), [(5, 5), (8, 8), (48, 48), (3, 1)])
 def test_free_sizes_are_those_that_a_model_takes(
-    size: int, drawn: int, write_model: WriteModel, load: Load
+    size: int, drawn: int, write_model: WriteModel, load: LoadModel
 ) -> None:
     """The first that it does; the last to be tried is 1."""
     model = graph(
@@ -228,7 +228,9 @@ def test_whole_numbers_stay_inside_their_domain(dtype: str) -> None:
     assert len(rows) > len(WILD)
 
 
-def test_a_transformer_is_tried_with_words_of_its_own(write_model: WriteModel, load: Load) -> None:
+def test_a_transformer_is_tried_with_words_of_its_own(
+    write_model: WriteModel, load: LoadModel
+) -> None:
     """Its sequences are longer than one step, and its types of token two."""
     model = load(write_model(odd_models.bert_model()))
 

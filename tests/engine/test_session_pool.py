@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from ml_pipeline.build import engine_options
 from ml_pipeline.engine.sessions.session_pool import (
     Session,
     SessionPool,
@@ -17,9 +19,7 @@ from ml_pipeline.engine.sessions.session_pool import (
     usable_cores,
 )
 from ml_pipeline.errors import ModelLoadError, RunRefused
-from ml_pipeline.main import engine_options
 from ml_pipeline.settings import Settings
-
 from tests.conftest import WriteModel
 from tests.models import (
     lookup_model,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from ml_pipeline.engine.signature.tensor import TensorSpec, type_names
 from ml_pipeline.errors import InvalidInput
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
+
 from ml_pipeline.engine.graph.read import report
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.engine.signature.tensor import Array, Tensors
@@ -14,8 +16,6 @@ from ml_pipeline.engine.trials.batching import domains_of
 from ml_pipeline.engine.trials.sample import sample_inputs
 from ml_pipeline.engine.trials.trial import Evidence, try_batching
 from ml_pipeline.engine.trials.trial_rows import MOST_BYTES, draw, trial_rows
-from onnx import TensorProto
-
 from tests import models, odd_models
 from tests.conftest import WriteModel
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+
 from ml_pipeline.engine.wire.turns import Steps, Turns, at_once
 from ml_pipeline.errors import DeadlineExceeded, InvalidInput
 

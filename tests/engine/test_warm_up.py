@@ -3,17 +3,17 @@
 import msgspec
 import numpy as np
 import pytest
-from ml_pipeline.engine.model.model import EngineOptions
-from ml_pipeline.engine.model.warm_up import measure
 
-from tests.conftest import Load, WriteModel, with_batch
+from ml_pipeline.engine.model.source import EngineOptions
+from ml_pipeline.engine.model.warm_up import measure
+from tests.conftest import LoadModel, WriteModel, with_batch
 from tests.models import lookup_model, mean_model, network_model, scale_model, two_input_model
 
 ROWS = np.random.default_rng(4).standard_normal((24, 3)).astype(np.float32)
 
 
 def test_curve_is_measured_up_to_the_batch_size(
-    write_model: WriteModel, load: Load, options: EngineOptions
+    write_model: WriteModel, load: LoadModel, options: EngineOptions
 ) -> None:
     """Runs of 1, 2, 4 … rows are timed, none larger than a batch, as many as there is time for."""
     model = load(write_model(scale_model()), with_batch(options, max_batch_size=20))
@@ -24,14 +24,14 @@ def test_curve_is_measured_up_to_the_batch_size(
     assert all(sample.seconds > 0 for sample in model.curve.samples)
 
 
-def test_curve_of_an_unbatched_model_is_one_run(write_model: WriteModel, load: Load) -> None:
+def test_curve_of_an_unbatched_model_is_one_run(write_model: WriteModel, load: LoadModel) -> None:
     """Where rows are not run together, only a run of the trial rows is timed."""
     model = load(write_model(mean_model()))
 
     assert [sample.num_rows for sample in model.curve.samples] == [1]
 
 
-def test_curve_grows_with_rows(write_model: WriteModel, load: Load) -> None:
+def test_curve_grows_with_rows(write_model: WriteModel, load: LoadModel) -> None:
     """A model whose work is in its rows is predicted to take longer for more of them."""
     model = load(write_model(network_model(512)))
 
@@ -39,7 +39,7 @@ def test_curve_grows_with_rows(write_model: WriteModel, load: Load) -> None:
     assert model.curve.predict(256) > model.curve.predict(16) > model.curve.predict(1) > 0
 
 
-def test_curve_of_failing_rows_is_unknown(write_model: WriteModel, load: Load) -> None:
+def test_curve_of_failing_rows_is_unknown(write_model: WriteModel, load: LoadModel) -> None:
     """Nothing is measured where the trial rows fail, and a cost is predicted all the same."""
     model = load(write_model(lookup_model()))
 
@@ -49,7 +49,7 @@ def test_curve_of_failing_rows_is_unknown(write_model: WriteModel, load: Load) -
 
 @pytest.mark.parametrize("share_weights_above_bytes", [0, 10**9], ids=["shared", "own"])
 def test_curve_is_measured_on_any_pool(
-    share_weights_above_bytes: int, write_model: WriteModel, load: Load, options: EngineOptions
+    share_weights_above_bytes: int, write_model: WriteModel, load: LoadModel, options: EngineOptions
 ) -> None:
     """A curve can be measured on a pool of any number of sessions, shared or not."""
     three_lanes = msgspec.structs.replace(
@@ -70,7 +70,7 @@ def test_curve_is_measured_on_any_pool(
     ],
 )
 def test_a_run_is_counted_as_requests_count_it(
-    model: bytes, num_rows: int, write_model: WriteModel, load: Load
+    model: bytes, num_rows: int, write_model: WriteModel, load: LoadModel
 ) -> None:
     """Where a first size is fixed its rows are one: a run would be thought four times too short."""
     loaded = load(write_model(model))
@@ -80,7 +80,7 @@ def test_a_run_is_counted_as_requests_count_it(
 
 
 def test_a_run_of_a_fixed_size_is_expected_to_take_its_time(
-    write_model: WriteModel, load: Load
+    write_model: WriteModel, load: LoadModel
 ) -> None:
     """A request that is one row by the protocol is predicted the whole run."""
     curve = load(write_model(scale_model(shape=[4, 3]))).curve

@@ -1,6 +1,6 @@
 """The load under which faults happen: clients that ask all the time and check each answer at once.
 
-A `Load` runs in a thread with an event loop of its own, so that a test reads from top to bottom.
+A `ReplicaLoad` runs in a thread with its own event loop, so that a test reads from top to bottom.
 Its client is a bare socket: httpx would take more of the machine than the server does. Rows are
 drawn from a few hundred, which the cache finds, and fresh ones, which two clients send at the same
 time: hits, misses and coalesced answers all occur.
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
     received: float
 
 
-class Load:
+class ReplicaLoad:
     """Asks from the start of a `with` block to its end.
 
     Args:
@@ -83,7 +83,7 @@ class Load:
         self._num_fresh = [count() for _ in servers]
         self._thread = Thread(target=self._run, name="load")
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "ReplicaLoad":
         self._thread.start()
         return self
 

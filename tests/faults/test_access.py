@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from tests.faults.conftest import Serve
-from tests.faults.load import NEW, Load
+from tests.faults.load import NEW, ReplicaLoad
 from tests.faults.replica import (
     events,
     health,
@@ -61,7 +61,7 @@ def test_locked_out(serve: Serve, lock_out: Callable[[Redis], str]) -> None:
     """A server that Redis does not let in answers alone and says why; let in, it uses it."""
     with RedisServer() as redis, closing(redis.client()) as client:
         server = serve(f"redis://{lock_out(client)}127.0.0.1:{redis.port}")
-        with Load(server) as load:
+        with ReplicaLoad(server) as load:
             load.wait_for("coalesced")  # the first load of a process has to work out its answers
             load.go_on(0.5)
             before, (status, reason) = health(server), state_of(server, "redis")
@@ -104,7 +104,7 @@ def test_a_user_of_few_rights(serve: Serve, tmp_path: Path) -> None:
         allow(client, RIGHTS)
         url = f"redis://replica:{quote(SECRET, safe='')}@127.0.0.1:{redis.port}"
         leader, follower = serve(url, folder), serve(url, folder)
-        with Load(leader, follower) as load:
+        with ReplicaLoad(leader, follower) as load:
             load.wait_for("redis")
             write_model(folder, NEW)
             leader.client.post("/models/reload")
@@ -143,7 +143,7 @@ def test_a_user_of_too_few_rights(serve: Serve) -> None:
     with RedisServer() as redis, closing(redis.client()) as client:
         allow(client, [right for right in RIGHTS if right != "+mget"])
         server = serve(f"redis://replica:{quote(SECRET, safe='')}@127.0.0.1:{redis.port}")
-        with Load(server) as load:
+        with ReplicaLoad(server) as load:
             load.go_on(0.5)
             status, reason = state_of(server, "redis")
 
@@ -202,7 +202,7 @@ def test_tls(serve: Serve, tls_port: int, certificates: Path) -> None:
     """With `rediss://` and its authority's certificate a Redis is used over TLS."""
     url = f"rediss://:{quote(SECRET, safe='')}@127.0.0.1:{tls_port}"
     server = serve(f"{url}?ssl_ca_certs={certificates / 'ca.crt'}")
-    with Load(server) as load:
+    with ReplicaLoad(server) as load:
         load.wait_for("redis")
         status = health(server)["status"]
 
@@ -219,7 +219,7 @@ def test_tls(serve: Serve, tls_port: int, certificates: Path) -> None:
 def test_tls_that_cannot_be(serve: Serve, tls_port: int, scheme: str, options: str) -> None:
     """Without the authority's certificate, or without TLS, a server answers alone and says why."""
     url = f"{scheme}://:{quote(SECRET, safe='')}@127.0.0.1:{tls_port}{options}"
-    with Load(server := serve(url)) as load:
+    with ReplicaLoad(server := serve(url)) as load:
         load.go_on(0.3)
         status, reason = state_of(server, "redis")
 

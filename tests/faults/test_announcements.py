@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import msgspec
-from ml_pipeline.replicas.announcements import Reloaded
 
+from ml_pipeline.replicas.announcements import Reloaded
 from tests.faults.conftest import Serve
 from tests.faults.load import NEW
 from tests.faults.replica import (

@@ -6,7 +6,7 @@ from contextlib import closing
 from redis import Redis
 
 from tests.faults.conftest import Serve
-from tests.faults.load import Load
+from tests.faults.load import ReplicaLoad
 from tests.faults.replica import metric
 from tests.redis_server import RedisServer
 from tests.server import wait_until
@@ -63,7 +63,7 @@ def test_foreign_strings(serve: Serve) -> None:
     """A string that is not what was stored under its key is counted unreadable, and replaced."""
     with (
         RedisServer() as redis,
-        Load(server := serve(redis.url)) as load,
+        ReplicaLoad(server := serve(redis.url)) as load,
         closing(redis.client()) as client,
     ):
         num_unreadable = {}
@@ -85,7 +85,7 @@ def test_foreign_types(serve: Serve) -> None:
     """Lists and hashes under our keys are misses, and are replaced."""
     with (
         RedisServer() as redis,
-        Load(serve(redis.url)) as load,
+        ReplicaLoad(serve(redis.url)) as load,
         closing(redis.client()) as client,
     ):
         load.wait_for("redis")

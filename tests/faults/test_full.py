@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from tests.faults.conftest import Serve
-from tests.faults.load import Load
+from tests.faults.load import ReplicaLoad
 from tests.faults.replica import health, metric
 from tests.redis_server import RedisServer
 from tests.server import wait_until
@@ -17,7 +17,7 @@ def test_eviction(serve: Serve) -> None:
     """A Redis with room for a few hundred answers, which evicts, is used as far as it goes."""
     with (
         RedisServer("--maxmemory-policy", "allkeys-lru") as redis,
-        Load(serve(redis.url)) as load,
+        ReplicaLoad(serve(redis.url)) as load,
         closing(redis.client()) as client,
     ):
         load.wait_for("redis")
@@ -35,7 +35,7 @@ def test_full(serve: Serve) -> None:
     """A full Redis that refuses stores still answers; when there is room it is stored to again."""
     with (
         RedisServer() as redis,
-        Load(server := serve(redis.url)) as load,
+        ReplicaLoad(server := serve(redis.url)) as load,
         closing(redis.client()) as client,
     ):
         load.wait_for("redis")
@@ -60,7 +60,7 @@ def test_stores_that_take_long(serve: Serve) -> None:
     """While Redis lets stores wait, look-ups go on; later it is stored to again."""
     with (
         RedisServer() as redis,
-        Load(server := serve(redis.url)) as load,
+        ReplicaLoad(server := serve(redis.url)) as load,
         closing(redis.client()) as client,
     ):
         load.wait_for("redis")

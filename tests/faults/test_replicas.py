@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from tests.faults.conftest import Serve
-from tests.faults.load import NEW, OLD, Load
+from tests.faults.load import NEW, OLD, ReplicaLoad
 from tests.faults.replica import digest, events, health, metric, state_of, write_model
 from tests.redis_server import RedisServer
 from tests.server import Server, wait_until
@@ -24,7 +24,7 @@ def reload(server: Server) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def reverted(load: Load, server: int) -> list[str]:
+def reverted(load: ReplicaLoad, server: int) -> list[str]:
     """Tell the answers of the old model to what was sent after one of the new had come."""
     answers = [each for each in load.answers if each.server == server]
     first = min(each.received for each in answers if each.model == 1)
@@ -36,7 +36,7 @@ def test_a_reload_reaches_the_other_replica(serve: Serve, tmp_path: Path) -> Non
     folder = write_model(tmp_path / "shared")
     with RedisServer() as redis:
         leader, follower = serve(redis.url, folder), serve(redis.url, folder)
-        with Load(leader, follower) as load:
+        with ReplicaLoad(leader, follower) as load:
             for replica in (LEADER, FOLLOWER):
                 load.wait_for("redis", server=replica)
             write_model(folder, NEW)
@@ -59,7 +59,7 @@ def test_a_reload_reaches_the_other_replica(serve: Serve, tmp_path: Path) -> Non
 def test_a_finished_reload_leaves_nothing_of_the_old_model(serve: Serve, tmp_path: Path) -> None:
     """What is sent after `POST /models/reload` has answered is answered by the new model."""
     folder = write_model(tmp_path / "shared")
-    with RedisServer() as redis, Load(server := serve(redis.url, folder)) as load:
+    with RedisServer() as redis, ReplicaLoad(server := serve(redis.url, folder)) as load:
         load.wait_for("redis")
         for content in (NEW, OLD, NEW):
             write_model(folder, content)
@@ -98,7 +98,7 @@ def test_a_replica_that_cannot_follow(
     with RedisServer() as redis:
         replicas = [serve(redis.url, folder) for folder in folders]
         leader, follower = replicas
-        with Load(*replicas) as load:
+        with ReplicaLoad(*replicas) as load:
             load.wait_for("redis", server=FOLLOWER)
             old = digest(follower)
             write_model(folders[LEADER], NEW)
@@ -160,7 +160,7 @@ def test_a_replica_that_was_cut_off_learns_of_it_later(
         allow(client)
         leader = serve(redis.url, folder)
         follower = serve(f"redis://follower:secret@127.0.0.1:{redis.port}", folder)
-        with Load(leader, follower) as load:
+        with ReplicaLoad(leader, follower) as load:
             load.wait_for("redis", server=FOLLOWER)
             write_model(folder, NEW)
             cut(client)
@@ -181,7 +181,7 @@ def test_a_replica_that_was_cut_off_learns_of_it_later(
 def test_a_reload_without_redis(serve: Serve, tmp_path: Path) -> None:
     """A reload succeeds here when nobody else can be told; the log says so."""
     folder = write_model(tmp_path / "shared")
-    with RedisServer() as redis, Load(server := serve(redis.url, folder)) as load:
+    with RedisServer() as redis, ReplicaLoad(server := serve(redis.url, folder)) as load:
         load.wait_for("redis")
         redis.freeze()
         write_model(folder, NEW)
@@ -199,7 +199,7 @@ def test_a_reload_without_redis_is_announced_later(serve: Serve, tmp_path: Path)
     folder = write_model(tmp_path / "shared")
     with RedisServer() as redis:
         leader, follower = serve(redis.url, folder), serve(redis.url, folder)
-        with Load(leader, follower) as load:
+        with ReplicaLoad(leader, follower) as load:
             load.wait_for("redis", server=FOLLOWER)
             redis.kill()
             write_model(folder, NEW)

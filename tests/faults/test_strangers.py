@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.faults.conftest import Serve
-from tests.faults.load import Load
+from tests.faults.load import ReplicaLoad
 from tests.faults.replica import state_of
 from tests.faults.stranger import LIES, MESSAGES, SILLY, Liar, Stranger, Talk
 from tests.redis_server import RedisServer
@@ -15,7 +15,7 @@ from tests.server import wait_until
 TIMES = 5
 
 
-def recover(load: Load, port: int) -> None:
+def recover(load: ReplicaLoad, port: int) -> None:
     """Put a Redis where the stranger was, and wait until it is used for answers and messages."""
     with RedisServer(port=port) as redis, closing(redis.client()) as client:
         load.wait_for("redis")
@@ -25,7 +25,7 @@ def recover(load: Load, port: int) -> None:
 @pytest.mark.parametrize("new_talk", SILLY)
 def test_what_is_no_redis_is_not_used(serve: Serve, new_talk: Callable[[], Talk]) -> None:
     """A program that is no Redis is told in `/health`; a Redis that takes its place is found."""
-    with Stranger(new_talk) as stranger, Load(server := serve(stranger.url)) as load:
+    with Stranger(new_talk) as stranger, ReplicaLoad(server := serve(stranger.url)) as load:
         load.wait_for("coalesced")
         load.go_on(0.5)
         status, reason = state_of(server, "redis")
@@ -43,7 +43,7 @@ def test_what_is_no_redis_is_not_used(serve: Serve, new_talk: Callable[[], Talk]
 def test_a_liar_spoils_no_answer(serve: Serve, kind: str) -> None:
     """What pretends to be a Redis costs nothing; a Redis that takes its place is found."""
     liar = Liar(LIES[kind])
-    with Stranger(liar.new_talk) as stranger, Load(serve(stranger.url)) as load:
+    with Stranger(liar.new_talk) as stranger, ReplicaLoad(serve(stranger.url)) as load:
         wait_until(lambda: all(liar.told[lie] >= TIMES for lie in LIES[kind]))
         states = load.states
         stranger.leave()
@@ -57,7 +57,7 @@ def test_a_liar_spoils_no_answer(serve: Serve, kind: str) -> None:
 def test_a_senseless_message_is_survived(serve: Serve, message: str) -> None:
     """After a message that means nothing a server goes on listening for others."""
     liar = Liar({}, MESSAGES[message])
-    with Stranger(liar.new_talk) as stranger, Load(serve(stranger.url)) as load:
+    with Stranger(liar.new_talk) as stranger, ReplicaLoad(serve(stranger.url)) as load:
         load.go_on(0.5)
         stranger.leave()
         recover(load, stranger.port)

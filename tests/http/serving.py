@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, cast
 
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.fronts.http.message import Reply, Request
-
 from tests.server import free_port
 
 LARGE = b"x" * 8_000_000

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from ml_pipeline.fronts.http.asgi import ask
 from ml_pipeline.fronts.http.message import Request
 

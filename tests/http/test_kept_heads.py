@@ -5,10 +5,10 @@ from typing import Any, cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.fronts.http.message import Request
 from ml_pipeline.fronts.http.reader import MAX_KEPT_BYTES, MAX_KEPT_IN_VAIN, Reader
-
 from tests.http.serving import LAST, chunked, get, post
 
 CLOCK = SimpleNamespace(

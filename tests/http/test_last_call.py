@@ -4,6 +4,7 @@ import socket
 import sys
 
 import pytest
+
 from ml_pipeline.fronts.http.last_call import turn_away
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' own filters")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from ml_pipeline.fronts.http.message import Reply, Request
 from ml_pipeline.fronts.http.reader import PIECE_BYTES, TURN_SECONDS
-
 from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
 from tests.turns import Turns
 

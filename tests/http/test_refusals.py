@@ -4,11 +4,11 @@ import asyncio
 import weakref
 
 import pytest
+
+from ml_pipeline.build import create_app
 from ml_pipeline.errors import MalformedRequest
 from ml_pipeline.fronts.http.message import Request
-from ml_pipeline.main import create_app
 from ml_pipeline.settings import Settings
-
 from tests.http.serving import LAST, Site, get, post, serving
 from tests.server import Server, read_answer, settled
 from tests.web.problem import assert_problem
@@ -172,6 +172,29 @@ async def test_heads_that_end_beyond_the_bound(
     )
 
     assert [answer.status for answer in answers] == [431]
+
+
+@pytest.mark.parametrize("num_pieces", [1, 2, 7])
+@pytest.mark.parametrize("length", [8_193, 60_000])
+async def test_targets_beyond_the_bound(site: Site, length: int, num_pieces: int) -> None:
+    """Path and query beyond 8 KiB are a 414 in whatever pieces they come, and are not decoded."""
+    request = post(b"", "/?" + "%ff" * (length // 3))
+    request = request.replace(b"/?", b"/" + b"x" * (length % 3 + 1), 1)
+    size = -(-len(request) // num_pieces)
+
+    answers = await site.exchange(
+        *(request[start : start + size] for start in range(0, len(request), size)), BEHIND
+    )
+
+    assert [answer.status for answer in answers] == [414]
+    assert len(site.asked[0].raw_path) <= 8_192
+
+
+async def test_the_longest_target_is_read(site: Site) -> None:
+    """Path and query of 8 KiB are read, more than Nginx lets through."""
+    answers = await site.exchange(get("/" + "x" * 8_191) + LAST)
+
+    assert [answer.status for answer in answers] == [200, 200]
 
 
 async def test_a_small_head_behind_a_large_body_is_read() -> None:

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from ml_pipeline.fronts.http.message import Reply, Request
 
+from ml_pipeline.fronts.http.message import Reply, Request
 from tests.http.serving import LAST, Site, eventually, get, serving
 from tests.http.working import Log
 

@@ -4,7 +4,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ml_pipeline.fronts.http.work import Work
-
 from tests.http.serving import eventually
 
 

@@ -51,7 +51,7 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("rest", ["", "/", "/ready", "/config", "/stats"])
+@pytest.mark.parametrize("rest", ["", "/", "//", "/ready", "/config", "/stats", "/stats///"])
 @pytest.mark.parametrize("place", PLACES)
 def test_every_route_finds_the_name(place: str, rest: str, server: Server) -> None:
     """Percent-encoded or not."""
@@ -149,3 +149,22 @@ def test_a_byte_order_mark_is_told(path: str, content: bytes, server: Server) ->
     words = "byte order mark" if content[0] == 0xEF else "UTF-16"
     assert answer.status_code == 400
     assert words in told.get("error", told.get("detail", ""))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v2//models/plain", "//v2/models/plain", "/v2/models//plain", "/v2//models//plain"),
+        *("/v2//models/%2Fplain", "/v2/models%2F%2Fplain", "/v2/models/plain%2F"),
+        *("/v2/models/org//bert", "/v2/models/org%2F%2Fbert", "/v2/models/plain//ready"),
+        "/v2/models/plain/versions//1",
+    ],
+)
+def test_slashes_that_are_no_end_count(path: str, server: Server) -> None:
+    """`/plain`, `plain/` and `org//bert` are models of other names, which nobody has."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with server.connect(10.0) as connection:
+        connection.sendall(request.encode())
+        status = connection.recv(65_536)[:12]
+
+    assert status == b"HTTP/1.1 404"

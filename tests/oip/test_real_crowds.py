@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ml_pipeline.engine.graph.report import Verdict
 from ml_pipeline.engine.signature.tensor import dtype_names
 from ml_pipeline.engine.wire.infer_answer import with_id
 from ml_pipeline.engine.wire.infer_schema import datatypes
 from ml_pipeline.protocols.infer import InferCall
-
 from tests import models
 from tests.conftest import Serve
 from tests.server import ROOT

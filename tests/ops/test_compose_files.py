@@ -8,9 +8,9 @@ import msgspec
 import pytest
 import redis
 import yaml
+
 from ml_pipeline.settings import Settings
 from ml_pipeline.web.dashboard import is_part_of_the_page
-
 from tests.server import ROOT, free_port, wait_until
 
 TEXTS = {name: (ROOT / name).read_text() for name in ("compose.yml", "ops/compose.prod.yml")}
@@ -135,6 +135,15 @@ def test_production_services_go_on(service: str) -> None:
 
     assert found["restart"] == "unless-stopped"
     assert {"max-size", "max-file"} <= set(found["logging"]["options"])
+
+
+def test_a_replica_that_ends_by_itself_is_started_again() -> None:
+    """As one that hangs does; not for ever, or `up --wait` would wait for a model that is bad."""
+    policy, times = SERVICES["api"]["restart"].split(":")
+
+    assert SERVICES["api"]["environment"]["HANG_SECONDS"].endswith(":-2}")
+    assert policy == "on-failure"
+    assert 1 <= int(times) <= 5
 
 
 def test_two_services_are_published() -> None:

@@ -265,7 +265,7 @@ def test_the_image_on_the_oldest_python() -> None:
     built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert built.returncode == 0, built.stderr
     image = built.stdout.strip()
-    script = "import sys, ml_pipeline.main; print(*sys.version_info[:2])"
+    script = "import sys, ml_pipeline.build; print(*sys.version_info[:2])"
 
     run = ["docker", "run", "--rm", "--read-only", "--entrypoint", "python", image, "-c", script]
     ran = subprocess.run(run, capture_output=True, text=True, timeout=60)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from ml_pipeline.api_keys import make_key
 
+from ml_pipeline.api_keys import make_key
 from tests.server import wait_until
 from tests.stack.compose import ComposeStack
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ml_pipeline.settings import BUNDLED_MODELS
 
+from ml_pipeline.settings import BUNDLED_MODELS
 from ops.native.state import Folder
 from tests.server import ROOT, wait_until
 from tests.stack.native import Stack
@@ -287,6 +287,27 @@ exec {shutil.which("nginx")} "$@"
         pid = stack.pid("nginx")
         stack.kill("nginx", signal.SIGKILL)
         wait_until(lambda: stack.pid("nginx") not in (0, pid))
+
+        done = stack.run("restart", "nginx")
+
+        assert done.returncode == 0, done.stderr
+        assert stack.client.get("/api/health/ready").status_code == 200
+
+
+def test_an_nginx_whose_start_fails_is_waited_for(tmp_path: Path) -> None:
+    """supervisord tries again, and a restart ends when it has come to something."""
+    program, num_starts = tmp_path / "nginx", tmp_path / "starts"
+    program.write_text(f"""#!/bin/sh
+case "$*" in *daemon*)
+  echo >>{num_starts}
+  [ $(wc -l <{num_starts}) -eq 1 ] || [ $(wc -l <{num_starts}) -gt 3 ] || exit 1 ;;
+esac
+exec {shutil.which("nginx")} "$@"
+""")
+    program.chmod(0o755)
+    with Stack(tmp_path / "s", replicas=1, PATH=f"{tmp_path}:{os.environ['PATH']}") as stack:
+        stack.kill("nginx", signal.SIGKILL)
+        wait_until(lambda: num_starts.read_text().count("\n") > 1)
 
         done = stack.run("restart", "nginx")
 

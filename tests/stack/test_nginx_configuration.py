@@ -99,7 +99,7 @@ def test_upstreams_name_each_replica_once(tmp_path: Path) -> None:
     ports = re.findall(r"(\d{4}) max_fails=3", text)[:3]
     for port in (1111, 2222, 3333):
         assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=3", text, re.M)) == 2
-        assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=0", text, re.M)) == 3
+        assert len(re.findall(rf"^ *server 127\.0\.0\.1:{port} .*max_fails=0", text, re.M)) == 4
         (others,) = re.findall(rf"^upstream other_than_{port} {{([^}}]*)}}", text, re.M)
         assert re.findall(r":(\d+) ", others) == [p for p in ports if p != str(port)]
     assert re.findall(r"^[^#]*resolve", text, re.M) == []

@@ -7,6 +7,7 @@ import pytest
 import tritonclient.http as triton
 
 from tests.stack.native import Stack
+from tests.stack.nginx import ask
 from tests.web.samples import WINE_ROWS, wine_answers
 
 
@@ -33,6 +34,25 @@ def test_tritons_client_is_answered(stack: Stack, folder: str, binary: bool) -> 
         found = client.infer("wine", [tensor]).as_numpy("label")
 
     np.testing.assert_array_equal(found, labels)
+
+
+@pytest.mark.parametrize("folder", ["", "/api"])
+def test_slashes_count_as_they_do_without_nginx(stack: Stack, folder: str) -> None:
+    """At the end of a path they change nothing; else `/wine` or `wine//x` would mean `wine`."""
+    ends = ("", "/", "//", "/versions/1//", "/ready///")
+    others = ("//wine", "/%2Fwine", "//wine//", "/wine//ready", "/a%2F%2Fb")
+    same = [ask(stack.port, f"{folder}/v2/models/wine{end}").status for end in ends]
+    found = [ask(stack.port, f"{folder}/v2/models{other}").status for other in others]
+
+    assert (same, found) == ([200] * len(ends), [404] * len(others))
+
+
+@pytest.mark.parametrize("path", ["health", "models/info", "sample", "metrics", "models", "v2"])
+def test_slashes_at_the_end_change_nothing(stack: Stack, path: str) -> None:
+    """Whatever is asked."""
+    found = [ask(stack.port, f"/api/{path}{end}").status for end in ("", "/", "//")]
+
+    assert found == [200] * 3
 
 
 def test_errors_of_nginx_are_the_protocols(stack: Stack) -> None:

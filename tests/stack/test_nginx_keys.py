@@ -9,8 +9,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from ml_pipeline.api_keys import make_key
 
+from ml_pipeline.api_keys import make_key
 from tests.keys import write_keys
 from tests.server import Server, settled
 from tests.stack.nginx import PROBLEM_TYPE, Answer, Gateway, Stub, new_address

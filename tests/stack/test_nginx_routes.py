@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from ml_pipeline.web.dashboard import is_part_of_the_page
 
+from ml_pipeline.web.dashboard import is_part_of_the_page
 from tests.server import ROOT
 from tests.stack.native import Stack
 from tests.stack.nginx import PREDICTION, PROBLEM_TYPE, Answer, ask, send
@@ -181,6 +181,17 @@ def test_queries_to_prometheus(stack: Stack, path: str) -> None:
 
     assert answer.status == 200
     assert answer.json()["status"] == "success"
+
+
+@pytest.mark.parametrize("path", ["query?query=up", "query_range?query=up&start=0&end=1&step=1"])
+def test_queries_to_prometheus_by_head(stack: Stack, path: str) -> None:
+    """Prometheus has no HEAD; who sends one gets the head of the answer to GET all the same."""
+    sent = f"/prometheus/api/v1/{path}"
+    answers = [ask(stack.port, sent, method) for method in ("HEAD", "GET", "HEAD")]
+
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [answer.body for answer in answers if not answer.body] == [b"", b""]
+    assert {answer.all("content-type")[0] for answer in answers} == {"application/json"}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])

@@ -8,7 +8,7 @@ import pytest
 
 from ops.native import nginx
 from ops.native.state import StackError
-from tests.server import Server, free_port
+from tests.server import ROOT, Server, free_port
 from tests.stack.native import Stack
 from tests.stack.nginx import Gateway, Stub, new_address
 
@@ -179,3 +179,19 @@ def test_the_admin_token(tmp_path: Path) -> None:
         answers = [gateway.ask("/api/models/reload", "POST", headers=headers) for headers in sent]
 
     assert [answer.status for answer in answers] == [401, 401, 200]
+
+
+def test_the_readme_says_how_many_large_bodies_there_may_be(tmp_path: Path) -> None:
+    """For each size that it names: of all clients, and of one, as Nginx counts them."""
+    [row] = re.findall(r"^\| `MAX_BODY_SIZE` \|.*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = re.findall(r"`(\d+m)`: (\d+), (\d+) of one client", row)
+
+    found = []
+    for size, _, _ in told:
+        gateway = Gateway(tmp_path / size, free_port(), MAX_BODY_SIZE=size)
+        gateway.render()
+        text = (gateway.folder.nginx / "nginx.conf").read_text()
+        found += [(size, *re.findall(r"limit_conn large(?:_client)? (\d+);", text))]
+
+    assert {size for size, _, _ in told} >= {"1m", "16m"}
+    assert found == told

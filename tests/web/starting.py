@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-from ml_pipeline.command import listen
-from ml_pipeline.main import create_app
-from ml_pipeline.settings import Settings
 
+from ml_pipeline.build import create_app
+from ml_pipeline.command import listen
+from ml_pipeline.settings import Settings
 from tests.server import free_port
 
 

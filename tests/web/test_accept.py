@@ -5,8 +5,8 @@ import time
 import httpx
 import msgspec
 import pytest
-from ml_pipeline.web.accept import MAX_NAMES, choose, read_weights
 
+from ml_pipeline.web.accept import MAX_NAMES, choose, read_weights
 from tests.web.samples import ROW
 
 JSON, MSGPACK = "application/json", "application/msgpack"

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from ml_pipeline.web.access import is_admin, needs_key
-from ml_pipeline.web.openapi import openapi_document
 
+from ml_pipeline.web.access import needs_key
+from ml_pipeline.web.openapi import openapi_document
 from tests.keys import Keyed
 from tests.server import exchange, settled
 from tests.web.conftest import ADMIN_TOKEN
@@ -71,6 +71,13 @@ SPELLINGS = [
     "/nothing",
 ]
 """What could be taken for an open route by who checks, and for another by who answers."""
+
+ADMIN = [
+    "/models/reload",
+    "/v2/repository/models/wine/load",
+    "/v2/repository/models/wine/unload",
+]
+"""Routes that no key concerns: they have a token of their own."""
 
 INFERENCE = {"inputs": [{"name": "float_input", "shape": [1, 10], "datatype": "FP32", "data": ROW}]}
 
@@ -147,22 +154,17 @@ def test_no_spelling_leads_past_the_check(keyed: Keyed, path: str) -> None:
 
 
 def test_every_route_is_open_or_closed_as_the_table_says() -> None:
-    """No documented route is missing above, but for admin routes, which no key concerns."""
+    """No documented route is missing above."""
     documented = msgspec.json.decode(openapi_document())["paths"]
     known = {path.replace("{name}", "wine").replace("{version}", "1") for path in documented}
-    known = {path for path in known if not is_admin(path)}
     asking = {path for _, path in ASK}
+    asking |= {f"/v2/models/wine/versions/1/{part}" for part in ("ready", "config", "stats")}
 
-    assert {path for path in known if needs_key(path)} >= asking
-    assert known - asking - set(DO_NOT) == {
-        f"/v2/models/wine/versions/1/{part}" for part in ("ready", "config", "stats")
-    }
+    assert {path for path in known if needs_key(path)} == asking
+    assert known - asking - set(DO_NOT) == set(ADMIN)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/models/reload", "/v2/repository/models/x/load", "/v2/repository/models/x/unload"],
-)
+@pytest.mark.parametrize("path", [each.replace("wine", "x") for each in ADMIN])
 def test_admin_routes_keep_their_token(keyed: Keyed, path: str) -> None:
     """A key does not open them, and their token needs no key besides."""
     key, client = keyed.keys["alice"], keyed.server.client
@@ -341,7 +343,8 @@ def test_the_document_tells_of_keys() -> None:
 
     assert (schemes["ApiKey"]["in"], schemes["ApiKey"]["name"]) == ("header", "X-API-Key")
     for path, item in document["paths"].items():
+        known = path.replace("{name}", "wine").replace("{version}", "1")
+        security = [{"AdminToken": []}] if known in ADMIN else keys if needs_key(known) else []
         for operation in item.values():
-            security = keys if needs_key(path) else []
-            assert operation["security"] == ([{"AdminToken": []}] if is_admin(path) else security)
+            assert operation["security"] == security
             assert ("401" in operation["responses"]) == bool(operation["security"])

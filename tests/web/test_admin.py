@@ -6,9 +6,9 @@ import httpx
 import pytest
 from litestar.connection import ASGIConnection
 from litestar.handlers import get
+
 from ml_pipeline.errors import Forbidden
 from ml_pipeline.web.admin import admin_guard
-
 from tests.server import Server
 from tests.web.problem import assert_problem
 

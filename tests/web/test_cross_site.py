@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import httpx
 import msgspec
 import pytest
+
 from ml_pipeline.fronts.http.hosts import choose_hosts
 from ml_pipeline.settings import load_settings
 from ml_pipeline.web.openapi import openapi_document
-
 from tests.keys import Keyed
 from tests.server import Server, exchange
 from tests.web.conftest import ADMIN_TOKEN

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from ml_pipeline import errors
 
+from ml_pipeline import errors
 from tests.server import Server
 from tests.web.occupied import Occupied
 from tests.web.problem import assert_problem

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from ml_pipeline.web.openapi import openapi_document
 
+from ml_pipeline.web.openapi import openapi_document
 from tests.server import Server, read_answer
 
 DOCUMENTED = msgspec.json.decode(openapi_document())["paths"]

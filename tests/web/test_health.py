@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from ml_pipeline import __version__
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from ml_pipeline import __version__
 from tests import models
 from tests.server import Server, exchange, settled
 from tests.web.samples import ROW, fresh_row

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from ml_pipeline.fronts.http.message import Request
-from ml_pipeline.main import create_app
-from ml_pipeline.settings import Settings
 
+from ml_pipeline.build import create_app
+from ml_pipeline.fronts.http.message import Request
+from ml_pipeline.settings import Settings
 from tests.server import Server, exchange, read_answer, settled
 from tests.web.problem import assert_problem
 from tests.web.samples import ROW, fresh_row

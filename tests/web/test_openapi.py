@@ -1,6 +1,5 @@
 """`/openapi.json` over HTTP: true, whole, and of valid structure."""
 
-import ast
 import json
 import time
 from collections.abc import Iterator
@@ -9,18 +8,17 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-from ml_pipeline.web.openapi import openapi_document
 
+from ml_pipeline.web.openapi import openapi_document
+from ml_pipeline.web.operations import OPERATIONS
 from tests.keys import Keyed
-from tests.server import ROOT, Server
+from tests.server import Server
 from tests.web.occupied import Occupied
 from tests.web.problem import FIELDS
 from tests.web.samples import ROW, raw_tensor
 from tests.web.starting import starting_server
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-PARTS_OF_PAGES = {("get", "/docs/assets/{name}"), ("get", "/ui/{path:path}")}
-"""Routes that no client calls by itself."""
 
 
 @pytest.fixture(scope="session")
@@ -133,47 +131,11 @@ def test_errors_are_problems(document: dict[str, Any]) -> None:
 # Truth: routes.
 
 
-def routes() -> set[tuple[str, str]]:
-    """Method and path of every route, as the modules of `web/` declare them.
-
-    Litestar's are in decorators (`@get("/models")`), the hot ones are `path` of a class and POST.
-    """
-    found = set()
-    for module in (ROOT / "app" / "ml_pipeline" / "web").glob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found |= _decorated(node)
-            if isinstance(node, ast.ClassDef):
-                found |= _hot(node)
-    return found
-
-
-def _decorated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[tuple[str, str]]:
-    found = set()
-    for call in function.decorator_list:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-            method = call.func.id
-            if method in METHODS and isinstance(call.args[0], ast.Constant):
-                found.add((method, str(call.args[0].value).replace(":str}", "}")))
-    return found
-
-
-def _hot(definition: ast.ClassDef) -> set[tuple[str, str]]:
-    return {
-        ("post", str(statement.value.value))
-        for statement in definition.body
-        if isinstance(statement, ast.Assign)
-        and isinstance(statement.targets[0], ast.Name)
-        and statement.targets[0].id == "path"
-        and isinstance(statement.value, ast.Constant)
-    }
-
-
 def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
-    """What can be called is documented, the hot routes and Litestar's alike."""
+    """What can be called is documented, as `test_operations.py` holds the list to what can be."""
     documented = {(method, path) for method, path, _ in operations(document)}
 
-    assert routes() - PARTS_OF_PAGES - documented == set()
+    assert documented == {(each.method, path) for each in OPERATIONS for path in each.paths}
 
 
 def test_every_documented_route_exists(document: dict[str, Any], client: httpx.Client) -> None:
@@ -402,3 +364,19 @@ def test_declared_headers_are_sent(document: dict[str, Any], client: httpx.Clien
 
         for name in document["paths"][path][method]["responses"]["200"]["headers"]:
             assert name in answer.headers, f"{path}: {name}"
+
+
+def test_declared_headers_of_refusals_are_sent(
+    document: dict[str, Any], slow: Server, occupied: Occupied
+) -> None:
+    """The 503 of the Open Inference Protocol says when to come again, as it declares."""
+    path = "/v2/models/{name}/infer"
+    declared = document["paths"][path]["post"]["responses"]["503"]["headers"]
+    tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
+    occupied.fill(2)
+
+    answer = slow.client.post(path.replace("{name}", "slow"), json={"inputs": [tensor]})
+
+    assert answer.status_code == 503
+    assert declared.keys() == {"Retry-After"}
+    assert answer.headers["retry-after"].isdigit()

@@ -262,9 +262,9 @@ def test_refusals_of_ordinary_routes_carry_it(server: Server) -> None:
     assert trace_of(after) == (None, None)
 
 
-@pytest.mark.parametrize("length", [63_000, 1001])
+@pytest.mark.parametrize("length", [8_000, 1001])
 def test_a_long_path_is_cut(server: Server, length: int) -> None:
-    """A line holds the beginning of it, and how long it was: not 63 kB for each request."""
+    """A line holds the beginning of it, and how long it was: not 8 kB for each request."""
     request_id = f"long-{length}"
     server.client.get("/" + "a" * (length - 1), headers={"X-Request-ID": request_id})
     [line] = lines_of(server, request_id, "request")

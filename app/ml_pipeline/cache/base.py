@@ -5,7 +5,7 @@ a tier that cannot answer says "not here", it does not raise. `memory.py`, `redi
 `tiered.py` keep the contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -51,6 +51,24 @@ class CacheStatistics(NamedTuple):
     num_entries: int
     num_bytes: int
     num_evicted: int
+
+
+class RedisStatistics(NamedTuple):
+    """Snapshot of what is asked of Redis.
+
+    Attributes:
+        state: Of the circuit breaker.
+        num_keys: By result: `hit`, `miss`, `unreadable`, `unanswered`, `left_out`.
+        num_failures: By kind: `timeout`, `connection`, `refused`, `replica`, `misfit`.
+        num_dropped: Stores that were not made.
+        num_not_signed: Announcements that were not believed.
+    """
+
+    state: str
+    num_keys: Mapping[str, int]
+    num_failures: Mapping[str, int]
+    num_dropped: int
+    num_not_signed: int = 0
 
 
 class ResponseCache(Protocol):

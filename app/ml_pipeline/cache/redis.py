@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from math import ceil
 from time import monotonic, time
-from typing import NamedTuple
 
-from ml_pipeline.cache.base import Hit, LookupBudget
-from ml_pipeline.cache.circuit_breaker import State
+from ml_pipeline.cache.base import Hit, LookupBudget, RedisStatistics
 from ml_pipeline.cache.envelope import seal, unseal
 from ml_pipeline.cache.lookup_policy import LookupPolicy
 from ml_pipeline.cache.memory import TTL_JITTER
@@ -25,22 +23,6 @@ from ml_pipeline.cache.redis_lanes import RedisLanes
 from ml_pipeline.cache.redis_lookups import MAX_KEYS, Values
 
 KEY_PREFIX = b"ml_pipeline:answer:"
-
-
-class RedisStatistics(NamedTuple):
-    """Snapshot of the tier.
-
-    Attributes:
-        state: Of the breaker.
-        num_keys: By result: `hit`, `miss`, `unreadable`, `unanswered`, `left_out`.
-        num_failures: By kind: `timeout`, `connection`, `refused`, `replica`, `misfit`.
-        num_dropped: Stores that were not made.
-    """
-
-    state: State
-    num_keys: dict[str, int]
-    num_failures: dict[str, int]
-    num_dropped: int
 
 
 class RedisCache:

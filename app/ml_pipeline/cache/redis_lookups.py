@@ -75,7 +75,7 @@ class Lookups:
         Returns:
             Values in their order; None if Redis could not be asked, or not in time.
         """
-        loop = self._turn.loop
+        loop = self.lanes[0].loop  # asking asyncio each time is a system call (getpid)
         answer: asyncio.Future[Values | None] = loop.create_future()
         question = _Question(names, answer)
         if self._turn.at_once and self._idle and not self._questions:
@@ -83,7 +83,8 @@ class Lookups:
             self._idle.pop().look_up([question])
         else:
             self._questions.append(question)
-            self._schedule()
+            if self._idle:
+                self._turn.schedule(self)
         if max_wait_seconds < self.timeout_seconds:
             timer = loop.call_later(max(max_wait_seconds, 0.0), _resolve, answer, None)
             answer.add_done_callback(lambda _: timer.cancel())
@@ -115,7 +116,7 @@ class Lookups:
         """Give a lane its next round trip, at the end of this turn."""
         self._idle.append(lane)
         if self._questions:
-            self._schedule()
+            self._turn.schedule(self)
 
     def observe(self, started: float, *, answered: bool) -> None:
         """Count a round trip; `started` in `time.monotonic()` seconds."""
@@ -125,10 +126,6 @@ class Lookups:
         self._on_round_trip("read", seconds)
         if answered:
             self._on_success()
-
-    def _schedule(self) -> None:
-        if self._idle:
-            self._turn.schedule(self)
 
     def num_waiting(self) -> int:
         """Count the questions that wait."""
@@ -140,7 +137,7 @@ class Lookups:
 
     def dispatch(self) -> None:
         """Send what waits, as far as there are idle lanes."""
-        self._turn.dispatched(len(self._questions))
+        self._turn.unschedule()
         while self._idle and self._questions:
             self._idle.pop().look_up(self._take())
 

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ml_pipeline import __version__
+from ml_pipeline.cache.base import CacheStatistics, RedisStatistics
 from ml_pipeline.errors import InferenceError
 from ml_pipeline.observe.histogram import SECONDS, Histogram
 from ml_pipeline.observe.model_counts import Answered, ModelCounts, ModelLedger, ModelVersion
@@ -27,24 +28,6 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 CACHE_RESULTS = ("l1", "redis", "coalesced", "miss", "bypass")
 BREAKER_STATES = ("closed", "open", "half_open")
-
-
-class RedisCounts(NamedTuple):
-    """What is asked of the Redis tier at a scrape.
-
-    Attributes:
-        state: One of `BREAKER_STATES`.
-        num_keys_by_result: Look-ups.
-        num_failures_by_kind: Round trips and connections that failed.
-        num_dropped: Stores that were not made.
-        num_not_signed: Announcements that were not believed.
-    """
-
-    state: str
-    num_keys_by_result: Mapping[str, int]
-    num_failures_by_kind: Mapping[str, int]
-    num_dropped: int
-    num_not_signed: int = 0
 
 
 class ModelSample(NamedTuple):
@@ -77,7 +60,7 @@ class Metrics(Collector):
         replica: A name that no other replica has, for who asks one of them through a balancer.
         endpoints: Routes that are answered by POST.
         scrape_models: Asked at each scrape.
-        scrape_cache: Asked at each scrape: entries, bytes and evictions of the L1 cache.
+        scrape_cache: Asked at each scrape: of the L1 cache.
         scrape_redis: Asked at each scrape; None where there is none.
         scrape_behind: Asked at each scrape: whether other models were announced than are served.
     """
@@ -88,8 +71,8 @@ class Metrics(Collector):
         endpoints: Iterable[str],
         *,
         scrape_models: Callable[[], Iterable[ModelSample]],
-        scrape_cache: Callable[[], tuple[int, int, int]],
-        scrape_redis: Callable[[], RedisCounts | None],
+        scrape_cache: Callable[[], CacheStatistics],
+        scrape_redis: Callable[[], RedisStatistics | None],
         scrape_behind: Callable[[], bool],
     ) -> None:
         self._replica = replica
@@ -192,26 +175,24 @@ class Metrics(Collector):
         return family
 
     def _cache_gauges(self) -> Iterator[Metric]:
-        num_entries, num_bytes, num_evicted = self._scrape_cache()
-        yield GaugeMetricFamily("ml_api_cache_entries", "Answers in the L1 cache.", num_entries)
-        yield GaugeMetricFamily("ml_api_cache_bytes", "Memory of the L1 cache.", num_bytes)
+        held = self._scrape_cache()
+        yield GaugeMetricFamily(
+            "ml_api_cache_entries", "Answers in the L1 cache.", held.num_entries
+        )
+        yield GaugeMetricFamily("ml_api_cache_bytes", "Memory of the L1 cache.", held.num_bytes)
         yield CounterMetricFamily(
-            "ml_api_cache_evictions", "Answers that made room for others.", num_evicted
+            "ml_api_cache_evictions", "Answers that made room for others.", held.num_evicted
         )
 
-    def _redis_families(self, counts: RedisCounts) -> Iterator[Metric]:
+    def _redis_families(self, counts: RedisStatistics) -> Iterator[Metric]:
         state = GaugeMetricFamily(
             "ml_api_redis_state", "1 for the state of the circuit breaker.", labels=["state"]
         )
         for name in BREAKER_STATES:
             state.add_metric([name], float(name == counts.state))
         yield state
-        yield _counter(
-            "ml_api_redis_lookups", "Keys by result.", "result", counts.num_keys_by_result
-        )
-        yield _counter(
-            "ml_api_redis_failures", "Failures by kind.", "kind", counts.num_failures_by_kind
-        )
+        yield _counter("ml_api_redis_lookups", "Keys by result.", "result", counts.num_keys)
+        yield _counter("ml_api_redis_failures", "Failures by kind.", "kind", counts.num_failures)
         yield CounterMetricFamily(
             "ml_api_redis_dropped_writes", "Answers that were not stored.", counts.num_dropped
         )

@@ -12,7 +12,8 @@ import msgspec
 
 from ml_pipeline.engine.batching.batch_queue import RunResult
 from ml_pipeline.engine.model.model import Model
-from ml_pipeline.engine.signature.schema import BatchResponse, FailedMember, to_problem
+from ml_pipeline.engine.signature.schema import FailedMember, to_problem
+from ml_pipeline.engine.wire.batch_answer import write_batch
 from ml_pipeline.engine.wire.batch_body import decode_batch, decode_batch_in_steps
 from ml_pipeline.engine.wire.codec import (
     DecodedRequest,
@@ -20,6 +21,7 @@ from ml_pipeline.engine.wire.codec import (
     is_heavy,
 )
 from ml_pipeline.engine.wire.json_pieces import is_heavy_answer
+from ml_pipeline.engine.wire.long_answer import joined
 from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.errors import InferenceError, InvalidInput, RunFailed
 from ml_pipeline.pipeline.predictor import Predictor
@@ -75,11 +77,13 @@ class BatchPredictor:
         self._predictor = predictor
         self._max_members = max_members
 
-    async def predict(self, batch: PredictCall, request_id: str) -> tuple[bytes, list[PredictCall]]:
+    async def predict(
+        self, batch: PredictCall, request_id: str
+    ) -> tuple[list[bytes], list[PredictCall]]:
         """Answer each request.
 
         Returns:
-            The answer, and one call a member that was answered.
+            The answer in pieces, mostly one, and one call a member that was answered.
 
         Raises:
             InferenceError: The body as a whole cannot be used.
@@ -91,9 +95,10 @@ class BatchPredictor:
             batch.members = [member.call for member in members]
             await self._look_up(model, members, batch)
             await self._compute(model, members)
-        results = [member.result(request_id) for member in members]
-        answered = [member.call for member in members if member.error is None]
-        return encode(BatchResponse(results), batch.answer_format), answered
+        results = (member.result(request_id) for member in members)
+        writing = write_batch(results, batch.answer_format)
+        pieces = await self._predictor.turns.take(writing, batch.deadline)
+        return pieces, [member.call for member in members if member.error is None]
 
     def _open(self, model: Model, batch: PredictCall) -> Steps[list[_Member]]:
         """Decode the members and make their keys."""
@@ -215,7 +220,8 @@ class BatchPredictor:
         member.answer = answer
         if member.key is not None:
             budget = self._predictor.budget(model, request.num_rows, call)
-            self._predictor.store(model, request, call, member.key, answer, budget)
+            kept = call.for_cache(answer) if call.kept is None else await joined(call.kept)
+            self._predictor.store(model, request, call, member.key, kept, budget)
         self._land(member, answer)
 
     async def _follow(

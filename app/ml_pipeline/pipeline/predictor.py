@@ -16,6 +16,7 @@ from ml_pipeline.engine.model.repository import Repository
 from ml_pipeline.engine.wire.cache_key import cache_key, cache_key_in_steps
 from ml_pipeline.engine.wire.codec import DecodedRequest
 from ml_pipeline.engine.wire.json_pieces import is_heavy_answer
+from ml_pipeline.engine.wire.long_answer import joined
 from ml_pipeline.engine.wire.turns import Steps, Turns
 from ml_pipeline.errors import DeadlineExceeded, Overloaded
 from ml_pipeline.pipeline.single_flight import SingleFlight
@@ -145,7 +146,8 @@ class Predictor:
                 call.cache_state = hit.tier
                 return hit.value
         answer = await self._compute(model, request, call)
-        self.store(model, request, call, key, answer, budget)
+        kept = call.for_cache(answer) if call.kept is None else await joined(call.kept)
+        self.store(model, request, call, key, kept, budget)
         return answer
 
     def store(
@@ -154,16 +156,16 @@ class Predictor:
         request: DecodedRequest,
         call: Call,
         key: bytes,
-        answer: bytes,
+        kept: bytes,
         budget: LookupBudget,
     ) -> None:
-        """Keep a fresh answer for whoever asks the same, as far as neighbours had no part in it."""
+        """Keep an answer for whoever asks the same, as far as neighbours had no part in it."""
         if model.proof is not None and call.batch_rows > request.num_rows:
             if (keeping := model.proof.keeping) == "nowhere":
                 return
             budget = msgspec.structs.replace(budget, shareable=keeping == "everywhere")
         ttl_seconds = min(request.cache_ttl or self._default_ttl_seconds, self._max_ttl_seconds)
-        self.cache.put(key, call.for_cache(answer), ttl_seconds, budget)
+        self.cache.put(key, kept, ttl_seconds, budget)
 
     @staticmethod
     def budget(model: Model, num_rows: int, call: Call) -> LookupBudget:
@@ -213,6 +215,6 @@ class Predictor:
         call.batch_rows = result.shared.num_rows
         started = perf_counter()
         writing = call.encode_in_steps(model, request, result)
-        answer = await self.turns.take(writing, call.deadline)
+        answer = await joined(await self.turns.take(writing, call.deadline))
         call.encode_seconds = perf_counter() - started
         return answer

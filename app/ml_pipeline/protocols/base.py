@@ -27,7 +27,8 @@ class Call(msgspec.Struct, gc=False):
         encode_seconds: Outputs to bytes; 0 without a run.
         batch_rows: Of the run, its own and others'; 0 without a run.
         found: Whether name and version are those of a model that is served.
-        heavy: Whether its body has to be read in pieces (`engine/turns.py`).
+        heavy: Whether its body has to be read in pieces (`engine/heavy.py`).
+        kept: The pieces of what a cache gets in place of a long answer; None if it gets the same.
     """
 
     model_name: str | None
@@ -45,6 +46,7 @@ class Call(msgspec.Struct, gc=False):
     batch_rows: int = 0
     found: bool = False
     heavy: bool = False
+    kept: list[bytes] | None = None
 
     @property
     def answer_type(self) -> bytes:
@@ -73,8 +75,8 @@ class Call(msgspec.Struct, gc=False):
 
     def encode_in_steps(
         self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[bytes]:
-        """The same of many values."""
+    ) -> Steps[list[bytes]]:
+        """The same of many values, in pieces."""
         raise NotImplementedError
 
     def for_cache(self, answer: bytes) -> bytes:

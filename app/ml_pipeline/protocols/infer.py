@@ -3,10 +3,11 @@
 from ml_pipeline.engine.batching.batch_queue import RunResult, head_start
 from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.wire.codec import DecodedRequest
+from ml_pipeline.engine.wire.heavy import is_heavy_infer
 from ml_pipeline.engine.wire.infer_answer import WrittenOutput, write_answer, write_in_steps
 from ml_pipeline.engine.wire.infer_request import InferRequest, RequestedOutput
 from ml_pipeline.engine.wire.inflate import inflate
-from ml_pipeline.engine.wire.turns import HEAVY_BYTES, Steps
+from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.protocols.base import Call
 
 
@@ -47,7 +48,7 @@ class InferCall(Call, gc=False, kw_only=True):
         """Likewise; what comes compressed is inflated before."""
         if self.encoding is not None:
             self.body = yield from inflate(self.body, self.encoding, self.max_inflated_bytes)
-        if len(self.body) <= HEAVY_BYTES:
+        if not is_heavy_infer(self.body, self.header):
             return self.decode(model)
         request = yield from model.infer_reader.read_in_steps(self.body, self.header)
         return self._accept(model, request)
@@ -71,7 +72,7 @@ class InferCall(Call, gc=False, kw_only=True):
 
     def encode_in_steps(
         self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[bytes]:
+    ) -> Steps[list[bytes]]:
         """Likewise."""
         written = self._written(model, result)
         return (yield from write_in_steps(model.name, model.version, written))

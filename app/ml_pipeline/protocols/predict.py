@@ -70,10 +70,10 @@ class PredictCall(Call, gc=False, kw_only=True):
 
     def encode_in_steps(
         self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[bytes]:
+    ) -> Steps[list[bytes]]:
         """Likewise; in MessagePack arrays are their own bytes."""
         if self.answer_format is not WireFormat.JSON:
-            return self.encode(model, request, result)
+            return [self.encode(model, request, result)]
         if (answers := result.shared.answers) is None:
             answers = result.shared.answers = model.reader.read(result.shared.arrays)
         predictions, likely, scores, labels = answers.as_arrays(result.rows)
@@ -85,7 +85,9 @@ class PredictCall(Call, gc=False, kw_only=True):
         info = _info(model, request, result)
         likely, scores = (None if array is None else PLACE for array in (likely, scores))
         response = PredictResponse(PLACE, likely, scores, labels, info)
-        return fill_in(encode(response, WireFormat.JSON), lists)
+        pieces = fill_in(encode(response, WireFormat.JSON), lists)
+        self.kept = [*pieces[:-1], mark_cached(pieces[-1], WireFormat.JSON)]
+        return pieces
 
     def for_cache(self, answer: bytes) -> bytes:
         """Say that it was cached."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -102,16 +102,29 @@ class Known:
             known.generation,
         )
 
-    def is_older(self, news: Reloaded, told_at: float) -> bool:
-        """Tell whether another announcement, made at that time, came after this one."""
-        if self.news is None or news.generation <= self.generation:
-            return told_at > self.told_at
+    def is_older(self, news: Reloaded, told: "Span") -> bool:
+        """Tell whether another announcement came after this one.
+
+        One that may have been made since this replica began to load is followed, which does no
+        harm if it was not. Of two whose numbers do not tell, another must be younger for sure.
+        """
+        if self.news is None:
+            return told.latest > self.told_at
+        if news.generation <= self.generation:
+            return told.earliest > self.told_at
         # Its own word was overtaken by an older one, which was put back into an empty Redis.
-        return not (self.news.replica == self._replica and told_at < self.told_at)
+        return not (self.news.replica == self._replica and told.latest < self.told_at)
 
     def take(self, news: Reloaded, told_at: float, is_followed: bool) -> None:
         """Know this announcement from now on."""
         self.news, self.told_at, self.is_followed = news, told_at, is_followed
+
+
+class Span(NamedTuple):
+    """When something was told, as far as a round trip lets it be known; monotonic seconds."""
+
+    earliest: float
+    latest: float
 
 
 class Found(Protocol):

@@ -33,7 +33,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 """Before subscribing again: doubles while that fails, with jitter."""
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     """Who is told. What it raises is a failure of the subscription."""
 
     def topics(self) -> Sequence[str]:
@@ -58,7 +58,7 @@ class Broadcast:
         endpoint: Where Redis is.
         signature: Of what is published and kept.
         name: Of the channel, and of what is kept.
-        listener: Told of messages.
+        subscriber: Told of messages.
         on_change: Told, once each, why nothing is heard; empty when it is again.
         kept_seconds: How long a message is kept.
         renew_seconds: After which a subscription is made anew: for messages that must be found for
@@ -73,7 +73,7 @@ class Broadcast:
         endpoint: RedisEndpoint,
         signature: Signature,
         name: str,
-        listener: Listener,
+        subscriber: Subscriber,
         on_change: Callable[[str], None],
         *,
         kept_seconds: int,
@@ -85,7 +85,7 @@ class Broadcast:
         self._kept_seconds = kept_seconds
         self._renew_seconds = renew_seconds
         self._channel = f"{self._name}:{endpoint.database}"
-        self._listener = listener
+        self._subscriber = subscriber
         self._on_change = on_change
         self.reason = ""
         self._asked: set[str] = set()
@@ -176,13 +176,13 @@ class Broadcast:
             raise link.failure(reply)
         self._asked.clear()
         await self._look_up()
-        await self._listener.on_listening()
+        await self._subscriber.on_listening()
 
     async def _look_up(self) -> None:
         """Pass on what is kept under topics that were not looked up yet."""
-        topics = [topic for topic in self._listener.topics() if topic not in self._asked]
+        topics = [topic for topic in self._subscriber.topics() if topic not in self._asked]
         for message in await self.kept(topics):
-            await self._listener.on_message(message, True)
+            await self._subscriber.on_message(message, True)
         self._asked.update(topics)
 
     async def _hear(self, link: RedisLink, heard: Heard) -> None:
@@ -208,7 +208,7 @@ class Broadcast:
     async def _pass_on(self, data: Any) -> None:
         message = self._opened(data) if isinstance(data, bytes) else b""
         if message is not None:
-            await self._listener.on_message(message, False)
+            await self._subscriber.on_message(message, False)
 
     def _tell(self, reason: str) -> None:
         if reason != self.reason:

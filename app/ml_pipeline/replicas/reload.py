@@ -11,10 +11,8 @@ the digest.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from hashlib import sha256
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
 
 import msgspec
 
@@ -29,8 +27,10 @@ from ml_pipeline.replicas.announcements import (
     Known,
     Publisher,
     Reloaded,
+    Span,
     read,
 )
+from ml_pipeline.replicas.served import Served
 
 KEPT_SECONDS = 30 * 86_400
 """Of what is wanted. Whoever knows of it puts it back when it is gone."""
@@ -58,12 +58,11 @@ class Reloader:
     """
 
     def __init__(self, repository: Repository, replica: str) -> None:
-        self._repository = repository
+        self._served = Served(repository)
         self._replica = replica
         self._known = Known(replica)
         self._untold, self._changed_at = "", 0.0
         self._unseen = ""
-        self._names: set[str] = set()  # of all models so far
         self._try_again_at, self._pause_seconds = 0.0, FIRST_PAUSE_SECONDS
         self._turn = asyncio.Lock()  # of following: one after the other
         self.behind = ""
@@ -86,8 +85,7 @@ class Reloader:
             InferenceError: What `Repository.reload` raises.
         """
         self._known = Known(self._replica)
-        await self._reload_here()
-        self._names.update(self._topics())
+        await self._served.reload()
 
     async def keep_up(self, wait_connected: Callable[[], Awaitable[None]]) -> None:
         """Compare for ever, whenever Redis can be asked."""
@@ -102,7 +100,7 @@ class Reloader:
         Raises:
             InferenceError: What `Repository.reload` raises; nobody is told.
         """
-        loaded = await self._reload_here()
+        loaded = await self._served.reload()
         await self._announce()
         return loaded
 
@@ -112,8 +110,7 @@ class Reloader:
         Raises:
             InferenceError: What `Repository.load` raises; nobody is told.
         """
-        loaded = await self._repository.load(name)
-        log_loaded(loaded)
+        loaded = await self._served.load(name)
         await self._announce()
         return loaded
 
@@ -123,14 +120,8 @@ class Reloader:
         Raises:
             InferenceError: What `Repository.unload` raises; nobody is told.
         """
-        await self._repository.unload(name)
-        get_logger().info("model_unloaded", model=name)
+        await self._served.unload(name)
         await self._announce()
-
-    async def _reload_here(self, unloaded: Sequence[str] = ()) -> list[Model]:
-        loaded = await self._repository.reload(unloaded)
-        log_loaded(loaded)
-        return loaded
 
     def topics(self) -> list[str]:
         """None: what is wanted is not kept with the messages."""
@@ -170,10 +161,11 @@ class Reloader:
                 get_logger().debug("reload_not_compared", reason=self._unseen)
 
     async def _compare(self, board: Board) -> None:
-        found = await board.look(self._topics())
-        told_at = monotonic() - found.age_seconds
+        asked_at = monotonic()
+        found = await board.look(self._served.names)
+        told = Span(asked_at - found.age_seconds, monotonic() - found.age_seconds)
         news = _announced(found)
-        if self._untold and (news is None or told_at < self._changed_at):
+        if self._untold and (news is None or told.latest < self._changed_at):
             await self._tell()
         elif news is None:
             if found.generation > self._known.generation:
@@ -182,27 +174,27 @@ class Reloader:
             else:
                 await self._put_back(board)
         elif not self._known.is_same(news):
-            await self._learn(board, news, told_at)
+            await self._learn(board, news, told)
         wanted, due = self._known.to_follow, monotonic() >= self._try_again_at
-        if wanted is not None and due and not self._untold and self._difference(wanted):
+        if wanted is not None and due and not self._untold and self._served.difference(wanted):
             await self._follow(wanted)
 
-    async def _learn(self, board: Board, news: Reloaded, told_at: float) -> None:
+    async def _learn(self, board: Board, news: Reloaded, told: Span) -> None:
         """Take an announcement that is not known yet for what it is: new, old or this one's own."""
-        known = self._known
-        if news.replica == self._replica and news.digests == self._digests():
-            known.take(news, told_at, True)  # kept, though Redis' answer never came
+        known, own = self._known, news.replica == self._replica
+        if own and news.digests == self._served.digests:
+            known.take(news, told.latest, True)  # kept, though Redis' answer never came
             self._untold = ""
-        elif news.replica == self._replica:
-            await self._tell()
-        elif known.is_older(news, told_at):
-            known.take(news, told_at, True)
+            return
+        if not own and known.is_older(news, told):
+            known.take(news, told.latest, True)
             self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
             await self._follow(news)
+            return
+        if own or (known.news is not None and news.generation > known.generation):
+            await self._tell()  # what stands there is older, whatever its number is
         elif known.news is None:
-            known.take(news, told_at, False)
-        elif news.generation > known.generation:
-            await self._tell()
+            known.take(news, told.latest, False)
         else:
             await self._put_back(board)
 
@@ -225,9 +217,7 @@ class Reloader:
         if self.board is None:
             self._untold = ""
             return
-        unloaded, gone = self._repository.unloaded, self._names.difference(self._topics())
-        self._names.update(self._topics())
-        news = Reloaded(self._replica, 0, self._digests(), sorted(unloaded), sorted(gone))
+        news = self._served.announcement(self._replica)
 
         def message_of(generation: int) -> bytes:
             news.generation = generation
@@ -246,57 +236,22 @@ class Reloader:
 
     async def _follow(self, news: Reloaded) -> None:
         failure, before = "", self.behind
-        if news.digests != self._digests():
+        if news.digests != self._served.digests:
             try:
-                await self._catch_up(news)
+                await self._served.become(news)
             except InferenceError as error:
                 failure = error.detail
             except Exception as error:  # nobody waits for this reload, so it must tell by itself
                 failure = type(error).__name__
                 get_logger().error("reload_failed", exc_info=error)
-        difference = self._difference(news)
+        difference = self._served.difference(news)
         self.behind = f"{difference}; {failure}".removesuffix("; ") if difference else ""
-        self._names.update(self._topics())
         self._try_again_at = monotonic() + self._pause_seconds
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
         if not (self.behind and self.behind == before):  # tried again, and told already
             followed = Followed(self._replica, news.replica, news.generation, self.behind)
             _log_followed(followed)
             await self._publish(followed)
-
-    async def _catch_up(self, news: Reloaded) -> None:
-        """Load or unload the one model that differs; where several do, load everything anew."""
-        here, there = self._digests(), news.digests
-        differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
-        name = differing[0] if len(differing) == 1 else ""
-        if name in there and (name in here or name in self._repository.unloaded):
-            log_loaded(await self._repository.load(name))
-        elif name in news.unloaded:
-            await self._repository.unload(name)
-        else:
-            await self._reload_here(news.unloaded)
-
-    def _topics(self) -> list[str]:
-        """Names of the models, whose announcements are of interest."""
-        return sorted({*self._digests(), *self._repository.unloaded})
-
-    def _digests(self) -> dict[str, str]:
-        versions: dict[str, list[str]] = {}
-        for model in self._repository.models:
-            versions.setdefault(model.name, []).append(model.digest)
-        return {name: _together(digests) for name, digests in versions.items()}
-
-    def _difference(self, news: Reloaded) -> str:
-        """Name the first model that is not as announced."""
-        here = self._digests()
-        for name, digest in news.digests.items():
-            if here.get(name) != digest:
-                found = here.get(name, "none")
-                return f"{name}: expected digest {digest[:12]}, found {found[:12]}"
-        for name in news.unloaded:
-            if name in here:
-                return f"{name}: expected it to be unloaded, found it served"
-        return ""
 
     async def _publish(self, news: Reloaded | Followed) -> None:
         """Make it quick; who does not hear it compares."""
@@ -315,27 +270,8 @@ def _announced(found: Found) -> Reloaded | None:
     return news if is_right and isinstance(news, Reloaded) else None
 
 
-def _together(digests: list[str]) -> str:
-    """One digest for all versions of a model; of a lone one its own."""
-    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
-
-
 def _log_followed(news: Followed) -> None:
     if news.behind:
         get_logger().warning("replica_behind", replica=news.replica, reason=news.behind)
     else:
         get_logger().info("replica_reloaded", replica=news.replica)
-
-
-def log_loaded(models: list[Model]) -> None:
-    """Write a line a loaded model, with a warning where batching is off."""
-    for model in models:
-        fields: dict[str, Any] = {
-            "model": model.name,
-            "version": model.version,
-            "digest": model.digest[:12],
-            "seconds": round(model.load_seconds, 3),
-        }
-        get_logger().info("model_loaded", **fields)
-        if model.batching_reason is not None:
-            get_logger().warning("batching_off", model=model.name, reason=model.batching_reason)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 MAX_NAMES = 64
-"""Looked at of one header; browsers send ten."""
+"""How many names of one header are looked at; browsers send ten."""
 
 UNNAMED = 0.0001
-"""Weight of what a header neither names nor refuses: less than the least that it may give."""
+"""Weight of what a header neither names nor refuses: below 0.001, the least that it can give."""
 
 Weights = dict[str, float]
 """By name in lower case, without parameters, in the order of the header."""
@@ -16,7 +16,7 @@ _weight = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)", re.IGNORE
 
 
 def read_weights(header: str) -> Weights:
-    """Read a header; of a name that stands there twice the larger weight counts."""
+    """Read a header; where it names something twice, the larger weight counts."""
     weights: Weights = {}
     for part in header.split(",", MAX_NAMES)[:MAX_NAMES]:
         name, mark, _ = part.partition(";")
@@ -27,7 +27,9 @@ def read_weights(header: str) -> Weights:
 
 
 def choose(header: str, offered: Sequence[Sequence[str]], usual: int) -> int:
-    """Choose what is sent, as an index of what is offered: the heaviest, the first of such.
+    """Choose what to send: the index, among what is offered, of what the client gives most weight.
+
+    Of several with that weight it is the one that the header names first.
 
     Args:
         header: `Accept` of the request.

@@ -1,10 +1,10 @@
-"""Who may ask for predictions: with API_KEYS_FILE who sends a key of it, without one anybody.
+"""Who may ask for predictions: holders of an API key where there is an API_KEYS_FILE, else anybody.
 
-Every path needs a key but those that are listed here, so that a route that is added, and each other
-spelling of one that is there, is closed until it is opened.
+Which paths need one follows from the list of operations (`operations.py`).
 
-How a key is sent is read in one way, and Nginx reads it in the same: what it took for another key
-would have a rate of its own, and what it took for none an answer that it keeps for who has none.
+A key is read from a request exactly as Nginx reads it. If the two read different keys, a client
+could have the rate limit of another; and if Nginx read no key where this server reads one, it would
+cache the answer and give it to callers without a key.
 """
 
 import re
@@ -12,52 +12,36 @@ import re
 from ml_pipeline.api_keys import ApiKeys
 from ml_pipeline.errors import Unauthorized
 from ml_pipeline.fronts.http.message import HeaderList, Request
+from ml_pipeline.web.operations import audience_of
 
 KEY_HEADER, TOKEN_HEADER = b"x-api-key", b"authorization"
 
 _bearer = re.compile(rb"(?i:bearer) +([^ \t]+) *").fullmatch
 
-OPEN = frozenset(
-    (
-        *("/", "/health", "/health/live", "/health/ready", "/metrics"),
-        *("/v2", "/v2/health/live", "/v2/health/ready"),
-        *("/openapi.json", "/docs", "/redoc", "/ui"),
-    )
-)
-"""What monitoring and balancers ask, and pages and documents, which hold nothing of the models."""
-
-OPEN_BELOW = ("/docs/", "/ui/")
-"""Files of the pages."""
-
-ADMIN = re.compile(r"/models/reload|/v2/repository/models/.+/(un)?load").fullmatch
-"""Routes with a guard of their own (`admin.py`): a key neither opens nor closes them."""
-
-
-def is_admin(path: str) -> bool:
-    """Whether a path, percent-decoded, is an admin route's."""
-    return ADMIN(path.rstrip("/")) is not None
-
 
 def needs_key(path: str) -> bool:
-    """Whether a path, percent-decoded, is closed to who has no key. Routes may end in slashes."""
-    return not ((path.rstrip("/") or "/") in OPEN or path.startswith(OPEN_BELOW) or is_admin(path))
+    """Whether a path, percent-decoded, is closed to callers without an API key.
+
+    Admin routes are not: they have a guard of their own (`admin.py`), and a key does not open them.
+    """
+    return audience_of(path) == "client"
 
 
 class Access:
-    """Lets in who has a key.
+    """Lets callers in by their API key.
 
     Args:
-        keys: Those that are known.
+        keys: The keys that are valid.
     """
 
     def __init__(self, keys: ApiKeys) -> None:
         self._keys = keys
 
     def check(self, request: Request) -> None:
-        """Let a request in, and note whose it is; what was sent is never repeated.
+        """Let a request in, and note whose it is. The error never repeats what was sent.
 
         Raises:
-            Unauthorized: It needs a key, and has none or one that is not known.
+            Unauthorized: The path needs a key, and the request has none that is valid.
         """
         if not needs_key(request.path):
             return
@@ -71,7 +55,7 @@ class Access:
 
 
 def sent_key(request: Request) -> bytes:
-    """Give the key that was sent, empty if there is none, or if several were."""
+    """Give the key that was sent; empty if none was, or several."""
     fields = request.fields
     if len(fields) < len(request.headers) and _is_repeated(request.headers):
         return b""
@@ -83,15 +67,15 @@ def sent_key(request: Request) -> bytes:
 def bearer_token(value: bytes) -> bytes:
     """Give the token of an Authorization header, empty if it is anything but `Bearer TOKEN`.
 
-    Spaces behind it are no part of the header, and Nginx drops them. A tab it passes on, so a tab
-    is of the token: then it is none.
+    Nginx drops spaces at the end of a header's value, so they are no part of the token. It passes
+    a tab on as part of the value, so a value that ends in a tab is not of this form.
     """
     found = _bearer(value)
     return found[1] if found else b""
 
 
 def _is_repeated(headers: HeaderList) -> bool:
-    """Whether a header that may hold a key is there twice: of two, each reader takes another."""
+    """Whether a header that may hold a key is there twice: which one counts differs by reader."""
     return any(sum(name == each for name, _ in headers) > 1 for each in (KEY_HEADER, TOKEN_HEADER))
 
 

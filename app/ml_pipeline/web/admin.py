@@ -1,22 +1,24 @@
-"""Who may call the admin routes: with ADMIN_TOKEN whoever has it, without one at most loopback."""
+"""Who may call the admin routes: holders of ADMIN_TOKEN; without one, at most loopback."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from ml_pipeline.errors import Forbidden, Unauthorized
 from ml_pipeline.web.access import TOKEN_HEADER, bearer_token
+from ml_pipeline.web.serves import audience_of_handler
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
-"""Not a plain function: Litestar would run that in a thread, for each request."""
+"""A coroutine function, because Litestar runs a plain one in a thread, for each request."""
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-"""Headers by which a proxy tells whom it speaks for: its own address is not the client's."""
+"""Headers that a proxy adds. Where one is there, the connection's address is the proxy's and says
+nothing about the client."""
 
 CLOSED = (
     "ADMIN_TOKEN: expected to be set, and to be sent as Authorization: Bearer, found unset; "
@@ -28,12 +30,19 @@ NOT_LOCAL = (
 )
 
 
+def guard_admin_handlers(handlers: Iterable[HTTPRouteHandler], guard: Guard) -> None:
+    """Put the guard before each handler that is for admins."""
+    for handler in handlers:
+        if audience_of_handler(handler) == "admin":
+            handler.guards = [*(handler.guards or ()), guard]
+
+
 def admin_guard(token: str, *, production: bool) -> Guard:
     """Make the guard of admin routes.
 
     Args:
         token: What callers must send; empty = there is none.
-        production: Whether loopback, without a token, is shut out too.
+        production: Whether loopback is refused, too, where there is no token.
     """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:

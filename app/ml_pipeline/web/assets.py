@@ -26,7 +26,7 @@ _media_types = {
 }
 
 _least_compressed_bytes = 1000
-"""Less fits into one packet as it is."""
+"""A smaller file fits into one packet uncompressed."""
 
 
 def find_ui() -> Path | None:

@@ -1,10 +1,10 @@
-"""Requests that a page of another site makes its reader's browser send.
+"""Refuses requests that a page of another site makes its reader's browser send (CSRF).
 
-Who reads it may be let in where the page is not: by an address, as on loopback without ADMIN_TOKEN.
-A browser sends such a request though the page may not read the answer, and what it changes is
-changed. So whatever is no prediction and may change something is asked where it comes from, and
-each route that is added is, too. Predictions change nothing, so they are not asked: without CORS
-the page cannot read them.
+The reader may have access that the page has not, such as by a loopback address where there is no
+ADMIN_TOKEN. A browser sends such a request although the page may not read the answer, and by then
+the request has taken effect. So all of Litestar's routes, and each that is added, check where a
+request that may change something comes from. The hot routes do not: predictions change nothing, and
+without CORS a page cannot read their answers.
 
 Source: Fetch Metadata Request Headers (W3C), and `Origin` in the Fetch standard. Neither can be set
 by a page, and clients that are no browsers send neither.
@@ -19,7 +19,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
 OWN = frozenset({b"same-origin", b"none"})
-"""Values of Sec-Fetch-Site: a page of this server, and what a person does, such as a bookmark."""
+"""Values of Sec-Fetch-Site: for pages of this server, and for what no page does (a bookmark)."""
 
 
 def cross_site_guard(origins: tuple[str, ...], *, any_with_token: bool) -> Guard:
@@ -27,8 +27,9 @@ def cross_site_guard(origins: tuple[str, ...], *, any_with_token: bool) -> Guard
 
     Args:
         origins: That may call from a browser, as in CORS_ORIGINS.
-        any_with_token: Whether `*` among them counts here: only where a token is asked for, which
-            a page has from its reader. Without one it would let in every page there is.
+        any_with_token: Whether a token is asked for. Only then does `*` among the origins count
+            here, because a page can have the token from its reader alone. Without a token `*` would
+            let every page in.
     """
     allowed = frozenset(origin.encode() for origin in origins)
     any_origin = any_with_token and "*" in origins
@@ -54,5 +55,5 @@ def cross_site_guard(origins: tuple[str, ...], *, any_with_token: bool) -> Guard
 
 
 def _authority(origin: bytes) -> bytes:
-    """Give host and port; both leave out a port that is the scheme's own, as Host does."""
+    """Give host and port; Origin, like Host, leaves out a port that is the scheme's default."""
     return origin.partition(b"://")[2].lower()

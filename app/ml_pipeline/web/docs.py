@@ -1,19 +1,28 @@
 """Documentation: `/openapi.json`, `/docs` (Swagger UI), `/redoc`, without the internet.
 
-The pages' third-party files lie beside those of the dashboard. Where they are missing the page says
-so.
+The third-party files of the pages are installed beside those of the dashboard. Where they are
+missing, the page says so.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from ml_pipeline.web.assets import Assets, find_vendored
-from ml_pipeline.web.openapi import openapi_document
+from ml_pipeline.web.operation import HTML, JSON, Operation
+from ml_pipeline.web.serves import serves, serves_files
+
+DOCUMENT = Operation(
+    "get", "/openapi.json", "This document", {JSON: dict[str, Any]}, audience="open"
+)
+SWAGGER = Operation("get", "/docs", "Swagger UI", {HTML: str}, audience="open", with_files=True)
+REDOC = Operation("get", "/redoc", "ReDoc", {HTML: str}, audience="open")
+OPERATIONS = (DOCUMENT, SWAGGER, REDOC)
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -29,9 +38,9 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Keeps the pages' scripts from calling out: ReDoc 3 would send traces to its makers.
+"""Keeps the pages' scripts from calling other servers: ReDoc 3 would send traces to its makers.
 
-Both set styles of their own, and ReDoc makes a worker.
+Inline styles are allowed because both scripts set some, and blob workers because ReDoc starts one.
 """
 
 _own = ("swagger.js", "redoc.js")
@@ -45,35 +54,34 @@ def find_asset(name: str) -> Path | None:
     return find_vendored(name) if name in _vendored else None
 
 
-def docs_routes() -> list[HTTPRouteHandler]:
-    """Make the handlers."""
+def docs_routes(write_document: Callable[[], bytes]) -> list[HTTPRouteHandler]:
+    """Make the handlers; the document is asked for each time, so it should be kept."""
     assets = Assets()
 
-    @get("/openapi.json", sync_to_thread=False)
+    @serves(DOCUMENT)
     def document() -> Response[bytes]:
-        return Response(openapi_document(), media_type=MediaType.JSON)
+        return Response(write_document(), media_type=MediaType.JSON)
 
-    @get("/docs", media_type=MediaType.HTML, sync_to_thread=False)
+    @serves(SWAGGER, media_type=HTML)
     def swagger(request: Request[Any, Any, Any]) -> Response[bytes]:
         return _page(request, "swagger.html", "swagger-ui-bundle.js")
 
-    @get("/redoc", media_type=MediaType.HTML, sync_to_thread=False)
+    @serves(REDOC, media_type=HTML)
     def redoc(request: Request[Any, Any, Any]) -> Response[bytes]:
         return _page(request, "redoc.html", "redoc.standalone.js")
 
-    @get("/docs/assets/{name:str}")
+    @serves_files(SWAGGER, "assets/{name:str}")
     async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
         path = find_asset(name)
         if path is None:
             raise NotFoundException(f"asset: expected one that is installed, found {name[:64]!r}")
         return await assets.answer(request, path, {"Cache-Control": "public, max-age=3600"})
 
-    handlers: list[Any] = [document, swagger, redoc, asset]
-    return handlers
+    return [document, swagger, redoc, asset]
 
 
 def _page(request: Request[Any, Any, Any], name: str, needs: str) -> Response[bytes]:
-    """Give a page; its links are relative, for use behind a prefix: no slash at the end."""
+    """Answer a page; its links are relative, so its own path must not end in a slash."""
     path = request.scope["raw_path"].decode("latin-1")
     if path.endswith("/"):
         location = f"../{path.rstrip('/').rsplit('/', 1)[-1]}"

@@ -18,14 +18,14 @@ PROBLEM_TYPE = "application/problem+json"
 NONE: HeaderList = []
 
 INFERENCE_PROTOCOL = "/v2"
-"""Under this path errors are the Open Inference Protocol's: `{"error": "…"}`, and 400 for all that
-is wrong with a body."""
+"""Below this path errors have the form of the Open Inference Protocol, `{"error": "…"}`, and
+whatever is wrong with a body is a 400."""
 
 
 def error_reply(
     error: Exception, request_id: str, path: str, request_headers: HeaderList = NONE
 ) -> Reply:
-    """Answer for anything a hot route raised; what is not ours is logged and told as a 500."""
+    """Answer what a hot route raised; an exception that is none of ours is logged, and is a 500."""
     problem = _problem(error, request_id, request_headers)
     status, media_type, body = _written(problem, path, error)
     headers: HeaderList = [(b"content-type", media_type.encode())]
@@ -34,7 +34,7 @@ def error_reply(
 
 
 def not_allowed(method: str, allowed: str, request_id: str, path: str) -> Reply:
-    """Answer for a method that a route does not take."""
+    """Answer a request whose method its route does not take."""
     problem = _wrong_method(method, allowed, request_id)
     status, media_type, body = _written(problem, path)
     return Reply(
@@ -60,7 +60,7 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 def _with_head(allowed: str) -> str:
-    """Add HEAD, of which Litestar does not know: it is asked for GET instead."""
+    """Add HEAD, of which Litestar does not know: a HEAD reaches it as a GET."""
     return allowed.replace("GET", "GET, HEAD")
 
 

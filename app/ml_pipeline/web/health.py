@@ -5,7 +5,7 @@ import gzip
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from litestar import Request, Response, get
+from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -17,13 +17,15 @@ from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.observe.exposition import expose
 from ml_pipeline.web.accept import choose
 from ml_pipeline.web.assets import takes_gzip
+from ml_pipeline.web.operation import JSON, TEXT, Operation
+from ml_pipeline.web.serves import serves
 
 Severity = Literal["healthy", "degraded", "unhealthy"]
 LARGE_BYTES = 131_072
-"""Of metrics, from which on they are compressed in a thread: it takes 1 ms and more."""
+"""Size of metrics from which on they are compressed in a thread, because it takes 1 ms and more."""
 
 _forms = (("application/json",), ("text/html",))
-"""Of `/`."""
+"""Media types that `/` is answered in."""
 
 _severities: tuple[Severity, ...] = get_args(Severity)
 
@@ -71,6 +73,23 @@ class Ready(Struct, omit_defaults=True):
     reason: str = ""
 
 
+STATUS = Operation("get", "/", "Short status", {JSON: Status}, audience="open")
+HEALTH = Operation(
+    "get", "/health", "Health with its reasons", {JSON: Health}, audience="open", unready=True
+)
+LIVE = Operation("get", "/health/live", "Whether the process runs", {JSON: Live}, audience="open")
+READY = Operation(
+    "get",
+    "/health/ready",
+    "Whether every model is loaded and warm",
+    {JSON: Ready},
+    audience="open",
+    unready=True,
+)
+METRICS = Operation("get", "/metrics", "Prometheus metrics", {TEXT: str}, audience="open")
+OPERATIONS = (STATUS, HEALTH, LIVE, READY, METRICS)
+
+
 def health_routes(
     lifecycle: Lifecycle,
     repository: Repository,
@@ -83,10 +102,10 @@ def health_routes(
         lifecycle: Where the process stands.
         repository: The models.
         metrics: What is scraped.
-        dependencies: Asked for all but the models: what the server can do without.
+        dependencies: Asked for the state of what the server uses beside models, and can do without.
     """
 
-    @get("/", sync_to_thread=False)
+    @serves(STATUS)
     def status(request: Request[Any, Any, Any]) -> Response[Any]:
         headers = {"Vary": "Accept"}
         if choose(request.headers.get("accept", ""), _forms, usual=0):  # a browser, so a person
@@ -96,30 +115,29 @@ def health_routes(
         body = Status("ml-pipeline", __version__, ready, names, "docs")
         return Response(body, headers=headers)
 
-    @get("/health", sync_to_thread=False)
+    @serves(HEALTH)
     def health() -> Response[Health]:
         body = _health(lifecycle, repository, dependencies())
         return Response(body, status_code=503 if body.status == "unhealthy" else 200)
 
-    @get("/health/live", sync_to_thread=False)
+    @serves(LIVE)
     def live() -> Live:
         return Live(live=True)
 
-    @get("/health/ready", sync_to_thread=False)
+    @serves(READY)
     def ready() -> Response[Ready]:
         reason = _why_not(lifecycle, repository)
         return Response(Ready(not reason, reason), status_code=503 if reason else 200)
 
-    @get("/metrics")
+    @serves(METRICS)
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
         return await _exposition(metrics, compressed=takes_gzip(request))
 
-    handlers: list[Any] = [status, health, live, ready, scrape]
-    return handlers
+    return [status, health, live, ready, scrape]
 
 
 async def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
-    """Write the metrics; for who asks each 2 s, an eighth of the bytes."""
+    """Write the metrics, asked for each 2 s; compressed they have an eighth of the bytes."""
     # As a header: Litestar adds a second charset to media types of text.
     headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "vary": "accept-encoding"}
     body = await expose(metrics)
@@ -133,7 +151,7 @@ async def _exposition(metrics: Metrics, *, compressed: bool) -> Response[bytes]:
 
 
 def _why_not(lifecycle: Lifecycle, repository: Repository) -> str:
-    """Tell why no prediction can be asked for; empty if some can."""
+    """Tell why no prediction can be asked for; empty if any model can be asked."""
     if not lifecycle.ready:
         return "draining" if lifecycle.draining else "loading"
     return "" if repository.models else "no model is loaded"

@@ -5,16 +5,41 @@ from time import monotonic
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
+from ml_pipeline.engine.wire.heavy import LIGHT_BINARY_BYTES, is_heavy_infer
 from ml_pipeline.engine.wire.infer_answer import with_id
-from ml_pipeline.engine.wire.turns import HEAVY_BYTES
+from ml_pipeline.engine.wire.infer_schema import InferBody, InferResponse
 from ml_pipeline.errors import InferenceError, MalformedRequest
 from ml_pipeline.fronts.http.message import HeaderList, Reply, Request
 from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.protocols.infer import InferCall
-from ml_pipeline.web.predict import header_lines, read_deadline
+from ml_pipeline.web.conventions import OPEN_INFERENCE, parameter
+from ml_pipeline.web.deadline import TIMEOUT, read_deadline
+from ml_pipeline.web.operation import BINARY, JSON, Binary, Body, Operation
+from ml_pipeline.web.predict import header_lines
 
 LENGTH_HEADER = b"inference-header-content-length"
+
+_length = parameter(
+    LENGTH_HEADER.decode().title(),
+    "header",
+    "Bytes of the JSON, where binary tensors follow it.",
+    type="integer",
+    minimum=0,
+)
+
+INFER = Operation(
+    "post",
+    "/v2/models/{name}/infer",
+    "Run tensors through a model",
+    {JSON: InferResponse, BINARY: Binary},
+    body=Body({JSON: InferBody, BINARY: Binary}),
+    errors=(400, 404, 413, 415, 503, 504),
+    parameters=(_length, TIMEOUT),
+    versioned=True,
+    conventions=OPEN_INFERENCE,
+)
+OPERATIONS = (INFER,)
 
 _raw_path = re.compile(rb"/v2/models/(.+?)(?:/versions/(.+))?/infer/*").fullmatch
 
@@ -29,7 +54,7 @@ class InferRoute:
         max_inflated_bytes: Of a compressed body, once it is not.
     """
 
-    path = "/v2/models/{name}/infer"
+    path = INFER.path
 
     def __init__(
         self,
@@ -44,7 +69,7 @@ class InferRoute:
         self._max_inflated_bytes = max_inflated_bytes
 
     def find(self, raw_path: bytes) -> Self | None:
-        """Take the paths of all models, as they were sent."""
+        """Give itself if a path, as it was sent, asks for an inference of any model."""
         if (
             raw_path.startswith(b"/v2/models/")
             and raw_path.endswith(b"/infer")
@@ -54,7 +79,7 @@ class InferRoute:
         return None  # such as the metadata of a model that is called infer
 
     async def answer(self, request: Request) -> Reply:
-        """Infer, and tell in the headers how it went."""
+        """Infer; the headers tell how long each step took."""
         request.call = call = self._to_call(request)
         try:
             answer = await self._predictor.predict(call)
@@ -62,7 +87,7 @@ class InferRoute:
             if call.found:
                 self._metrics.observe_failure(call, monotonic() - request.started)
             raise
-        body, json_length = with_id(answer, call.id)
+        body, json_length, rest = with_id(answer, call.id)
         seconds = monotonic() - request.started
         self._metrics.observe_answer(call, seconds)
         headers: HeaderList = []
@@ -71,7 +96,7 @@ class InferRoute:
             media_type = b"application/octet-stream"
             headers.append((LENGTH_HEADER, b"%d" % json_length))
         lines = header_lines(media_type, call, call.cache_state, seconds)
-        return Reply(200, headers, body, lines)
+        return Reply(200, headers, body, lines, rest)
 
     def _to_call(self, request: Request) -> InferCall:
         """Read path and headers; the content type says nothing: clients send any, or none.
@@ -84,17 +109,18 @@ class InferRoute:
             raise MalformedRequest("path: expected /v2/models/NAME[/versions/VERSION]/infer")
         name, version = (None if part is None else _decoded(part) for part in found.groups())
         fields, body = request.fields, request.body
-        encoding = fields.get(b"content-encoding")
+        encoding, header = fields.get(b"content-encoding"), fields.get(LENGTH_HEADER)
         return InferCall(
             name,
             version,
             read_deadline(request, self._timeout_seconds),
             monotonic(),
             body=body,
-            header=fields.get(LENGTH_HEADER),
+            header=header,
             encoding=encoding,
             max_inflated_bytes=self._max_inflated_bytes,
-            heavy=encoding is not None or len(body) > HEAVY_BYTES,
+            heavy=encoding is not None
+            or (len(body) > LIGHT_BINARY_BYTES and is_heavy_infer(body, header)),
             started=request.started,
         )
 

@@ -1,8 +1,9 @@
-"""Open Inference Protocol, version 2: all of its routes but `infer`, which is hot."""
+"""Open Inference Protocol, version 2: the routes that tell of the server and of its models.
 
-from typing import Any
+`infer` is hot (`infer.py`); extensions are in `inference_statistics.py` and `model_repository.py`.
+"""
 
-from litestar import Response, get
+from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
@@ -18,11 +19,13 @@ from ml_pipeline.engine.wire.infer_schema import (
     datatypes,
 )
 from ml_pipeline.lifecycle import Lifecycle
-from ml_pipeline.observe.model_counts import ModelLedger
+from ml_pipeline.web.conventions import OPEN_INFERENCE
 from ml_pipeline.web.named_path import decoded
+from ml_pipeline.web.operation import JSON, Operation
+from ml_pipeline.web.serves import serves
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
-"""Of Triton's, those that work here."""
+"""The extensions of Triton's that this server has."""
 
 PLATFORM = "onnx_onnxv1"
 """The protocol's name for ONNX."""
@@ -67,74 +70,65 @@ class ModelConfiguration(Struct):
     output: list[TensorConfiguration]
 
 
-class Duration(Struct):
-    """How often, and how long in all."""
-
-    count: int
-    ns: int
-
-
-class InferenceStatistics(Struct):
-    """Where the time of requests went; `compute_…` and `queue` count those that were run."""
-
-    success: Duration
-    fail: Duration
-    queue: Duration
-    compute_input: Duration
-    compute_infer: Duration
-    compute_output: Duration
-    cache_hit: Duration
-    cache_miss: Duration
+def _of_server(path: str, summary: str, answer: type, *, unready: bool = False) -> Operation:
+    return Operation(
+        "get",
+        path,
+        summary,
+        {JSON: answer},
+        audience="open",
+        unready=unready,
+        conventions=OPEN_INFERENCE,
+    )
 
 
-class ModelStatistics(Struct):
-    """What a version of a model has done; `inference_count` counts rows, `execution_count` runs."""
-
-    name: str
-    version: str
-    last_inference: int
-    inference_count: int
-    execution_count: int
-    inference_stats: InferenceStatistics
-    response_stats: dict[str, int] = {}
-    batch_stats: list[int] = []
-    memory_usage: list[int] = []
-
-
-class Statistics(Struct):
-    """Answer of `GET /v2/models/stats`; nanoseconds, but `last_inference` Unix milliseconds."""
-
-    model_stats: list[ModelStatistics]
+def of_model(rest: str, summary: str, answer: type) -> Operation:
+    """Make an operation that tells of one model; `rest` follows its name in the path."""
+    return Operation(
+        "get",
+        f"/v2/models/{{name}}{rest}",
+        summary,
+        {JSON: answer},
+        errors=(404,),
+        versioned=True,
+        conventions=OPEN_INFERENCE,
+    )
 
 
-def inference_routes(
-    lifecycle: Lifecycle, repository: Repository, ledger: ModelLedger
-) -> list[HTTPRouteHandler]:
+SERVER = _of_server("/v2", "Name, version and extensions", ServerMetadata)
+LIVE = _of_server("/v2/health/live", "Whether the process runs", ServerLive)
+READY = _of_server("/v2/health/ready", "Whether every model is loaded", ServerReady, unready=True)
+METADATA = of_model("", "Inputs and outputs of a model", ModelMetadata)
+MODEL_READY = of_model("/ready", "Whether a model answers", ModelReady)
+CONFIG = of_model("/config", "How a model is run", ModelConfiguration)
+OPERATIONS = (SERVER, LIVE, READY, METADATA, MODEL_READY, CONFIG)
+
+
+def inference_routes(lifecycle: Lifecycle, repository: Repository) -> list[HTTPRouteHandler]:
     """Make the handlers."""
-    return [*_about_server(lifecycle), *_about_models(repository), *_counts(repository, ledger)]
+    return [*_about_server(lifecycle), *_about_models(repository)]
 
 
 def _about_server(lifecycle: Lifecycle) -> list[HTTPRouteHandler]:
-    @get("/v2/health/live", sync_to_thread=False)
+    @serves(LIVE)
     def live() -> ServerLive:
         return ServerLive(live=True)
 
-    @get("/v2/health/ready", sync_to_thread=False)
+    @serves(READY)
     def ready() -> Response[ServerReady]:
         return Response(ServerReady(lifecycle.ready), status_code=200 if lifecycle.ready else 503)
 
-    @get("/v2", sync_to_thread=False)
+    @serves(SERVER)
     def server() -> ServerMetadata:
         return ServerMetadata("ml-pipeline", __version__, EXTENSIONS)
 
-    handlers: list[Any] = [live, ready, server]
-    return handlers
+    return [live, ready, server]
 
 
 def _about_models(repository: Repository) -> list[HTTPRouteHandler]:
-    @get(_paths(""), sync_to_thread=False)
+    @serves(METADATA)
     def metadata(name: FromPath[str], version: FromPath[str | None] = None) -> ModelMetadata:
-        found = _find(repository, name, version)
+        found = find_model(repository, name, version)
         return ModelMetadata(
             found.name,
             repository.versions(found.name),
@@ -143,39 +137,23 @@ def _about_models(repository: Repository) -> list[HTTPRouteHandler]:
             [_metadata(spec) for spec in found.outputs],
         )
 
-    @get(_paths("/ready"), sync_to_thread=False)
+    @serves(MODEL_READY)
     def model_ready(name: FromPath[str], version: FromPath[str | None] = None) -> ModelReady:
-        return ModelReady(_find(repository, name, version).name, ready=True)
+        return ModelReady(find_model(repository, name, version).name, ready=True)
 
-    @get(_paths("/config"), sync_to_thread=False)
+    @serves(CONFIG)
     def config(name: FromPath[str], version: FromPath[str | None] = None) -> ModelConfiguration:
-        return _configuration(_find(repository, name, version))
+        return _configuration(find_model(repository, name, version))
 
-    handlers: list[Any] = [metadata, model_ready, config]
-    return handlers
-
-
-def _counts(repository: Repository, ledger: ModelLedger) -> list[HTTPRouteHandler]:
-    @get("/v2/models/stats", sync_to_thread=False)
-    def all_statistics() -> Statistics:
-        return Statistics([_statistics(model, ledger) for model in repository.models])
-
-    @get(_paths("/stats"), sync_to_thread=False)
-    def statistics(name: FromPath[str], version: FromPath[str | None] = None) -> Statistics:
-        return Statistics([_statistics(_find(repository, name, version), ledger)])
-
-    handlers: list[Any] = [all_statistics, statistics]
-    return handlers
+    return [metadata, model_ready, config]
 
 
-def _paths(rest: str) -> list[str]:
-    return [
-        f"/v2/models/{{name:str}}{rest}",
-        f"/v2/models/{{name:str}}/versions/{{version:str}}{rest}",
-    ]
+def find_model(repository: Repository, name: str, version: str | None) -> Model:
+    """Find the model that a path names.
 
-
-def _find(repository: Repository, name: str, version: str | None) -> Model:
+    Raises:
+        ModelNotFound: There is none of that name and version.
+    """
     return repository.get(decoded(name), None if version is None else decoded(version))
 
 
@@ -201,29 +179,3 @@ def _configuration(model: Model) -> ModelConfiguration:
         ],
         [tensor(spec) for spec in model.outputs],
     )
-
-
-def _statistics(model: Model, ledger: ModelLedger) -> ModelStatistics:
-    counts = ledger.of(model.name, model.version)
-    num_run = counts.queue.count
-    return ModelStatistics(
-        model.name,
-        model.version,
-        int(counts.last_run * 1000),
-        int(counts.batches.sum),
-        counts.runs.count,
-        InferenceStatistics(
-            success=_duration(counts.num_answers, counts.answer_seconds),
-            fail=_duration(counts.num_failures, counts.failure_seconds),
-            queue=_duration(num_run, counts.queue.sum),
-            compute_input=_duration(num_run, counts.decode_seconds),
-            compute_infer=_duration(num_run, counts.run_seconds),
-            compute_output=_duration(num_run, counts.encode_seconds),
-            cache_hit=_duration(counts.num_hits, counts.hit_seconds),
-            cache_miss=_duration(counts.num_misses, counts.miss_seconds),
-        ),
-    )
-
-
-def _duration(count: int, seconds: float) -> Duration:
-    return Duration(count, int(seconds * 1e9))

@@ -31,7 +31,7 @@ CLIENT_GONE = 499
 """The status that is counted for a request whose client hung up; Nginx' number for it."""
 
 Trace = Callable[[Request, str, int], None]
-"""Takes a request, its endpoint (`UNKNOWN_ENDPOINT` without one) and the answer's status."""
+"""Called with a request, its endpoint (or `UNKNOWN_ENDPOINT`) and the status of the answer."""
 
 _well_formed_id = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
 
@@ -47,10 +47,10 @@ class HotRoute(Protocol):
 
 
 class PatternRoute(Protocol):
-    """A route of many paths."""
+    """A route whose path has names in it."""
 
     def find(self, raw_path: bytes) -> HotRoute | None:
-        """Give itself for a path of its own, as it was sent."""
+        """Give the route that answers a path, as it was sent; None if it is another's."""
         ...
 
 
@@ -60,7 +60,7 @@ class RequestLayer:
     Args:
         app: Litestar, for all but the hot routes.
         hot_routes: Answered here, by POST.
-        infer_route: Likewise, but of many paths: one a model.
+        infer_route: Answered here, too, at a path for each model.
         access: Who is let in; None = everybody.
         lifecycle: While it drains, answers carry `Connection: close`.
         metrics: Counts every request.

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request, post
+from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
@@ -13,8 +13,10 @@ from ml_pipeline.engine.wire.explain import byte_order_mark
 from ml_pipeline.engine.wire.infer_schema import Parameters
 from ml_pipeline.errors import BodyTooLarge, InvalidInput, MalformedRequest
 from ml_pipeline.replicas.reload import Reloader
-from ml_pipeline.web.admin import Guard
+from ml_pipeline.web.conventions import OPEN_INFERENCE
 from ml_pipeline.web.named_path import decoded
+from ml_pipeline.web.operation import JSON, Body, Operation
+from ml_pipeline.web.serves import serves
 
 
 class IndexBody(Struct):
@@ -38,21 +40,47 @@ class IndexedModel(Struct):
     reason: str
 
 
-Body = TypeVar("Body", bound=Struct)
+INDEX = Operation(
+    "post",
+    "/v2/repository/index",
+    "Models that are or could be served",
+    {JSON: list[IndexedModel]},
+    body=Body({JSON: IndexBody}, required=False),
+    errors=(400, 403),
+    conventions=OPEN_INFERENCE,
+)
+
+
+def _control(action: str, summary: str) -> Operation:
+    return Operation(
+        "post",
+        f"/v2/repository/models/{{name}}/{action}",
+        summary,
+        {JSON: dict[str, str]},
+        audience="admin",
+        body=Body({JSON: ControlBody}, required=False),
+        errors=(400, 401, 403, 404),
+        conventions=OPEN_INFERENCE,
+    )
+
+
+LOAD, UNLOAD = _control("load", "Load a model"), _control("unload", "Take a model out")
+OPERATIONS = (INDEX, LOAD, UNLOAD)
+
+Decoded = TypeVar("Decoded", bound=Struct)
 
 MAX_CONTROL_BYTES = 65_536
-"""Of a body here: a name and a few parameters."""
+"""Size of a body here at most: it holds a few parameters."""
 
 REFUSED = ("config", "file:")
-"""Parameters of `load` that would bring a model along: here models come from MODEL_PATH alone."""
+"""How parameters of `load` begin that would bring a model along: here models come from MODEL_PATH
+alone."""
 
 
-def repository_routes(
-    repository: Repository, reloader: Reloader, admin: Guard
-) -> list[HTTPRouteHandler]:
-    """Make the handlers; `admin` guards those that change what is served."""
+def repository_routes(repository: Repository, reloader: Reloader) -> list[HTTPRouteHandler]:
+    """Make the handlers."""
 
-    @post("/v2/repository/index", status_code=200)
+    @serves(INDEX)
     async def index(request: Request[Any, Any, Any]) -> list[IndexedModel]:
         only_ready = _read(await request.body(), IndexBody()).ready
         return [
@@ -66,7 +94,7 @@ def repository_routes(
             if entry.ready or not only_ready
         ]
 
-    @post("/v2/repository/models/{name:str}/load", status_code=200, guards=[admin])
+    @serves(LOAD)
     async def load(request: Request[Any, Any, Any], name: FromPath[str]) -> dict[str, str]:
         for parameter in _read(await request.body(), ControlBody()).parameters:
             if parameter.startswith(REFUSED):
@@ -77,17 +105,16 @@ def repository_routes(
         await reloader.load(decoded(name))
         return {}
 
-    @post("/v2/repository/models/{name:str}/unload", status_code=200, guards=[admin])
+    @serves(UNLOAD)
     async def unload(request: Request[Any, Any, Any], name: FromPath[str]) -> dict[str, str]:
         _read(await request.body(), ControlBody())
         await reloader.unload(decoded(name))
         return {}
 
-    handlers: list[Any] = [index, load, unload]
-    return handlers
+    return [index, load, unload]
 
 
-def _read(content: bytes, default: Body) -> Body:
+def _read(content: bytes, default: Decoded) -> Decoded:
     """Decode a body that may be missing.
 
     Raises:

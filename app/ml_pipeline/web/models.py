@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from msgspec import Struct
@@ -15,7 +14,9 @@ from ml_pipeline.engine.model.repository import Repository
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import InvalidInput
 from ml_pipeline.replicas.reload import Reloader
-from ml_pipeline.web.admin import Guard
+from ml_pipeline.web.conventions import MODEL
+from ml_pipeline.web.operation import JSON, Operation
+from ml_pipeline.web.serves import serves
 
 
 class Batching(Struct):
@@ -76,24 +77,45 @@ class SampleBody(Struct):
     data: Any
 
 
-def model_routes(
-    repository: Repository, reloader: Reloader, admin: Guard
-) -> list[HTTPRouteHandler]:
-    """Make the handlers; `admin` guards those that change what is served."""
+SAMPLE = Operation(
+    "get",
+    "/sample",
+    "A body for POST /predict",
+    {JSON: SampleBody},
+    errors=(404, 422),
+    parameters=(MODEL,),
+)
+MODELS = Operation("get", "/models", "The models that are loaded", {JSON: Models})
+INFO = Operation(
+    "get", "/models/info", "One model", {JSON: ModelDescription}, errors=(404,), parameters=(MODEL,)
+)
+RELOAD = Operation(
+    "post",
+    "/models/reload",
+    "Read MODEL_PATH anew",
+    {JSON: Models},
+    audience="admin",
+    errors=(401, 403, 422),
+)
+OPERATIONS = (SAMPLE, MODELS, INFO, RELOAD)
 
-    @get("/models", sync_to_thread=False)
+
+def model_routes(repository: Repository, reloader: Reloader) -> list[HTTPRouteHandler]:
+    """Make the handlers."""
+
+    @serves(MODELS)
     def models() -> Models:
         return Models([describe(model) for model in repository.models])
 
-    @get("/models/info", sync_to_thread=False)
+    @serves(INFO)
     def info(model: FromQuery[str | None] = None) -> ModelDescription:
         return describe(repository.get(model))
 
-    @post("/models/reload", status_code=200, guards=[admin])
+    @serves(RELOAD)
     async def reload() -> Models:
         return Models([describe(model) for model in await reloader.reload()])
 
-    @get("/sample", sync_to_thread=False)
+    @serves(SAMPLE)
     def sample(model: FromQuery[str | None] = None) -> SampleBody:
         found = repository.get(model)
         if len(found.inputs) != 1:
@@ -102,8 +124,7 @@ def model_routes(
             raise InvalidInput("model: expected one that takes rows, found one under /v2 alone")
         return SampleBody(found.sample_rows)
 
-    handlers: list[Any] = [models, info, reload, sample]
-    return handlers
+    return [models, info, reload, sample]
 
 
 def describe(model: Model) -> ModelDescription:

@@ -1,10 +1,21 @@
 """`POST /predict` and `POST /predict/batch`: HTTP to `PredictCall` and back."""
 
+import asyncio
 from time import monotonic
+from typing import Annotated
 
+from msgspec import Meta
+
+from ml_pipeline.engine.signature.schema import (
+    BatchBody,
+    BatchResponse,
+    PredictBody,
+    PredictResponse,
+    WireTensor,
+)
 from ml_pipeline.engine.wire.codec import WireFormat, is_heavy
-from ml_pipeline.engine.wire.large_packed import MAX_PACKED_BYTES
-from ml_pipeline.errors import DeadlineExceeded, InferenceError, InvalidInput, UnsupportedMediaType
+from ml_pipeline.engine.wire.heavy import LIGHT_BYTES
+from ml_pipeline.errors import InferenceError, UnsupportedMediaType
 from ml_pipeline.fronts.http.message import Reply, Request
 from ml_pipeline.observe.collector import Metrics
 from ml_pipeline.pipeline.many import BatchPredictor
@@ -13,6 +24,55 @@ from ml_pipeline.protocols.base import Call
 from ml_pipeline.protocols.course import cache_states
 from ml_pipeline.protocols.predict import PredictCall
 from ml_pipeline.web.accept import choose
+from ml_pipeline.web.conventions import MODEL, header
+from ml_pipeline.web.deadline import TIMEOUT, read_deadline
+from ml_pipeline.web.operation import JSON, MSGPACK, Body, Operation
+
+
+class PredictRequest(PredictBody[Annotated[list[list[float]], Meta(min_length=1)]]):
+    """Body of `POST /predict` for a model of float rows."""
+
+
+class TensorRequest(PredictBody[WireTensor]):
+    """The same in MessagePack, the rows as raw bytes."""
+
+
+_row = [13.2, 1.78, 2.14, 11.2, 100.0, 2.65, 2.76, 0.26, 1.28, 4.38]
+_body_errors = (400, 404, 413, 415, 422)
+_headers_of_answers = (
+    header("Server-Timing", "decode, cache, queue, run and total, in milliseconds."),
+    header("X-Cache", "l1, redis, coalesced, miss or bypass; for a batch, counts."),
+)
+
+PREDICT = Operation(
+    "post",
+    "/predict",
+    "Predict rows",
+    {JSON: PredictResponse, MSGPACK: PredictResponse},
+    body=Body(
+        {JSON: PredictRequest, MSGPACK: (PredictRequest, TensorRequest)},
+        example={"data": [_row], "use_cache": True, "cache_ttl": 3600},
+    ),
+    errors=(*_body_errors, 500, 503, 504),
+    parameters=(MODEL, TIMEOUT),
+    headers=_headers_of_answers,
+)
+# A batch has no 500 or 503 of its own, and a 504 only where the deadline passes while the batch is
+# still being read: any later error stands in the member that it concerns.
+BATCH = Operation(
+    "post",
+    "/predict/batch",
+    "Answer many requests at once",
+    {JSON: BatchResponse, MSGPACK: BatchResponse},
+    body=Body(
+        {JSON: BatchBody, MSGPACK: BatchBody},
+        example={"requests": [{"data": [_row]}, {"data": [_row, _row], "use_cache": False}]},
+    ),
+    errors=(*_body_errors, 504),
+    parameters=(MODEL, TIMEOUT),
+    headers=_headers_of_answers,
+)
+OPERATIONS = (PREDICT, BATCH)
 
 _formats = {
     b"application/json": WireFormat.JSON,
@@ -24,6 +84,9 @@ _formats = {
 _offered = tuple(WireFormat)
 _names = [[name.decode() for name, form in _formats.items() if form is each] for each in _offered]
 
+CALLS_A_TURN = 512
+"""Counted in one turn of the event loop, in 0.5 ms."""
+
 
 class PredictRoute:
     """Answers one prediction.
@@ -34,7 +97,7 @@ class PredictRoute:
         timeout_seconds: Longest a request may take; a client may ask for less.
     """
 
-    path = "/predict"
+    path = PREDICT.path
 
     def __init__(self, predictor: Predictor, metrics: Metrics, timeout_seconds: float) -> None:
         self._predictor = predictor
@@ -42,7 +105,7 @@ class PredictRoute:
         self._timeout_seconds = timeout_seconds
 
     async def answer(self, request: Request) -> Reply:
-        """Predict, and tell in the headers how it went."""
+        """Predict; the headers tell how long each step took."""
         request.call = call = to_call(request, self._timeout_seconds)
         try:
             body = await self._predictor.predict(call)
@@ -59,7 +122,7 @@ class PredictRoute:
 class BatchRoute:
     """Answers many predictions at once; arguments as for one."""
 
-    path = "/predict/batch"
+    path = BATCH.path
 
     def __init__(self, predictor: BatchPredictor, metrics: Metrics, timeout_seconds: float) -> None:
         self._predictor = predictor
@@ -70,18 +133,21 @@ class BatchRoute:
         """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
         request.call = batch = to_call(request, self._timeout_seconds)
         try:
-            body, calls = await self._predictor.predict(batch, request.request_id)
+            pieces, calls = await self._predictor.predict(batch, request.request_id)
         finally:
             _add_up(batch)
         seconds = monotonic() - request.started
-        for call in calls:
+        for index, call in enumerate(calls, 1):
             self._metrics.observe_answer(call, seconds)
+            if index % CALLS_A_TURN == 0:
+                await asyncio.sleep(0)
         media_type, states = batch.answer_format.media_type, cache_states(calls)
-        return Reply(200, [], body, header_lines(media_type, batch, states, seconds))
+        lines = header_lines(media_type, batch, states, seconds)
+        return Reply(200, [], pieces[0], lines, pieces[1:])
 
 
 def _add_up(batch: PredictCall) -> None:
-    """Tell of a batch what its members took, whether they were answered or not."""
+    """Add up what the members of a batch took, whether they were answered or not."""
     for call in batch.members:
         batch.decode_seconds += call.decode_seconds
         batch.cache_seconds += call.cache_seconds
@@ -90,7 +156,7 @@ def _add_up(batch: PredictCall) -> None:
 
 
 def to_call(request: Request, timeout_seconds: float) -> PredictCall:
-    """Read what the headers say.
+    """Make a call of a request, by what its headers say.
 
     Raises:
         UnsupportedMediaType: The body is neither JSON nor MessagePack, or it is compressed.
@@ -116,7 +182,7 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
         body=body,
         body_format=body_format,
         answer_format=answer_format,
-        heavy=len(body) > MAX_PACKED_BYTES and is_heavy(body, body_format),
+        heavy=len(body) > LIGHT_BYTES and is_heavy(body, body_format),
     )
 
 
@@ -141,42 +207,6 @@ def _read_content_type(value: bytes) -> WireFormat:
 def _negotiate(accept: bytes, body_format: WireFormat) -> WireFormat:
     """The format that `Accept` likes best; the body's own where it names none."""
     return _offered[choose(accept.decode("latin-1"), _names, _offered.index(body_format))]
-
-
-def read_deadline(request: Request, timeout_seconds: float) -> float:
-    """Give the time, `time.monotonic()` seconds, after which an answer is of no use.
-
-    A client counts from when it began to send, so a body that is slow to come is part of it; the
-    server's own limit is on the wait for a run, and counts from now.
-
-    Raises:
-        InvalidInput: `X-Request-Timeout-Ms` is no positive number.
-        DeadlineExceeded: It has passed already.
-    """
-    now = monotonic()
-    asked = request.fields.get(b"x-request-timeout-ms")
-    if asked is None:
-        return now + timeout_seconds
-    own = request.started + _read_timeout(asked)
-    if own <= now:
-        raise DeadlineExceeded(
-            f"deadline: passed while the request was read, in {now - request.started:.3f} s"
-        )
-    return min(now + timeout_seconds, own)
-
-
-def _read_timeout(value: bytes) -> float:
-    """Read `X-Request-Timeout-Ms`; seconds.
-
-    Raises:
-        InvalidInput: It is no positive number.
-    """
-    if not (value.isdigit() and len(value) <= 9 and int(value) > 0):
-        raise InvalidInput(
-            "x-request-timeout-ms: expected a positive number of milliseconds, found "
-            + repr(value[:24].decode("latin-1"))
-        )
-    return int(value) / 1000.0
 
 
 _headers = b"""\

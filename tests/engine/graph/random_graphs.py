@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from ml_pipeline.engine.graph.batch_axis import judge
-from ml_pipeline.engine.graph.nodes import subgraphs
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from ml_pipeline.engine.graph.batch_axis import judge
+from ml_pipeline.engine.graph.nodes import subgraphs
 from tests.engine.graph.examples.example import Array
 from tests.engine.graph.together import session
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.engine.graph.cost import BY_OPERANDS, unbounded_node
 from onnx import GraphProto, NodeProto, TensorProto, helper
 
+from ml_pipeline.engine.graph.cost import BY_OPERANDS, unbounded_node
 from tests import models
 
 SIZE, ROW = [TensorProto.INT64, [1]], [TensorProto.FLOAT, [None, 4]]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.engine.graph.domains import MOST_WORDS, domains
-from ml_pipeline.engine.graph.report import Domain
 from onnx import NodeProto, TensorProto, helper
 
+from ml_pipeline.engine.graph.domains import MOST_WORDS, domains
+from ml_pipeline.engine.graph.report import Domain
 from tests import models, odd_models
 
 

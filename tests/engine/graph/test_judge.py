@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.engine.graph.batch_axis import judge
-from ml_pipeline.engine.graph.report import Batching
 from onnx import TensorProto, helper
 
+from ml_pipeline.engine.graph.batch_axis import judge
+from ml_pipeline.engine.graph.report import Batching
 from tests import models
 from tests.models import node
 

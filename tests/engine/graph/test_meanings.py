@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.engine.graph.read import report
-from ml_pipeline.engine.graph.report import Meaning
 from onnx import TensorProto, helper
 
+from ml_pipeline.engine.graph.read import report
+from ml_pipeline.engine.graph.report import Meaning
 from tests import models
 
 ML = {

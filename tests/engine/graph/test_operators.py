@@ -1,12 +1,12 @@
 """Every operator of the table: its examples judged, and run with rows together and apart."""
 
 import pytest
+from onnx import ModelProto, parser
+
 from ml_pipeline.engine.graph.batch_axis import judge
 from ml_pipeline.engine.graph.batch_axis.operators import RULES
 from ml_pipeline.engine.graph.nodes import domain_of, walk
 from ml_pipeline.engine.graph.read import report
-from onnx import ModelProto, parser
-
 from tests.engine.graph.examples import EXAMPLES, NEVER_APART, WITHOUT_KERNEL
 from tests.engine.graph.examples.example import Example
 from tests.engine.graph.together import ABSOLUTE, difference, session

@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 import pytest
-from ml_pipeline.engine.graph.batch_axis import judge
 
+from ml_pipeline.engine.graph.batch_axis import judge
 from tests import models
 from tests.models import node, reference
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ml_pipeline.engine.graph.process import GraphReader
 
+from ml_pipeline.engine.graph.process import GraphReader
 from tests import models
 from tests.server import run_python, wait_until
 

@@ -7,9 +7,9 @@ from random import Random
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from ml_pipeline.engine.graph.batch_axis import judge
 from onnx import printer
 
+from ml_pipeline.engine.graph.batch_axis import judge
 from tests.engine.graph import random_counts, random_moves, random_values
 from tests.engine.graph.random_graphs import Graph, grow, loaded, rows_of
 from tests.engine.graph.together import difference

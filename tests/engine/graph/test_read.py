@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
+
 from ml_pipeline.engine.graph.nodes import STEP_BYTES, load
 from ml_pipeline.engine.graph.read import read_graph, report
 from ml_pipeline.engine.graph.report import GraphReport
-from onnx import TensorProto, helper
-
 from tests import models
 
 

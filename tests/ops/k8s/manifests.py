@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ml_pipeline.web.openapi import OPERATIONS
 
+from ml_pipeline.web.operations import OPERATIONS
 from tests.ops.k8s.kustomize import Resource, build, find
 from tests.server import ROOT
 

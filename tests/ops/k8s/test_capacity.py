@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from ml_pipeline.settings import Settings, load_settings
 
+from ml_pipeline.settings import Settings, load_settings
 from tests.ops.k8s.kustomize import find
 from tests.ops.k8s.manifests import (
     BUILT,

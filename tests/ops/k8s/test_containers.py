@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ml_pipeline import __version__
 from ml_pipeline.settings import Settings, load_settings
-
 from tests.ops.k8s.kustomize import find
 from tests.ops.k8s.manifests import (
     BUILT,

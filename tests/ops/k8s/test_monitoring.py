@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ml_pipeline.settings import Settings, load_settings
 
+from ml_pipeline.settings import Settings, load_settings
 from tests.ops.k8s.kustomize import find
 from tests.ops.k8s.manifests import (
     BUILT,

@@ -11,8 +11,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from ml_pipeline.settings import Settings
 
+from ml_pipeline.settings import Settings
 from tests.ops.k8s.kustomize import Resource, find
 from tests.ops.k8s.manifests import (
     BUILT,
@@ -88,6 +88,33 @@ def test_nginx_balances_over_pods(overlay: str) -> None:
 
     assert rest == f"given.svc.cluster.local:{Settings().port}"  # given: the namespace
     assert find(BUILT[overlay], "Service", service)["spec"]["clusterIP"] == "None"
+
+
+@overlays
+def test_models_can_be_loaded_where_no_pod_is_ready(overlay: str) -> None:
+    """Admin routes lead to pods by a name that has those without a model; predictions do not."""
+    env = environment(overlay, "nginx")
+    [api, admin] = [
+        find(BUILT[overlay], "Service", env[name].split(".")[0])["spec"]
+        for name in ("API_ADDRESS", "ADMIN_ADDRESS")
+    ]
+
+    assert env["ADMIN_ADDRESS"].split(".", 1)[1] == env["API_ADDRESS"].split(".", 1)[1]
+    assert admin == {**api, "publishNotReadyAddresses": True}
+    assert "publishNotReadyAddresses" not in api
+
+
+@overlays
+def test_metrics_are_read_once_a_pod(overlay: str) -> None:
+    """Of all Services that lead to the api's pods, the ServiceMonitor selects one."""
+    monitor = find(BUILT["monitoring"], "ServiceMonitor", "api")["spec"]["selector"]["matchLabels"]
+    found = [
+        service["metadata"]["name"]
+        for service in resources(overlay, "Service")
+        if monitor.items() <= service["metadata"]["labels"].items()
+    ]
+
+    assert found == ["api"]
 
 
 @overlays

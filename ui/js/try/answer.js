@@ -20,6 +20,7 @@ const CACHE_STATES = /** @type {Record<string, string>} */ ({
  * One answered row.
  *
  * @typedef {object} Outcome
+ * @property {string} model the one that answered, as the answer says; empty where there is none
  * @property {any} prediction
  * @property {string | null} label
  * @property {number[] | null} probabilities
@@ -31,6 +32,7 @@ const CACHE_STATES = /** @type {Record<string, string>} */ ({
 /** @param {any} body of `POST /predict` @returns {Outcome[]} */
 export function outcomes(body) {
   return body.predictions.map((/** @type {any} */ prediction, /** @type {number} */ row) => ({
+    model: titleOf(body.model_info),
     prediction,
     label: body.labels?.[row] ?? null,
     probabilities: body.probabilities?.[row] ?? null,
@@ -41,17 +43,21 @@ export function outcomes(body) {
 
 /** @param {any} body of `POST /predict/batch` @returns {Outcome[]} */
 export function batchOutcomes(body) {
+  const none = { model: "", prediction: null, label: null, probabilities: null, scores: null, cached: false };
   return body.results.map((/** @type {any} */ result) =>
-    result.error
-      ? { prediction: null, label: null, probabilities: null, scores: null, cached: false, error: result.error.detail }
-      : outcomes(result)[0],
+    result.error ? { ...none, error: result.error.detail } : outcomes(result)[0],
   );
+}
+
+/** @param {{model_name: string, model_version: string}} model */
+function titleOf({ model_name, model_version }) {
+  return `${model_name}, version ${model_version}`;
 }
 
 /**
  * @param {import("../api.js").Answer} answer
  * @param {Outcome[]} rows
- * @param {import("../api.js").Model} model
+ * @param {import("../api.js").Model} model as the page knows it; one that was loaded meanwhile may have answered
  */
 export function showAnswer(answer, rows, model) {
   const detail = h("div", { class: "view" });
@@ -59,13 +65,14 @@ export function showAnswer(answer, rows, model) {
   select(0);
   const states = answer.headers.get("X-Cache") ?? "";
   const several = rows.length > 1 ? table(rows, select) : null;
+  const by = [...new Set(rows.map((row) => row.model))].filter(Boolean); // a batch amid a reload: two of them
   const id = h("span", { class: "mono" }, answer.headers.get("X-Request-ID") ?? "");
   return [
     detail,
     several,
     h("p", {}, h("strong", {}, "Cache: "), cacheText(states)),
     timeline(answer.headers.get("Server-Timing") ?? "", answer.seconds, Boolean(answer.body.results)),
-    h("p", { class: "muted" }, `${model.model_name}, version ${model.model_version} · request `, id),
+    h("p", { class: "muted" }, ...by.flatMap((name) => [name, " · "]), "request ", id),
   ];
 }
 
@@ -85,7 +92,10 @@ export function nameOf(row) {
 function details(row, index, count, model) {
   const title = h("p", { class: "result" }, nameOf(row));
   const which = count > 1 ? h("p", { class: "muted" }, `Row ${index + 1} of ${count.toLocaleString("en")}`) : null;
-  return [which, title, ...columns(row, model)];
+  const isDescribed = row.model === titleOf(model);
+  const another = `${row.model} answered, which is not what this page describes: its columns are only counted.`;
+  const note = isDescribed || row.error ? null : h("p", { class: "note warn" }, another);
+  return [which, title, note, ...columns(row, isDescribed ? model : null)];
 }
 
 /** @param {Outcome[]} rows @param {(row: number) => void} select */

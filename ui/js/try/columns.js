@@ -13,19 +13,20 @@ const SLACK = 0.001;
 
 /**
  * @param {{probabilities: number[] | null, scores: any}} row
- * @param {Model} model
+ * @param {Model | null} model that answered; null where it is not known: no class is named then
  */
 export function columns({ probabilities, scores }, model) {
   if (probabilities) {
     const areShares = probabilities.every((value) => value >= -SLACK && value <= 1 + SLACK);
     return areShares ? bars(named(probabilities, model)) : list(named(probabilities, model));
   }
-  if (Array.isArray(scores)) return list(model.scores_by_class ? named(scores, model) : numbered(scores));
+  if (Array.isArray(scores)) return list(model?.scores_by_class ? named(scores, model) : numbered(scores));
   return typeof scores === "number" ? list([{ name: "score", value: scores }]) : [];
 }
 
-/** @param {number[]} values of one class each @param {Model} model @returns {Column[]} */
+/** @param {number[]} values of one class each @param {Model | null} model @returns {Column[]} */
 function named(values, model) {
+  if (!model) return values.map((value, place) => ({ value, name: `column ${place + 1}` }));
   return values.map((value, place) => ({
     value,
     name: model.class_names?.[place] ?? nameOf(model.class_labels?.[place] ?? place),

@@ -192,7 +192,7 @@ class BatchQueue:
             yield from waiting
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
+        return sum(map(len, self._groups.values())) if self._groups else 0
 
     def __bool__(self) -> bool:
         return bool(self._groups)

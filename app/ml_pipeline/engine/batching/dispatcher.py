@@ -73,7 +73,7 @@ class Dispatcher:
         self._on_disproved = on_disproved
         self.queue = BatchQueue()
         self.turn = TurnCollector()
-        self.lanes = LaneRuns(pool)
+        self.lanes = LaneRuns(pool, curve)
         self._deadlines = Deadlines(self.queue, self.lanes.running)
         self.waiting_for_lane = self.closed = False
         self._drained: asyncio.Event | None = None
@@ -118,7 +118,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Start every run that can start now."""
-        self.turn.dispatched(len(self.queue))
+        self.turn.unschedule()
         self._deadlines.refuse(monotonic())
         while self.queue:
             inline = self._policy.is_short(self.queue.num_rows)
@@ -132,8 +132,7 @@ class Dispatcher:
             if inline:
                 self._run_here(batch)
             else:
-                num_rows = sum(item.num_rows for item in batch)
-                self.lanes.start(batch, self._curve.predict(num_rows), self._finish_in_lane)
+                self.lanes.start(batch, self._finish_in_lane)
         self.waiting_for_lane = bool(self.queue)
         self._deadlines.watch(self.turn.loop)
         if self._drained is not None and not self._busy:

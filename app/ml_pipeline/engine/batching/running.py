@@ -18,6 +18,7 @@ class Running:
 
     Args:
         batch: Its requests.
+        num_rows: Of all of them.
         started: `time.monotonic()` seconds.
         predicted_seconds: Of the run.
 
@@ -28,8 +29,11 @@ class Running:
             that moment, and is then of no use either.
     """
 
-    def __init__(self, batch: list[WorkItem], started: float, predicted_seconds: float) -> None:
+    def __init__(
+        self, batch: list[WorkItem], num_rows: int, started: float, predicted_seconds: float
+    ) -> None:
         self.batch = batch
+        self.num_rows = num_rows
         self.abandoned = False
         self.started = started
         self.options = ort.RunOptions()
@@ -38,11 +42,6 @@ class Running:
             overdue_seconds = max(OVERDUE_RATIO * predicted_seconds, LEAST_OVERDUE_SECONDS)
             self._overdue = started + overdue_seconds
         self.due = min(self._overdue, *(item.deadline for item in batch))
-
-    @property
-    def num_rows(self) -> int:
-        """Of all its requests."""
-        return sum(item.num_rows for item in self.batch)
 
     def expire(self, now: float) -> None:
         """Refuse who is too late; end the run at its next node if it is of no use to the others."""

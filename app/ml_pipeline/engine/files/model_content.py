@@ -4,9 +4,10 @@ Reading takes seconds, in which a file may be replaced: its graph would be read 
 its session made of another. So each file is digested before anything is made of it, and looked at
 again when all has been read. What that costs is a look at its *signature* (inode, size, times): a
 file that is renamed into place is another inode, one that is rewritten in place has another time.
-Where a signature has changed the file is digested once more, for somebody may only have linked it.
-So is a file that was written just now: file systems count time in steps of some milliseconds, or
-seconds.
+Where a signature has changed the file is digested once more. If it is what it was, somebody may
+only have linked it, or may have put another there, of which a session was made, and this one back.
+Nobody can tell, so the model is made once more (`load_model.py`). A file that was written just now
+is digested once more too: file systems count time in steps of some milliseconds, or seconds.
 """
 
 import hashlib
@@ -19,6 +20,13 @@ from ml_pipeline.errors import ModelLoadError
 
 YOUNG_SECONDS = 3.0
 """The coarsest step of a file system's time is FAT's, 2 s."""
+
+
+class FileTouched(ModelLoadError):
+    """A file is what it was, and has been written, replaced or linked meanwhile."""
+
+    code = "file_touched"
+
 
 Signature = tuple[int, ...]
 """Device, inode, size, and when content and inode were changed last, in ns."""
@@ -105,13 +113,20 @@ class ModelContent:
         """Hold every file against what it was before it was read.
 
         Raises:
+            FileTouched: None holds anything else, and one may have done so meanwhile; names it.
             ModelLoadError: One has been replaced or rewritten; names it.
             OSError: One is gone.
         """
+        touched = ""
         for path, before in self._signatures.items():
-            doubtful = self._look(path) != before or self._is_young(before)
+            changed = self._look(path) != before
+            doubtful = changed or self._is_young(before)
             if doubtful and _hash(path).digest() != self._hashes[path].digest():
                 raise ModelLoadError(f"{path.name}: expected to stay as it is, found it replaced")
+            if changed:
+                touched = path.name
+        if touched:
+            raise FileTouched(f"{touched}: expected to stay as it is, found it touched meanwhile")
 
     def _is_young(self, signature: Signature) -> bool:
         return max(signature[CHANGED:]) / 1e9 > self._begun - YOUNG_SECONDS

@@ -18,6 +18,7 @@ from typing import Annotated
 import msgspec
 
 from ml_pipeline.engine.files.files_on_disk import fault_of, is_there, reason_of
+from ml_pipeline.engine.files.model_names import ADDRESSABLE, is_addressable
 from ml_pipeline.errors import ModelLoadError
 
 SUFFIXES = (".onnx", ".ort")
@@ -67,12 +68,15 @@ def find_models(path: Path, called: str | None = None) -> list[ModelFile]:
         called: The name of the only one, in place of its own.
 
     Raises:
-        ModelLoadError: Nothing is there, or there are several where one is to be called by a name.
+        ModelLoadError: Nothing is there, or there are several where one is to be called by a name,
+            or that is none that a path can hold.
         OSError: The path itself cannot be read.
     """
     files = _find(path)
     if called is None:
         return files
+    if not is_addressable(called):
+        raise ModelLoadError(f"MODEL_NAME: {ADDRESSABLE}, found {called[:64]!r}")
     names = sorted({file.name for file in files})
     if len(names) > 1:
         raise ModelLoadError(f"MODEL_NAME: expected one model, found {', '.join(names)}")

@@ -122,20 +122,28 @@ class _Reading:
 
     def _look(self, node: NodeProto, place: int, value: Value) -> None:
         """Take in what a node tells of the values at one of its places."""
-        kind, whole = node.op_type, value.name in self._whole
-        table = TABLES.get(kind, {}).get(place)
-        if whole and table is not None:
-            self._is_index(value, self._rows(node, table))
-        elif whole and kind == "OneHot" and place == 0:
-            self._is_index(value, self._number(node.input[1]))
-        elif whole and (LENGTHS.get(kind) == place or self._meets_range(node, place)):
-            self._change(value.name, low=1, length=True)
-        elif self._is_mask(node, place, value):
-            self._masks.add(value.name)
-        elif place == 0 and kind in VOCABULARIES:
-            self._knows(value.name, node)
         if place == 0 and _takes_missing(node):
             self._change(value.name, missing=True)
+        if value.name in self._whole and self._look_at_whole(node, place, value):
+            return
+        if self._is_mask(node, place, value):
+            self._masks.add(value.name)
+        elif place == 0 and node.op_type in VOCABULARIES:
+            self._knows(value.name, node)
+
+    def _look_at_whole(self, node: NodeProto, place: int, value: Value) -> bool:
+        """Take in whether whole numbers are indices or lengths there; False if they are neither."""
+        kind = node.op_type
+        table = TABLES.get(kind, {}).get(place)
+        if table is not None:
+            self._is_index(value, self._rows(node, table))
+        elif kind == "OneHot" and place == 0:
+            self._is_index(value, self._number(node.input[1]))
+        elif LENGTHS.get(kind) == place or self._meets_range(node, place):
+            self._change(value.name, low=1, length=True)
+        else:
+            return False
+        return True
 
     def _follow(self, node: NodeProto) -> None:
         """Note whose values the outputs hold."""

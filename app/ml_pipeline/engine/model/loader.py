@@ -11,7 +11,7 @@ from ml_pipeline.errors import InferenceError, ModelLoadError
 MAX_LEFT_BEHIND = 4
 """Loads that hang, each with a thread and what it has read: with as many, no more are begun."""
 
-Load = Callable[[GraphReader, Loading[list[Model]]], list[Model]]
+LoadModels = Callable[[GraphReader, Loading[list[Model]]], list[Model]]
 """Called on a thread of its own; says to the latter what it is at."""
 
 
@@ -29,7 +29,7 @@ class Loader:
         self._under_way: Loading[list[Model]] | None = None
         self._left_behind: list[Loading[list[Model]]] = []
 
-    async def load(self, load: Load, *, in_turn: bool) -> list[Model]:
+    async def load(self, load: LoadModels, *, in_turn: bool) -> list[Model]:
         """Load, one at a time.
 
         Args:
@@ -68,7 +68,9 @@ class Loader:
             self._graphs.abandon()
 
 
-def _load_and_rest(graphs: GraphReader, load: Load, loading: Loading[list[Model]]) -> list[Model]:
+def _load_and_rest(
+    graphs: GraphReader, load: LoadModels, loading: Loading[list[Model]]
+) -> list[Model]:
     try:
         return load(graphs, loading)
     finally:

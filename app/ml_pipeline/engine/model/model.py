@@ -1,162 +1,89 @@
-"""One loaded model: its file, specs, sessions and batcher.
+"""One loaded model: what is known of it, its sessions and its batcher.
 
-It is made by `load_model.py`. Whether requests share a run is decided in `batching.py`; where files
-lie and which model answers is `repository.py`.
+It is made by `load_model.py`; where files lie and which model answers is `repository.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Hashable, Sequence
 from math import prod
 from types import TracebackType
 from typing import Any
 
-import msgspec
-import onnxruntime as ort
-
-from ml_pipeline.engine.batching.batch_queue import BatchOptions
-from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.batching.batcher import Batcher
+from ml_pipeline.engine.batching.cost_curve import CostCurve
 from ml_pipeline.engine.batching.proof import Proof
 from ml_pipeline.engine.files.model_files import ModelFile
-from ml_pipeline.engine.graph.report import GraphReport
-from ml_pipeline.engine.model.warm_up import measure
-from ml_pipeline.engine.sessions.custom_ops import Library
-from ml_pipeline.engine.sessions.session_pool import SessionPool
-from ml_pipeline.engine.signature.metadata import ModelMetadata, read_metadata, refine
+from ml_pipeline.engine.model.interface import Interface
+from ml_pipeline.engine.model.source import Source
+from ml_pipeline.engine.signature.metadata import read_metadata
 from ml_pipeline.engine.signature.tensor import Tensors, TensorSpec
-from ml_pipeline.engine.trials.batching import domains_of, why_alone
-from ml_pipeline.engine.trials.sample import sample_inputs
-from ml_pipeline.engine.wire.answer import open_reader
 from ml_pipeline.engine.wire.cache_key import identity
 from ml_pipeline.engine.wire.codec import RequestCodec
-from ml_pipeline.engine.wire.infer_request import InferReader
 from ml_pipeline.engine.wire.json_pieces import HEAVY_VALUES
 from ml_pipeline.errors import InvalidInput
-
-OnBatch = Callable[[str, str, BatchRecord], None]
-"""Observer of finished runs: model name, version and record."""
-
-OnDisproved = Callable[[bytes, str], None]
-"""Told the first identity of a model whose rows turn out not to stay apart, and the reason."""
-
-
-class EngineOptions(msgspec.Struct, frozen=True):
-    """How models are opened and run; made from the settings by `main.py`."""
-
-    num_sessions: int
-    providers: list[str]
-    share_weights_above_bytes: int
-    max_rows: int
-    batch: BatchOptions
-    custom_ops: tuple[Library, ...] = ()
-
-    def of(self, metadata: ModelMetadata) -> "EngineOptions":
-        """Those of one model, which may have some of its own."""
-        batch = self.batch
-        if metadata.max_batch_size is not None:
-            batch = msgspec.structs.replace(batch, max_batch_size=metadata.max_batch_size)
-        return msgspec.structs.replace(
-            self, num_sessions=metadata.sessions or self.num_sessions, batch=batch
-        )
 
 
 class Model:
     """A model that answers. Made by `load_model`, used inside `with model:`.
 
+    It has more attributes than other classes: requests take from it whatever is known of the model,
+    and each look into another object would be paid by each of them.
+
     Mutable state: `num_users`, the requests that hold it, so that a reload can wait for the last;
     and what `disprove` changes.
 
+    Args:
+        source: What it is made of.
+        interface: What goes in and comes out.
+        batcher: Takes its rows.
+        curve: What a run costs, by its rows.
+        batching_reason: Why rows of several requests are not run together; None if they are.
+        proof: Whether they may be, as far as service has shown; None where the graph shows it.
+        load_seconds: From opening the file to ready.
+
     Attributes:
-        file: Where it comes from.
+        file, metadata, graph, digest, pool: As in `Source`.
         name: On the wire.
         version: On the wire.
-        metadata: What its metadata file says.
-        graph: What its graph says.
-        digest: SHA-256 of the ONNX file, its external weights and the metadata, hex.
         identity: What goes into the keys of its answers; another one once batching is disproved.
         first_identity: The same until then.
-        inputs: Specs, refined by the metadata.
-        optional_inputs: Specs of those that need not be given.
-        outputs: Specs.
-        sample: Rows to try it with, by input.
-        reader: Picks the answer out of the outputs.
-        infer_reader: Decodes requests of the Open Inference Protocol.
+        inputs, optional_inputs, outputs, sample, reader, infer_reader, steady: As in `Interface`.
         max_batch_size: Most rows that are run together.
         light_rows: Up to which an answer is not worth looking at: it is written in one go.
         cacheable: False where the graph is random, or the metadata says so.
-        steady: Whether the number of rows tells what a run costs: not with free sizes or strings,
-            nor with operators whose work depends on values.
-        batching_reason: Why rows of several requests are not run together; None if they are.
-        proof: Whether they may be, as far as service has shown; None where the graph shows it.
-        disproof: Why they may not, found in service; empty if nothing was.
-        load_seconds: From opening the file to ready.
+        disproof: Why rows may not share a run, found in service; empty if nothing was.
     """
 
     def __init__(
         self,
-        file: ModelFile,
-        metadata: ModelMetadata,
-        pool: SessionPool,
-        graph: GraphReport,
-        options: EngineOptions,
+        source: Source,
+        interface: Interface,
+        batcher: Batcher,
+        curve: CostCurve,
         *,
-        digest: str,
+        batching_reason: str | None,
+        proof: Proof | None,
+        load_seconds: float,
     ) -> None:
-        self.file, self.metadata, self.pool, self.graph = file, metadata, pool, graph
-        self.name = file.called or metadata.model_name or file.name
-        self.version = metadata.model_version or file.version
-        self.digest = digest
-        self.cacheable = metadata.cache is not False and not graph.random
-        specs = tuple(_as_told(spec, graph) for spec in pool.sessions[0].inputs)
-        self.inputs = (refine(specs[0], metadata),) if len(specs) == 1 else specs
-        self.outputs = pool.sessions[0].outputs
-        self.identity = self.first_identity = identity(
-            *(self.name, self.version, self.digest, ort.__version__, *options.providers),
-            *(library.digest for library in options.custom_ops),
-        )
-        self.sample = sample_inputs(pool, self.inputs, metadata.sample, domains_of(graph))
-        self.reader = open_reader(pool, self.sample, graph.meanings, metadata)
-        self.batching_reason = why_alone(
-            pool, self.sample, metadata, graph, options.batch.max_batch_size
-        )
-        self.disproof = ""
-        accepted, shown = metadata.batching == "accept", graph.batching.verdict == "independent"
-        self.proof = None if shown else Proof(accepted=accepted)
-        self.load_seconds = 0.0
-        self.num_users = 0
-        self._unused: asyncio.Event | None = None
-        self._codec = None
-        if len(specs) == 1 and specs[0].dtype != "bfloat16" and self.inputs[0].ranked:
-            self._codec = RequestCodec(self.inputs[0], options.max_rows)
-        self.optional_inputs = pool.sessions[0].optional_inputs
-        self.infer_reader = InferReader(
-            self.inputs, self.outputs, self.optional_inputs, options.max_rows
-        )
-        self.max_batch_size = options.batch.max_batch_size
+        self.file, self.metadata, self.graph = source.file, source.metadata, source.graph
+        self.name, self.version, self.digest = source.name, source.version, source.digest
+        self.identity = self.first_identity = source.identity
+        self.pool, self.batcher, self.curve = source.pool, batcher, curve
+        self.inputs, self.optional_inputs = interface.inputs, interface.optional_inputs
+        self.outputs, self.sample = interface.outputs, interface.sample
+        self.reader, self.infer_reader = interface.reader, interface.infer_reader
+        self.steady = interface.steady
+        self.batching_reason, self.proof, self.disproof = batching_reason, proof, ""
+        self.load_seconds = load_seconds
+        self.max_batch_size = source.options.batch.max_batch_size
         self.light_rows = _light_rows(self.outputs)
-        self._max_rows = options.max_rows
-        self._one_group = all(spec.settled for spec in self.inputs)
-        has_strings = any(spec.dtype == "str" for spec in self.inputs)  # each as long as it likes
-        rows_tell = self._one_group and not has_strings
-        self.steady = rows_tell and not graph.unbounded
-
-    def open(self, options: BatchOptions, on_batch: OnBatch, on_disproved: OnDisproved) -> None:
-        """Measure the cost curve, warm every session, and start taking rows."""
-        batching = self.batching_reason is None
-        most = options.max_batch_size if batching else 1
-        self.curve = measure(self.pool, self.sample, most, num_warm_ups=self.metadata.warmup)
-        self.batcher = Batcher(
-            self.pool,
-            self.curve,
-            options,
-            batching=batching,
-            steady=self.steady,
-            proof=self.proof,
-            # No lambdas: they would hold the model in a cycle.
-            on_batch=partial(on_batch, self.name, self.version),
-            on_disproved=partial(on_disproved, self.first_identity),
-        )
+        self.cacheable = self.metadata.cache is not False and not self.graph.random
+        self.num_users = 0
+        self._interface = interface
+        self._codec = interface.codec
+        self._one_group = interface.settled
+        self._max_rows = source.options.max_rows
+        self._unused: asyncio.Event | None = None
 
     def disprove(self, reason: str) -> None:
         """Run each request alone from now on, and find nothing that caches hold so far.
@@ -180,16 +107,7 @@ class Model:
     def codec(self) -> RequestCodec:
         """Decoder of `POST /predict` bodies. Raises InvalidInput if there are several inputs."""
         if self._codec is None:
-            route = f"use /v2/models/{self.name}/infer"
-            if len(self.inputs) == 1 and not self.inputs[0].ranked:
-                raise InvalidInput(f"data: expected a model that tells its input's shape; {route}")
-            if len(self.inputs) == 1:
-                raise InvalidInput(f"data: expected no bfloat16 to be asked for in JSON; {route}")
-            names = ": " + ", ".join(spec.name for spec in self.inputs) if self.inputs else ""
-            raise InvalidInput(
-                f"data: expected a model with one input, found {len(self.inputs)} in "
-                f"{self.name}{names}; {route}"
-            )
+            raise self._interface.why_no_rows(self.name)
         return self._codec
 
     @property
@@ -261,11 +179,6 @@ def _light_rows(outputs: Sequence[TensorSpec]) -> int:
     if not all(spec.settled for spec in outputs):
         return 0
     return HEAVY_VALUES // max(sum(abs(prod(spec.shape)) for spec in outputs), 1)
-
-
-def _as_told(spec: TensorSpec, graph: GraphReport) -> TensorSpec:
-    """Tell apart a scalar from what has any shape, which ONNX Runtime does not."""
-    return msgspec.structs.replace(spec, ranked=spec.name not in graph.shapeless)
 
 
 def served_name(file: ModelFile) -> str:

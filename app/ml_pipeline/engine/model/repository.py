@@ -10,13 +10,14 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_pipeline.engine.files.files_on_disk import reason_of
-from ml_pipeline.engine.files.model_files import ModelFile, find_models
+from ml_pipeline.engine.files.model_files import ModelFile
 from ml_pipeline.engine.graph.process import GraphReader
-from ml_pipeline.engine.model.load_model import load_model
+from ml_pipeline.engine.model.load_model import OnBatch, load_model
 from ml_pipeline.engine.model.loader import Loader
 from ml_pipeline.engine.model.loading import Loading, load_each
-from ml_pipeline.engine.model.model import EngineOptions, Model, OnBatch, served_name
+from ml_pipeline.engine.model.model import Model
+from ml_pipeline.engine.model.named_files import NamedFile, check_metadata, find_named
+from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.errors import ModelLoadError, ModelNotFound, NotReady
 
 SHUTTING_DOWN = "server: expected to be running, found it shutting down"
@@ -77,7 +78,7 @@ class Repository:
         self.on_refused: Callable[[ModelLoadError], None] | None = None
         self.on_disproved: Callable[[Model], None] | None = None
         self.recall: Callable[[list[Model]], Awaitable[None]] | None = None
-        self._looking: Loading[list[tuple[ModelFile, str]]] | None = None
+        self._looking: Loading[list[NamedFile]] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -223,18 +224,10 @@ class Repository:
         self._closed = True
         self._loader.stop(NotReady(SHUTTING_DOWN))
 
-    def _files(self) -> list[tuple[ModelFile, str]]:
-        """What lies under the path, each with the name that it is served by."""
+    def _on_disk(self) -> list[NamedFile]:
+        """What lies under the path; nothing where that cannot be read."""
         try:
-            files = find_models(self._path, self._called)
-        except OSError as error:  # a folder that is gone by now, or closed to us
-            raise ModelLoadError(f"MODEL_PATH {self._path}: {reason_of(error)}") from None
-        return [(file, _name_of(file)) for file in files]
-
-    def _on_disk(self) -> list[tuple[ModelFile, str]]:
-        """The same; nothing where the path cannot be read."""
-        try:
-            return self._files()
+            return find_named(self._path, self._called)
         except ModelLoadError:  # gone, or about to be replaced: what is served is served
             return []
 
@@ -244,8 +237,10 @@ class Repository:
         def load(file: ModelFile) -> Model:
             return load_model(file, self._options, self._on_batch, self._find_disproved, graphs)
 
-        files = [file for file, name in self._files() if file.chosen and wanted(name)]
-        models = load_each(files, load, loading)
+        found = find_named(self._path, self._called)
+        chosen = [each for each in found if each.file.chosen and wanted(each.name)]
+        models = load_each([each.file for each in chosen], load, loading)
+        check_metadata(self._path, self._called, chosen, models)
         _by_name(models)
         return models
 
@@ -270,14 +265,6 @@ class Repository:
         """Drain every model; idempotent."""
         self._closed = True
         await asyncio.gather(*self._draining, *(model.aclose() for model in self.models))
-
-
-def _name_of(file: ModelFile) -> str:
-    """What a model is called; its file's name where its metadata is broken, which loading tells."""
-    try:
-        return served_name(file)
-    except ModelLoadError:
-        return file.name
 
 
 def _by_name(models: list[Model]) -> dict[str, Versions]:

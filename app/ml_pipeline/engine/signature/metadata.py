@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from ml_pipeline.engine.files.files_on_disk import LFS_POINTER
+from ml_pipeline.engine.files.model_names import ADDRESSABLE, is_addressable
 from ml_pipeline.engine.signature.tensor import TensorSpec
 from ml_pipeline.errors import ModelLoadError
 
@@ -33,11 +34,11 @@ class OutputNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scores: str | None = None
 
 
-class ModelMetadata(msgspec.Struct, frozen=True):
+class DeclaredMetadata(msgspec.Struct, frozen=True):
     """Contents of `model_metadata.json` (or `metadata.json`); other keys are ignored.
 
     Attributes:
-        model_name: Name on the wire; the file's or folder's name if left out.
+        model_name: Name on the wire; the file's or folder's name if left out. It may hold slashes.
         model_version: Likewise; the version folder's name, or "1".
         model_type: Such as "classifier" or "regressor"; information, but of a classifier a lone
             `[B, C]` output predicts the largest column.
@@ -75,6 +76,11 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     priority_levels: Annotated[int, Meta(ge=2, le=9)] | None = None
     warmup: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
+    def __post_init__(self) -> None:
+        for field in ("model_name", "model_version"):
+            if not is_addressable(getattr(self, field) or "a"):
+                raise ValueError(f"{field}: {ADDRESSABLE}, found {getattr(self, field)[:64]!r}")
+
     @property
     def num_classes(self) -> int | None:
         """Number of classes, if anything tells."""
@@ -94,7 +100,7 @@ class ModelMetadata(msgspec.Struct, frozen=True):
         return self.output_classes if isinstance(self.output_classes, list) else None
 
 
-def read_metadata(path: Path | None) -> ModelMetadata:
+def read_metadata(path: Path | None) -> DeclaredMetadata:
     """Read a metadata file; no path gives empty metadata.
 
     Raises:
@@ -102,15 +108,17 @@ def read_metadata(path: Path | None) -> ModelMetadata:
             model that holds no object is none of ours.
     """
     if path is None:
-        return ModelMetadata()
+        return DeclaredMetadata()
     try:
         content = path.read_bytes().removeprefix(BOM_UTF8)
-        return msgspec.json.decode(content, type=ModelMetadata)
+        return msgspec.json.decode(content, type=DeclaredMetadata)
     except msgspec.ValidationError as error:
         if path.name in OWN_NAMES:
             raise ModelLoadError(f"{path.name}: {error}") from None
         if not content.lstrip().startswith(b"{"):
-            return ModelMetadata()  # another program's, which happens to be called like the model
+            return (
+                DeclaredMetadata()
+            )  # another program's, which happens to be called like the model
         raise ModelLoadError(
             f"{path.name}: {error}; it is read as the model's metadata, so a file of another "
             "program cannot have that name"
@@ -122,7 +130,7 @@ def read_metadata(path: Path | None) -> ModelMetadata:
         raise ModelLoadError(f"{path.name}: {error.strerror}") from None
 
 
-def refine(spec: TensorSpec, metadata: ModelMetadata) -> TensorSpec:
+def refine(spec: TensorSpec, metadata: DeclaredMetadata) -> TensorSpec:
     """Fill in sizes that the file leaves open and the metadata knows.
 
     Raises:
@@ -172,7 +180,7 @@ def find_output(outputs: tuple[TensorSpec, ...], role: str, name: str | None) ->
 
 
 def check_classes(
-    metadata: ModelMetadata, num_classes: int | None, labels: list[int | str] | None = None
+    metadata: DeclaredMetadata, num_classes: int | None, labels: list[int | str] | None = None
 ) -> None:
     """Hold the classes of the metadata against those of the model.
 

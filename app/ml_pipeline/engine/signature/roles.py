@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ml_pipeline.engine.graph.report import Classes, Kind, Meaning
-from ml_pipeline.engine.signature.metadata import ModelMetadata, check_classes, find_output
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata, check_classes, find_output
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 
 TOLERANCE = 0.02
@@ -92,7 +92,7 @@ class Candidate(Struct, frozen=True):
 def find_roles(
     outputs: tuple[TensorSpec, ...],
     meanings: list[Meaning],
-    metadata: ModelMetadata,
+    metadata: DeclaredMetadata,
     trial: list[Array],
 ) -> Roles:
     """Give each role its output.
@@ -196,7 +196,7 @@ def _without_a_label(
     return Roles(0, probabilities, scores=scores, is_classifier=probabilities is not None)
 
 
-def _with_classes(roles: Roles, candidates: list[Candidate], metadata: ModelMetadata) -> Roles:
+def _with_classes(roles: Roles, candidates: list[Candidate], metadata: DeclaredMetadata) -> Roles:
     """Find the classes, hold them against the metadata, and tell whether predictions have names."""
     place = roles.probabilities if roles.probabilities is not None else roles.scores
     columns = None if place is None else candidates[place]

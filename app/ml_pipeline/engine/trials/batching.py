@@ -2,7 +2,7 @@
 
 from ml_pipeline.engine.graph.report import GraphReport
 from ml_pipeline.engine.sessions.session_pool import SessionPool
-from ml_pipeline.engine.signature.metadata import ModelMetadata
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata
 from ml_pipeline.engine.signature.tensor import Tensors
 from ml_pipeline.engine.trials.sample import sample_inputs
 from ml_pipeline.engine.trials.trial import CHECK_SECONDS, TRIAL_SECONDS, Evidence, try_batching
@@ -12,7 +12,7 @@ from ml_pipeline.engine.trials.trial_rows import Domains, trial_rows
 def why_alone(
     pool: SessionPool,
     sample: Tensors,
-    metadata: ModelMetadata,
+    metadata: DeclaredMetadata,
     graph: GraphReport,
     max_batch_size: int,
 ) -> str | None:
@@ -48,7 +48,7 @@ def why_alone(
 def _try(
     pool: SessionPool,
     sample: Tensors,
-    metadata: ModelMetadata,
+    metadata: DeclaredMetadata,
     graph: GraphReport,
     max_batch_size: int,
 ) -> Evidence:

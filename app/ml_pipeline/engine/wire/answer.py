@@ -10,7 +10,7 @@ import numpy as np
 from ml_pipeline.engine.graph.report import Classes, Meaning
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.engine.signature.bfloat import widened
-from ml_pipeline.engine.signature.metadata import ModelMetadata
+from ml_pipeline.engine.signature.metadata import DeclaredMetadata
 from ml_pipeline.engine.signature.roles import ACROSS, Roles, find_roles
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.engine.wire.json_pieces import is_heavy_answer
@@ -145,7 +145,7 @@ class AnswerReader:
 
 
 def open_reader(
-    pool: SessionPool, sample: Tensors, meanings: list[Meaning], metadata: ModelMetadata
+    pool: SessionPool, sample: Tensors, meanings: list[Meaning], metadata: DeclaredMetadata
 ) -> AnswerReader:
     """Tell the roles of a model's outputs from the graph, the metadata and one run.
 

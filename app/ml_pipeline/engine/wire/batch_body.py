@@ -12,6 +12,7 @@ from ml_pipeline.engine.wire.duplicate_keys import (
     refuse_outer_json_duplicates,
 )
 from ml_pipeline.engine.wire.explain import explain_decode_error
+from ml_pipeline.engine.wire.json_strings import end_of_string
 from ml_pipeline.engine.wire.large_rows import MAX_TEXT_BYTES
 from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.errors import BodyTooLarge, InvalidInput, MalformedRequest
@@ -96,7 +97,8 @@ def _split_json(body: bytes, max_members: int) -> Steps[list[msgspec.Raw]]:
         start, stop = found.span()
         place, mark = stop, body[start]
         if mark == QUOTE:
-            place = _end_of_string(body, start, end)
+            string = _string.match(body, start, min(start + WINDOW_BYTES, end))
+            place = string.end() if string else (yield from _end_of_string(body, start, end))
         elif mark in OPENING:
             if depth == 0:
                 members += _between(body[done:start], max_members, first=not members)
@@ -160,10 +162,10 @@ def _no_json() -> MalformedRequest:
     return MalformedRequest("requests: expected JSON, found something else")
 
 
-def _end_of_string(body: bytes, start: int, end: int) -> int:
-    found = _string.match(body, start, min(start + MAX_TEXT_BYTES, end))
-    if found is not None:
-        return found.end()
+def _end_of_string(body: bytes, start: int, end: int) -> Steps[int]:
+    found = yield from end_of_string(body, start + 1, min(start + MAX_TEXT_BYTES, end))
+    if found >= 0:
+        return found
     if end - start <= MAX_TEXT_BYTES:
         raise MalformedRequest("requests: expected JSON, found a string without its end")
     raise BodyTooLarge(f"requests: expected strings of at most {MAX_TEXT_BYTES} bytes, found more")

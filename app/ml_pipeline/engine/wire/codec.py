@@ -27,14 +27,16 @@ from ml_pipeline.engine.wire.duplicate_keys import (
     refuse_msgpack_duplicates,
 )
 from ml_pipeline.engine.wire.explain import explain_decode_error, explain_rows
+from ml_pipeline.engine.wire.heavy import LIGHT_BYTES, is_heavy_json
 from ml_pipeline.engine.wire.large_packed import (
     MAX_PACKED_BYTES,
     find_data,
     read_packed_rows,
     refuse_long_lists,
+    refuse_many_rows,
 )
-from ml_pipeline.engine.wire.large_rows import read_rows, read_texts
-from ml_pipeline.engine.wire.turns import HEAVY_BYTES, Steps
+from ml_pipeline.engine.wire.large_rows import read_rows
+from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.errors import InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
@@ -69,8 +71,9 @@ class WireFormat(Enum):
 
 def is_heavy(body: bytes | msgspec.Raw, wire_format: WireFormat) -> bool:
     """Tell whether a body has to be read in pieces (`turns.py`)."""
-    size = len(body)
-    return size > MAX_PACKED_BYTES and (size > HEAVY_BYTES or wire_format is WireFormat.MSGPACK)
+    if wire_format is WireFormat.JSON:
+        return is_heavy_json(body)
+    return len(body) > MAX_PACKED_BYTES
 
 
 def wire_type(spec: TensorSpec, max_rows: int = -1, *, loose: bool = False) -> Any:
@@ -132,7 +135,6 @@ class RequestCodec:
             floats = wire_type(TensorSpec(spec.name, "float64", spec.shape), max_rows)
             self._floats = msgspec.json.Decoder(body_of[floats])
         self._msgpack = msgspec.msgpack.Decoder(body_of[WireTensor | nested])
-        self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(nested)
         self._loose: dict[WireFormat, Any] = {
             WireFormat.JSON: msgspec.json.Decoder(body_of[loose]),
             WireFormat.MSGPACK: msgspec.msgpack.Decoder(body_of[WireTensor | loose]),
@@ -149,6 +151,8 @@ class RequestCodec:
         as_json = wire_format is WireFormat.JSON
         if not as_json and len(body) > MAX_PACKED_BYTES:
             refuse_long_lists(body)
+        if not as_json and len(body) > LIGHT_BYTES:
+            refuse_many_rows(body, self._max_rows)
         try:
             request = (self._json if as_json else self._msgpack).decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -188,11 +192,8 @@ class RequestCodec:
                 return self.decode(body, wire_format)
             array, options = yield from read_packed_rows(body, self._spec, self._max_rows)
             self._spec.check(array)
-        elif self._keys_only_strings:
-            array, options = yield from read_rows(body, self._spec, self._max_rows)
         else:
-            texts, options = read_texts(body, self._rows)
-            array = self._to_array(texts)
+            array, options = yield from read_rows(body, self._spec, self._max_rows)
         self._spec.check_shape(array.shape)
         return self._to_request(array, options)
 

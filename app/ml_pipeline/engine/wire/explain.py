@@ -105,16 +105,49 @@ def explain_rows(data: Any, spec: TensorSpec) -> NoReturn:
 
 def _first_fault(data: Any, field: str, spec: TensorSpec) -> str | None:
     if not isinstance(data, list):
-        try:
-            np.asarray(data, spec.numpy_dtype)
-        except (ValueError, OverflowError, RuntimeWarning):
-            return f"{field}: expected {spec.dtype}, found a number out of its range"
+        if _fits(data, spec):
+            return None
+        return f"{field}: expected {spec.dtype}, found a number out of its range"
+    even, fault = data, None
+    if data and isinstance(data[0], list):
+        wanted = len(data[0])
+        lengths = list(map(len, data))
+        ragged = next((index for index, length in enumerate(lengths) if length != wanted), None)
+        if ragged is not None:
+            even = data[:ragged]  # of which one may be at fault within itself, and comes before
+            fault = f"{wanted} values as in {field}[0], found {lengths[ragged]}"
+            fault = f"{field}[{ragged}]: expected {fault}"
+    found = _first_within(even, field, spec)
+    return found or fault
+
+
+def _first_within(members: list[Any], field: str, spec: TensorSpec) -> str | None:
+    """Find the first member with a fault, by halves: one by one they would take 0.4 µs each."""
+    if not members or _are_sound(members, spec):
         return None
-    for index, member in enumerate(data):
-        place = f"{field}[{index}]"
-        if isinstance(member, list) and len(member) != len(data[0]):
-            wanted = f"{len(data[0])} values as in {field}[0]"
-            return f"{place}: expected {wanted}, found {len(member)}"
-        if fault := _first_fault(member, place, spec):
-            return fault
-    return None
+    start, stop = 0, len(members)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        if _are_sound(members[start:middle], spec):
+            start = middle
+        else:
+            stop = middle
+    return _first_fault(members[start], f"{field}[{start}]", spec)
+
+
+def _are_sound(members: list[Any], spec: TensorSpec) -> bool:
+    """Whether members of one length make an array; words are only told from ragged lists of them.
+
+    numpy makes an array of strings of anything, so there its number of axes has to tell.
+    """
+    depth, first = 1, members[0]
+    while isinstance(first, list) and first:
+        depth, first = depth + 1, first[0]
+    return _fits(members, spec, depth)
+
+
+def _fits(value: Any, spec: TensorSpec, depth: int = 0) -> bool:
+    try:
+        return np.asarray(value, spec.numpy_dtype).ndim >= depth
+    except (ValueError, OverflowError, RuntimeWarning):
+        return False

@@ -14,7 +14,7 @@ import numpy as np
 
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
 from ml_pipeline.engine.wire.explain import explain_decode_error
-from ml_pipeline.engine.wire.infer_document import cut
+from ml_pipeline.engine.wire.infer_document import cut, json_length, refuse_many_keys
 from ml_pipeline.engine.wire.infer_parameters import (
     MAX_PRIORITY,
     flag,
@@ -33,11 +33,12 @@ from ml_pipeline.engine.wire.infer_tensor import (
     from_json,
     from_text,
     strings_in_steps,
+    text_in,
     text_of,
 )
 from ml_pipeline.engine.wire.json_numbers import Text
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.errors import InvalidInput, MalformedRequest
+from ml_pipeline.errors import InvalidInput
 
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
@@ -113,7 +114,7 @@ class InferReader:
             MalformedRequest: The header is no length of this body, or the JSON is none.
             InvalidInput: Names the tensor, what is expected and what was found.
         """
-        length = len(body) if header is None else _json_length(header, len(body))
+        length = len(body) if header is None else json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
         document = body if length == len(body) else body[:length]
@@ -127,10 +128,12 @@ class InferReader:
         Raises:
             BodyTooLarge: Its JSON is long beside the numbers in it.
         """
-        length = len(body) if header is None else _json_length(header, len(body))
+        length = len(body) if header is None else json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
         document, lists = cut(body[:length], len(self._known))
+        yield
+        refuse_many_keys(document)
         yield
         request = _decode(document)
         rest = memoryview(body)[length:]
@@ -171,7 +174,7 @@ class InferReader:
                 array = yield from strings_in_steps(rest[:size], tensor.shape, field)
             elif size is not None:
                 array = from_bytes(rest[:size], tensor.shape, spec, field)
-            elif tensor.data is not msgspec.UNSET and (text := lists.pop(bytes(tensor.data), None)):
+            elif tensor.data is not msgspec.UNSET and (text := text_in(tensor.data, lists)):
                 array = yield from from_text(text, tensor.shape, spec, field)
             else:
                 array = from_json(tensor, spec, field)
@@ -276,17 +279,6 @@ def _decode(document: bytes) -> InferBody:
         return _body_decoder.decode(document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, document, "JSON", InferBody)
-
-
-def _json_length(header: bytes, num_bytes: int) -> int:
-    """Read where the JSON ends; within the body."""
-    length = int(header) if header.isdigit() and len(header) <= 19 else -1
-    if not 0 <= length <= num_bytes:
-        found = header[:24].decode("latin-1")
-        raise MalformedRequest(
-            f"inference-header-content-length: expected 0 to {num_bytes}, found {found!r}"
-        )
-    return length
 
 
 def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:

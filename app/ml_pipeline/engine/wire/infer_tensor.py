@@ -12,12 +12,16 @@ import numpy as np
 
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 from ml_pipeline.engine.wire.infer_schema import WITHOUT_JSON, InferInput, datatypes
-from ml_pipeline.engine.wire.json_numbers import Text, is_balanced, read_numbers
+from ml_pipeline.engine.wire.json_numbers import Numbers, Text, is_balanced, read_numbers
+from ml_pipeline.engine.wire.json_strings import read_strings
 from ml_pipeline.engine.wire.turns import Steps, at_once
 from ml_pipeline.errors import InvalidInput
 
 STRINGS_A_STEP = 2048
 """Read in one go, 0.7 ms of those in bytes."""
+
+LONG_BYTES = 16_384
+"""Of a list in JSON; up to here it is read in one go."""
 
 _flat_decoders: dict[str, msgspec.json.Decoder[Any]] = {
     "f": msgspec.json.Decoder(list[float]),
@@ -101,11 +105,25 @@ def from_json(tensor: InferInput, spec: TensorSpec, field: str) -> Array:
         ) from None
 
 
+def text_in(data: msgspec.Raw, lists: dict[bytes, Text]) -> Text | None:
+    """Give what is to be read in pieces: numbers that were cut out, or what was not, if it is long.
+
+    Args:
+        data: Of a tensor, as sent; its numbers are the name of a list.
+        lists: By name; it is taken.
+    """
+    sent = bytes(data)
+    if sent[:1] == b'"':
+        return lists.pop(sent, None)
+    is_long = sent[:1] == b"[" and len(sent) > LONG_BYTES
+    return Text(sent, 0, len(sent)) if is_long else None
+
+
 def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) -> Steps[Array]:
     """Make an array of a long `data`, likewise.
 
     Args:
-        text: A list without strings.
+        text: A list of numbers, or of strings.
         shape: Fits the spec.
         spec: Of the tensor.
         field: What the caller calls it.
@@ -113,13 +131,13 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
     Raises:
         InvalidInput: As `from_json`.
     """
-    if spec.dtype == "str" or datatypes[spec.dtype] in WITHOUT_JSON:
-        wanted = "strings" if spec.dtype == "str" else f"binary data for {datatypes[spec.dtype]}"
+    if datatypes[spec.dtype] in WITHOUT_JSON:
+        wanted = f"binary data for {datatypes[spec.dtype]}"
         raise InvalidInput(f"{field}.data: expected {wanted}, found others")
     count = prod(shape)
     if count > text.stop - text.start:  # less than a byte for each
         raise InvalidInput(f"{field}.data: expected {count} values for {list(shape)}, found fewer")
-    values, skeleton = yield from read_numbers(text, spec.numpy_dtype, count, f"{field}.data")
+    values, skeleton = yield from _read(text, spec, count, f"{field}.data")
     if len(values) != count:
         raise InvalidInput(
             f"{field}.data: expected {count} values for {list(shape)}, found {len(values)}"
@@ -129,6 +147,12 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
         if not balanced:
             raise InvalidInput(f"{field}.data: expected lists of values, found others")
     return values.reshape(shape)
+
+
+def _read(text: Text, spec: TensorSpec, most: int, field: str) -> Steps[Numbers]:
+    if spec.dtype == "str":
+        return (yield from read_strings(text, most, field))
+    return (yield from read_numbers(text, spec.numpy_dtype, most, field))
 
 
 def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:

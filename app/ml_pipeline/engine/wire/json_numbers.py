@@ -115,7 +115,7 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
         values = decoders[kind].decode(flat)
     except (msgspec.DecodeError, UnicodeDecodeError):
         values = _whole_floats(flat, dtype) if kind in "iu" else None
-    if values is None or _is_no_json(frame):
+    if values is None or is_no_json(frame):
         raise InvalidInput(
             f"{field}: expected lists of {WORDS[kind]}, found something else in its bytes {place} "
             f"to {place + len(piece)}"
@@ -129,7 +129,7 @@ def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> t
         ) from None
 
 
-def _is_no_json(frame: bytes) -> bool:
+def is_no_json(frame: bytes) -> bool:
     """Tell whether brackets and commas stand where they may not, by the frame of one piece.
 
     It is what stands between two commas, and its numbers are sound if its brackets are left out.

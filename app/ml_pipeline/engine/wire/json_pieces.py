@@ -32,13 +32,13 @@ def write_lists(array: Array) -> Steps[list[bytes]]:
     return pieces
 
 
-def fill_in(document: bytes, lists: Sequence[list[bytes]]) -> bytes:
-    """Put lists where a document has `PLACE`, in their order: one copy of all."""
+def fill_in(document: bytes, lists: Sequence[list[bytes]]) -> list[bytes]:
+    """Put lists where a document has `PLACE`, in their order; gives the pieces, none copied."""
     parts = document.split(PLACE)
     filled = [parts[0]]
     for pieces, part in zip(lists, parts[1:], strict=True):
         filled += [*pieces, part]
-    return b"".join(filled)
+    return filled
 
 
 def _write(array: Array, pieces: list[bytes]) -> Steps[None]:

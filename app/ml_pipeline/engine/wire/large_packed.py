@@ -59,6 +59,24 @@ def refuse_long_lists(body: bytes | msgspec.Raw) -> None:
         )
 
 
+def refuse_many_rows(body: bytes | msgspec.Raw, max_rows: int) -> None:
+    """Refuse lists that say that they are too many, before they are made, at 160 ns each.
+
+    Raises:
+        InvalidInput: They do.
+    """
+    try:
+        place, is_tensor = find_data(body)
+    except MalformedRequest:
+        return  # whoever reads it tells why
+    header = bytes(memoryview(body)[place : place + 5])
+    if is_tensor or header[:1] not in (b"\xdc", b"\xdd"):
+        return
+    num_rows, _ = _read_header(header, 0)
+    if num_rows > max_rows:
+        raise InvalidInput(f"data: expected at most {max_rows} rows, found {num_rows}")
+
+
 def read_packed_rows(body: bytes, spec: TensorSpec, max_rows: int) -> Steps[Rows]:
     """Read rows of float64.
 

@@ -1,4 +1,4 @@
-"""Large JSON of `POST /predict`: numbers in pieces, strings up to a bound that is read in 5 ms."""
+"""Large JSON of `POST /predict`, in pieces; strings up to a bound."""
 
 import re
 from math import prod
@@ -11,11 +11,12 @@ from ml_pipeline.engine.signature.tensor import Array, TensorSpec
 from ml_pipeline.engine.wire.duplicate_keys import refuse_json_duplicates
 from ml_pipeline.engine.wire.explain import explain_decode_error
 from ml_pipeline.engine.wire.json_numbers import Text, read_numbers, shape_of
+from ml_pipeline.engine.wire.json_strings import read_strings
 from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
-MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 131_072
-"""Of a JSON body whose values are strings: 1 ns a byte, 70 a string."""
+MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 262_144
+"""Of a JSON body whose values are strings."""
 
 _blank = rb"[ \t\r\n]{0,64}"
 _option = rb'"(?:use_cache|cache_ttl)"%b:%b[-+.\w]{1,24}%b' % (_blank, _blank, _blank)
@@ -34,40 +35,37 @@ class Rows(NamedTuple):
 
 
 def read_rows(body: bytes, spec: TensorSpec, max_rows: int) -> Steps[Rows]:
-    """Read numbers in JSON.
+    """Read numbers or strings in JSON.
 
     Args:
         body: As received.
-        spec: Of the input, with numbers.
+        spec: Of the input.
         max_rows: Most rows in one request.
 
     Raises:
         MalformedRequest: It is no object with `data` and what may stand beside it.
         InvalidInput: Its rows are not of one shape, of other values, or too many.
+        BodyTooLarge: There are too many strings, or they are too long.
     """
+    if spec.dtype == "str":
+        _refuse_long_texts(body)
     text, options = _open(body)
     most = max_rows * prod(spec.shape[1:]) if spec.settled else None
-    values, skeleton = yield from read_numbers(text, spec.numpy_dtype, most, "data")
+    if spec.dtype == "str":
+        values, skeleton = yield from read_strings(text, most, "data")
+    else:
+        values, skeleton = yield from read_numbers(text, spec.numpy_dtype, most, "data")
     shape = yield from shape_of(skeleton, len(spec.shape), "data")
     if prod(shape) != len(values):
         raise InvalidInput("data: expected lists of at least 1 value, found an empty one")
     return Rows(values.reshape(shape), options)
 
 
-def read_texts(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, PredictBody[int]]:
-    """Read strings in JSON, in one go.
-
-    Args:
-        body: As received.
-        decoder: Of the nested lists of strings.
-
-    Returns:
-        The lists, and what stands beside them.
+def _refuse_long_texts(body: bytes) -> None:
+    """Refuse strings of which there are too many, or too long ones.
 
     Raises:
         BodyTooLarge: Names the bound.
-        MalformedRequest: As `read_rows`.
-        InvalidInput: There is something else in the lists.
     """
     quotes = body.count(b'"') if len(body) <= MAX_TEXT_BYTES else 0
     if len(body) > MAX_TEXT_BYTES or quotes > MAX_TEXT_QUOTES:
@@ -75,11 +73,6 @@ def read_texts(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, Pr
             f"data: expected at most {MAX_TEXT_QUOTES // 2} strings in {MAX_TEXT_BYTES} bytes, "
             f"found {f'{quotes // 2} strings' if quotes else f'{len(body)} bytes'}"
         )
-    (_, start, stop), options = _open(body)
-    try:
-        return decoder.decode(memoryview(body)[start:stop]), options
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, body, "JSON", cast(Any, PredictBody))
 
 
 def _open(body: bytes) -> tuple[Text, PredictBody[int]]:

@@ -20,10 +20,6 @@ Value = TypeVar("Value")
 Steps = Generator[None, None, Value]
 """Work that yields after each piece, and returns what it has made."""
 
-HEAVY_BYTES = 262_144
-"""A body beyond this is read in pieces; up to here the worst takes about 5 ms in one go, at 20
-to 30 ns a byte (`bench/micro`)."""
-
 
 class Turns:
     """Goes on with one work after the other, in the order they came. Event loop only.

@@ -35,14 +35,15 @@ class Connection(Reader, asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_transport", "_request", "_outgoing", "_in_line"),
+        *("_transport", "_request", "_outgoing", "_unjoined", "_in_line"),
         *("_half_closed", "_writable"),
     )
 
     def __init__(self, listener: "Listener") -> None:
         super().__init__(listener)
         self._request: Request  # the one that is being answered
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[bytes | memoryview] = []
+        self._unjoined = False  # it has parts of a long answer
         self._in_line = False  # of those that go on in the next turn, or going on right now
         self._half_closed = False  # the client sends no more
         self._writable = True
@@ -143,13 +144,16 @@ class Connection(Reader, asyncio.Protocol):
             self.hang_up(at_once=True)
             return
         try:
-            data, keep_alive = encode(self._request, reply, self._listener.date)
+            data, rest, keep_alive = encode(self._request, reply, self._listener.date)
         except Exception:
             self.hang_up(at_once=True)
             raise  # a fault of ours: the event loop logs it
         del self._request  # its body may be large
         self.deadline = self._listener.now + self._listener.idle_seconds
         self._send(data)
+        if rest:
+            self._outgoing += rest
+            self._unjoined = True
         if keep_alive and self._waiting:
             self._go_on_soon()
         elif not keep_alive or self._closing or self._listener.stopping:
@@ -213,10 +217,13 @@ class Connection(Reader, asyncio.Protocol):
         """Hand what is to be sent to the socket."""
         if not self._outgoing:
             return  # it was full before the end of the turn
-        data = b"".join(self._outgoing)
-        self._outgoing.clear()
+        outgoing, self._outgoing = self._outgoing, []
+        unjoined, self._unjoined = self._unjoined, False
         if not self._transport.is_closing():
-            self._transport.write(data)
+            if unjoined:
+                self._transport.writelines(outgoing)
+            else:
+                self._transport.write(b"".join(outgoing))
             if self._closing and self._is_idle:
                 self._end()
 

@@ -1,6 +1,6 @@
 """One HTTP exchange: a request that was read whole, and the reply to it."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -64,14 +64,16 @@ class Reply(msgspec.Struct, gc=False):
     Attributes:
         status: One that HTTP knows.
         headers: Names in lower case.
-        body: All of it.
+        body: All of it, but for the rest.
         lines: Further headers as they are sent, each with its line end, for what is answered often.
+        rest: What follows of a long body, in its order: it is sent as it is, without a copy.
     """
 
     status: int
     headers: HeaderList
-    body: bytes
+    body: bytes | memoryview
     lines: bytes = b""
+    rest: Sequence[bytes | memoryview] = ()
 
 
 Respond = Callable[[Request], Coroutine[Any, Any, Reply]]

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from ml_pipeline.errors import BodyTooLarge, HeadTooLarge, InferenceError, MalformedRequest
+from ml_pipeline.errors import BodyTooLarge, InferenceError, MalformedRequest
 from ml_pipeline.fronts.http.head import (
     MAX_HEAD_BYTES,
+    MAX_TARGET_BYTES,
     body_length,
+    fault_of_size,
     fault_of_version,
     find_fault,
-    is_too_large,
+    head_too_large,
     split_target,
     without_upgrade,
 )
@@ -138,9 +140,9 @@ class Parser:
         """
         self._in_head = False
         self._fields = fields = dict(self._headers)
-        may_be_large = self._head_bytes >= 0 or self._read_bytes > MAX_HEAD_BYTES
-        if may_be_large and is_too_large(self._target, self._headers):
-            self._refuse_head()
+        may_be_large = self._head_bytes >= 0 or self._read_bytes > MAX_TARGET_BYTES
+        if may_be_large and (large := fault_of_size(self._target, self._headers)):
+            self._refuse(large)
         if (
             b"host" not in fields
             or b"transfer-encoding" in fields
@@ -212,7 +214,8 @@ class Parser:
         is_http_1_0: bool,
         fault: InferenceError | None = None,
     ) -> Request:
-        path, raw_path, query = split_target(self._target)
+        target = self._target if fault is None else self._target[:MAX_TARGET_BYTES]
+        path, raw_path, query = split_target(target)
         return Request(
             self._parser.get_method().decode("latin-1") if self._target else "",
             path,
@@ -266,11 +269,7 @@ class Parser:
             return
         self._head_bytes += num_bytes
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_head()
-
-    def _refuse_head(self) -> None:
-        found = f"expected at most {MAX_HEAD_BYTES} bytes, found more"
-        self._refuse(HeadTooLarge(f"headers: {found}"))
+            self._refuse(head_too_large())
 
     def _refuse(self, fault: InferenceError) -> None:
         """Answer what cannot be read to its end; nothing behind it can be read either."""
