@@ -15,8 +15,8 @@ import uvloop
 from redis.asyncio import Redis
 
 from bench.redis_server import redis_started
-from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
+from ml_pipeline.cache.redis_link import RedisLink
 
 VALUE = b"x" * 300
 LOOK_UPS = 8
@@ -42,8 +42,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 async def _measure(url: str) -> list[tuple[str, str]]:
-    endpoint = RedisEndpoint(url)
-    client, link = Redis(connection_pool=endpoint.pool), RedisLink(endpoint)
+    client, link = Redis.from_url(url, protocol=3), RedisLink(RedisEndpoint(url))
     await link.connect()
     names = [b"ml_pipeline:answer:" + bytes([65 + number]) * 64 for number in range(LOOK_UPS)]
     trip = await _microseconds(lambda: client.mget(names))
@@ -60,8 +59,8 @@ async def _measure(url: str) -> list[tuple[str, str]]:
             (f"a store, {number} in redis-py's pipeline", f"{theirs:.1f} µs"),
             (f"a store, {number} over its connection", f"{own / number:.1f} µs"),
         ]
-    await link.drop()
-    await endpoint.pool.aclose()
+    link.drop()
+    await client.aclose()
     return found
 
 

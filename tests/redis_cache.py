@@ -13,7 +13,7 @@ import redis
 from ml_pipeline.cache.base import LookupBudget, ResponseCache
 from ml_pipeline.cache.redis import RedisCache
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure
+from ml_pipeline.cache.redis_errors import RedisFailure
 from tests.fakes import BUDGET
 
 PATIENT_SECONDS = 10.0

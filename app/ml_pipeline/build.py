@@ -122,7 +122,7 @@ class Builder:
         return repository
 
     def _build_shared(self) -> "Shared":
-        # Here, because the client takes 44 ms and 6 MB that a lone server can do without.
+        # Here, because a lone server can do without what speaks to Redis.
         from ml_pipeline.replicas.shared import Shared
 
         try:

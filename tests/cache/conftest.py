@@ -60,15 +60,13 @@ async def tier(server: RedisServer, open_tier: OpenTier) -> RedisTier:
 
 @pytest.fixture
 async def new_link() -> AsyncIterator[NewLink]:
-    """Make a link with a pool of its own; both are closed at the end."""
-    links: list[tuple[RedisLink, RedisEndpoint]] = []
+    """Make a link, which is closed at the end."""
+    links: list[RedisLink] = []
 
     def make(url: str) -> RedisLink:
-        endpoint = RedisEndpoint(url)
-        links.append((RedisLink(endpoint), endpoint))
-        return links[-1][0]
+        links.append(RedisLink(RedisEndpoint(url)))
+        return links[-1]
 
     yield make
-    for link, endpoint in links:
-        await link.drop()
-        await endpoint.pool.aclose()
+    for link in links:
+        link.drop()

@@ -4,11 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from redis._parsers.base import BaseParser
-from redis.exceptions import ResponseError
 
-from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import CLUSTER, REPLICA, RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
+from ml_pipeline.cache.redis_errors import CLUSTER, REPLICA, RefusedReply
+from ml_pipeline.cache.redis_link import RedisLink
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, failure, until
 from tests.redis_server import RedisServer
@@ -29,7 +28,7 @@ async def test_replies_come_in_order_and_errors_in_their_place(link: RedisLink) 
     stored, refused, value = await link.exchange(commands, 3, PATIENT_SECONDS)
 
     assert (stored, value) == (b"OK", b"1")
-    assert isinstance(refused, ResponseError)
+    assert isinstance(refused, RefusedReply)
     assert link.failure(refused).kind == "refused"
 
 
@@ -64,7 +63,7 @@ async def test_cancelled_exchange_leaves_no_answer_behind(
     await asyncio.sleep(0.01)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await link.drop()
+    link.drop()
     server.thaw()
 
     await link.connect()
@@ -84,8 +83,8 @@ async def test_connection_that_was_closed_while_idle_is_made_anew(
 
 async def test_drop_may_be_repeated(link: RedisLink) -> None:
     """A second drop finds nothing to do, and the link can be connected again."""
-    await link.drop()
-    await link.drop()
+    link.drop()
+    link.drop()
 
     await link.connect()
 
@@ -152,7 +151,7 @@ def test_unusable_url_is_not_quoted(url: str) -> None:
     ],
 )
 def test_a_reason_is_all_that_was_said(said: str, kind: str, told: str, new_link: NewLink) -> None:
-    """From its first word, which redis-py cuts off, or what it means."""
-    found = new_link("redis://127.0.0.1:1").failure(BaseParser.parse_error(said))
+    """From its first word, or what it means."""
+    found = new_link("redis://127.0.0.1:1").failure(RefusedReply(said))
 
     assert (found.kind, str(found)) == (kind, told)

@@ -7,8 +7,7 @@ from time import monotonic
 
 import pytest
 
-from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS
-from ml_pipeline.cache.redis_link import pack
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, pack
 from tests.cache.conftest import NewLink
 from tests.redis_cache import PATIENT_SECONDS, RedisTier, failure, look, named, until
 

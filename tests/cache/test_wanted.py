@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure
+from ml_pipeline.cache.redis_errors import RedisFailure
 from ml_pipeline.replicas.signature import Signature
 from ml_pipeline.replicas.wanted import Look, Wanted
 from tests.redis_cache import PATIENT_SECONDS

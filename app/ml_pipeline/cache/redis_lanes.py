@@ -12,11 +12,10 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, NamedTuple
 
-from redis.exceptions import MovedError, ReadOnlyError, RedisError, ResponseError
-
 from ml_pipeline.cache.circuit_breaker import CircuitBreaker
-from ml_pipeline.cache.redis_endpoint import RedisEndpoint
-from ml_pipeline.cache.redis_link import Kind, RedisFailure, RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
+from ml_pipeline.cache.redis_errors import Kind, RedisFailure, RefusedReply
+from ml_pipeline.cache.redis_link import RedisLink
 from ml_pipeline.cache.redis_lookups import Lookups, fitting
 
 NUM_READ_LANES = 2
@@ -139,7 +138,7 @@ class RedisLanes:
             except Exception as error:  # a lane that ended would be missed by nobody
                 self._fail(RedisFailure("connection", f"{type(error).__name__} in a lane"))
             finally:
-                await link.drop()
+                link.drop()
 
     async def _read(self, link: RedisLink) -> None:
         lane = self.lookups.open(link)
@@ -183,9 +182,9 @@ class RedisLanes:
         try:
             replies = await link.exchange(commands, len(commands), WRITE_SECONDS)
             for reply in replies:
-                if isinstance(reply, (ReadOnlyError, MovedError)):  # it is no master any more
+                if isinstance(reply, RefusedReply) and reply.kind in AT_ONCE:  # no master any more
                     raise link.failure(reply)
-            refused = sum(isinstance(reply, ResponseError) for reply in replies)
+            refused = sum(isinstance(reply, RefusedReply) for reply in replies)
             if refused:
                 self._no_writes_before = monotonic() + REFUSED_PAUSE_SECONDS
                 self.num_failures["refused"] += 1
@@ -215,7 +214,7 @@ class RedisLanes:
             self.misfit = str(failure) if failure.kind == "misfit" else ""
             raise
         finally:
-            await link.drop()
+            link.drop()
 
     async def aclose(self) -> None:
         """Make the last stores, as far as they go at once, and disconnect; idempotent."""
@@ -229,10 +228,6 @@ class RedisLanes:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
-        try:
-            await self._endpoint.pool.aclose()
-        except (RedisError, OSError, RuntimeError):  # a Redis that does not hear that we leave
-            pass
 
     def __repr__(self) -> str:
         waiting = f"{len(self._stores)} stores, {self._buffered_bytes} bytes waiting"

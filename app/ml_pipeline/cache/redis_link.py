@@ -1,58 +1,21 @@
-"""One connection to Redis, and redis-py's many errors turned into one.
+"""One connection to Redis, used by one exchange at a time.
 
-redis-py opens the connection, with TLS and log-in; `redis_wire` speaks on it. A connection that was
-not heard out is dropped, never used again: another's answer could be under way in it.
+`redis_endpoint` opens it, `redis_wire` speaks on it. A connection that was not heard out is
+dropped, never used again: another's answer could be under way in it.
 """
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import (
-    ClusterCrossSlotError,
-    ClusterDownError,
-    MovedError,
-    ReadOnlyError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-
-from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
-from ml_pipeline.cache.redis_wire import Done, RedisWire
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint, pack
+from ml_pipeline.cache.redis_errors import CLUSTER, REPLICA, SENTINEL, RedisFailure, RefusedReply
+from ml_pipeline.cache.redis_wire import Done, OnPush, RedisWire
 
 PROBE_NAME = b"ml_pipeline:answer:probe"
 """Looked up, and never stored, to see whether look-ups are answered."""
-
-Kind = Literal["timeout", "connection", "refused", "replica", "misfit"]
-
-REPLICA = (
-    "it is a replica, which takes no stores: expected the address of the master, or one that "
-    "follows it"
-)
-CLUSTER = (
-    "it is a node of a Redis Cluster, whose keys lie on many: expected a single Redis, or a master "
-    "with replicas"
-)
-SENTINEL = (
-    "it is a Sentinel, which keeps no keys: expected the address of the Redis that it watches, or "
-    "one that follows it"
-)
-
-
-class RedisFailure(Exception):
-    """Redis could not be asked; the text says why and never holds the password.
-
-    Attributes:
-        kind: `timeout`, `connection`, `refused`: an error for an answer; `replica`: it may become
-            a master; `misfit`: it never will.
-    """
-
-    def __init__(self, kind: Kind, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
 
 
 class RedisLink:
@@ -60,12 +23,13 @@ class RedisLink:
 
     Args:
         endpoint: What it is connected to.
+        on_push: Told what Redis says unasked; None where nothing is subscribed to.
     """
 
-    def __init__(self, endpoint: RedisEndpoint) -> None:
-        self._pool = endpoint.pool
+    def __init__(self, endpoint: RedisEndpoint, on_push: OnPush | None = None) -> None:
+        self._endpoint = endpoint
         self._scrub = endpoint.scrub
-        self._connection: AbstractConnection | None = None
+        self._make_wire = partial(RedisWire, on_push)
         self._wire: RedisWire | None = None
 
     async def connect(self) -> None:
@@ -76,21 +40,28 @@ class RedisLink:
         """
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                self._wire = await self._endpoint.open(self._make_wire)
         except TimeoutError:
             raise RedisFailure("timeout", f"no connection in {CONNECT_SECONDS:g} s") from None
-        except Exception as error:  # strangers' answers fail in redis-py in many ways
+        except Exception as error:  # TLS and addresses fail in many ways
             raise RedisFailure("connection", self._scrub(str(error))) from None
-        self._wire = RedisWire(self._connection)
-        (told,) = await self.exchange([HELLO], 1, CONNECT_SECONDS, anew=False)
-        await self._judge(told)
-        look_up = pack(b"MGET", PROBE_NAME)
-        (reply,) = await self.exchange([look_up], 1, CONNECT_SECONDS, anew=False)
+        await self._log_in()
+        (reply,) = await self.converse([pack(b"MGET", PROBE_NAME)], 1, CONNECT_SECONDS)
         if reply != [None]:
-            await self.drop()
-            if isinstance(reply, ResponseError):
+            self.drop()
+            if isinstance(reply, RefusedReply):
                 raise self.failure(reply)
             raise RedisFailure("connection", f"MGET: {self._scrub(str(reply))}")
+
+    async def _log_in(self) -> None:
+        commands = self._endpoint.login
+        told, *others = await self.converse(commands, len(commands), CONNECT_SECONDS)
+        if isinstance(told, dict):  # what is no Redis is found out by look-ups
+            await self._judge(told)
+        for reply in (told, *others):
+            if isinstance(reply, RefusedReply):
+                self.drop()
+                raise RedisFailure("connection", self._scrub(reply.reason))
 
     async def greet(self) -> None:
         """Ask whether it is there, and whether it is what can be used: a master, alone.
@@ -102,8 +73,8 @@ class RedisLink:
         await self._judge(told)
 
     async def _judge(self, told: Any) -> None:
-        failure = self.failure(told) if isinstance(told, ResponseError) else None
-        told = told if isinstance(told, dict) else {}  # what is no Redis is found out by look-ups
+        failure = self.failure(told) if isinstance(told, RefusedReply) else None
+        told = told if isinstance(told, dict) else {}
         if told.get(b"mode") == b"cluster":
             failure = RedisFailure("misfit", CLUSTER)
         elif told.get(b"mode") == b"sentinel":
@@ -111,7 +82,7 @@ class RedisLink:
         elif told.get(b"role") in (b"replica", b"slave"):
             failure = RedisFailure("replica", REPLICA)
         if failure is not None:
-            await self.drop()
+            self.drop()
             raise failure
 
     async def exchange(
@@ -120,8 +91,6 @@ class RedisLink:
         num_replies: int,
         timeout_seconds: float,
         num_elements: int = 0,
-        *,
-        anew: bool = True,
     ) -> list[Any]:
         """Send packed commands in one write and read their replies.
 
@@ -130,32 +99,49 @@ class RedisLink:
             num_replies: As many as there are commands.
             timeout_seconds: From here to the last reply.
             num_elements: Of a list among the replies.
-            anew: Whether to connect anew where Redis has hung up meanwhile.
 
         Returns:
-            Replies in order, bytes in them; an error reply stands in its place as ResponseError.
+            Replies in order, bytes in them; an error stands in its place as RefusedReply.
 
         Raises:
             RedisFailure: Not in time, or the connection was lost; it is dropped.
         """
         try:
-            if anew and not self.is_usable:
+            if not self.is_usable:  # Redis has hung up meanwhile
                 started = monotonic()
                 async with asyncio.timeout(timeout_seconds):
-                    await self.drop()
+                    self.drop()
                     await self.connect()
                 timeout_seconds -= monotonic() - started
+        except Exception as error:
+            self.drop()
+            raise self.failure(error) from None
+        return await self.converse(commands, num_replies, timeout_seconds, num_elements)
+
+    async def converse(
+        self,
+        commands: Sequence[bytes],
+        num_replies: int,
+        timeout_seconds: float,
+        num_elements: int = 0,
+    ) -> list[Any]:
+        """Do what `exchange` does, on the connection that is there: its subscriptions go with it.
+
+        Raises:
+            RedisFailure: Not in time, or the connection is lost; it is dropped.
+        """
+        try:
             if self._wire is None or not self._wire.is_usable:
                 raise ConnectionResetError("Connection closed by server.")
             replies = await self._wire.exchange(
                 commands, num_replies, timeout_seconds, num_elements
             )
         except Exception as error:
-            await self.drop()
+            self.drop()
             raise self.failure(error) from None
         for reply in replies:
-            if isinstance(reply, RedisConnectionError):  # such as LOADING: ask again later
-                await self.drop()
+            if isinstance(reply, RefusedReply) and reply.kind == "connection":  # such as LOADING
+                self.drop()
                 raise self.failure(reply)
         return replies
 
@@ -185,33 +171,15 @@ class RedisLink:
             return RedisFailure("timeout", "no answer in time")
         if not isinstance(found, Exception):
             return RedisFailure("connection", "the answer does not fit the question")
-        if isinstance(found, ReadOnlyError):
-            return RedisFailure("replica", REPLICA)
-        if isinstance(found, (MovedError, ClusterCrossSlotError, ClusterDownError)):
-            return RedisFailure("misfit", CLUSTER)
-        # RedisConnectionError is an answer too; uvloop's closed transport: RuntimeError.
-        kind: Kind = "refused" if isinstance(found, ResponseError) else "connection"
-        return RedisFailure(kind, self._scrub(words_of(found)))
+        if isinstance(found, RefusedReply):
+            return RedisFailure(found.kind, self._scrub(found.reason))
+        return RedisFailure("connection", self._scrub(str(found)))
 
-    async def drop(self) -> None:
+    def drop(self) -> None:
         """Close without another word; idempotent."""
-        if (connection := self._connection) is not None:
-            self._connection = self._wire = None
-            try:
-                await connection.disconnect(nowait=True)
-            finally:
-                await self._pool.release(connection)
-
-
-def words_of(error: Exception) -> str:
-    """Give what Redis said, from its beginning: redis-py cuts the first word off."""
-    code, text = getattr(error, "status_code", None), str(error)
-    return text if code in (None, "ERR") or text.startswith(code) else f"{code} {text}"
-
-
-def pack(*parts: bytes | int) -> bytes:
-    """Write one command as Redis reads it."""
-    return pack_command(parts)  # type: ignore[arg-type, no-any-return]
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
 
 HELLO = pack(b"HELLO", 3)

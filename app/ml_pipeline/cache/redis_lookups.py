@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
-from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import pack
+from ml_pipeline.cache.redis_errors import RedisFailure
+from ml_pipeline.cache.redis_link import RedisLink
 from ml_pipeline.turn_collector import TurnCollector
 
 MAX_KEYS = 1000

@@ -11,10 +11,6 @@ from functools import cache
 from typing import Any
 
 import hiredis
-from redis._parsers.base import BaseParser
-from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import InvalidResponse
 
 LEAST_ELEMENTS = 64
 """That any reply may announce: more than a greeting has, and than a message to a subscriber."""
@@ -106,19 +102,6 @@ class BoundedReader(hiredis.Reader):
             found = f"{number[:20].decode()} bytes"
             raise ReplyTooLarge(f"a reply announces {found}, expected {MAX_VALUE_BYTES} at most")
         return int(number) + 2
-
-
-class BoundedParser(_AsyncHiredisParser):
-    """What redis-py reads a log-in and a subscription with."""
-
-    def on_connect(self, connection: AbstractConnection) -> None:
-        """Begin with a connection."""
-        super().on_connect(connection)  # type: ignore[no-untyped-call]
-        self._reader: Any = BoundedReader(
-            protocolError=InvalidResponse,
-            replyError=BaseParser.parse_error,
-            notEnoughData=NOT_ENOUGH_DATA,
-        )
 
 
 @cache

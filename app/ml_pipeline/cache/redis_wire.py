@@ -1,7 +1,7 @@
-"""Commands out and replies in, on a connection that redis-py has opened and logged in.
+"""Commands out and replies in, on one connection.
 
-Half of what redis-py takes for an exchange is spent between its stream, its parser and its
-time-outs; here a reply goes from the socket to hiredis and to who waits for it.
+A reply goes from the socket to hiredis and to who waits for it. Half of what redis-py takes for an
+exchange is spent between its stream, its parser and its time-outs (`bench/micro`).
 """
 
 import asyncio
@@ -12,9 +12,8 @@ from time import monotonic
 from typing import Any, cast
 
 import hiredis
-from redis._parsers.base import BaseParser
-from redis.asyncio.connection import AbstractConnection
 
+from ml_pipeline.cache.redis_errors import RefusedReply
 from ml_pipeline.cache.redis_reader import BoundedReader
 
 TURNS_OF_GRACE = 4
@@ -23,6 +22,10 @@ what was read. A loop that was held up would otherwise take an answer that has l
 late (`tests/cache/test_redis_loop.py`)."""
 
 Done = Callable[[list[Any] | Exception], None]
+
+OnPush = Callable[[list[Any]], None]
+"""Told what Redis says unasked, such as messages to subscribers; nothing, once the connection is
+lost."""
 
 
 class RedisWire(asyncio.Protocol):
@@ -33,22 +36,32 @@ class RedisWire(asyncio.Protocol):
     looks whether the one that is under way then has its time.
 
     Args:
-        connection: Open and idle; redis-py closes it, and reads no more from it.
+        on_push: None where nobody has subscribed to anything.
     """
 
-    def __init__(self, connection: AbstractConnection) -> None:
-        # redis-py has no public way to its transport: asyncio's StreamWriter is its own.
-        writer = cast(asyncio.StreamWriter, connection._writer)
-        self._transport = cast(asyncio.Transport, writer.transport)
+    _transport: asyncio.Transport  # from `connection_made` on
+
+    def __init__(self, on_push: OnPush | None = None) -> None:
+        self._on_push = on_push
         self._loop = asyncio.get_running_loop()
-        self._reader = BoundedReader(replyError=BaseParser.parse_error)
+        self._reader = BoundedReader(replyError=RefusedReply)
         self._replies: list[Any] = []
         self._num_missing = 0
         self._done: Done | None = None
         self._deadline = self._timer_due = inf
         self._timer: asyncio.Handle | None = None
-        self._lost = self._transport.is_closing()
-        self._transport.set_protocol(self)
+        self._lost = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._lost = False
+
+    def close(self) -> None:
+        """Hang up without another word; idempotent."""
+        if not self._lost:
+            self._lost = True
+            self._transport.abort()
 
     @property
     def is_usable(self) -> bool:
@@ -104,6 +117,8 @@ class RedisWire(asyncio.Protocol):
             while (reply := self._reader.gets()) is not False:
                 if not isinstance(reply, hiredis.PushNotification):
                     self._replies.append(reply)
+                elif self._on_push is not None:
+                    self._on_push(reply)
         except Exception as error:  # strangers' answers
             self._transport.abort()  # not one byte more of them
             self._fail(error)
@@ -119,6 +134,8 @@ class RedisWire(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._fail(error or ConnectionResetError("Connection closed by server."))
+        if self._on_push is not None:
+            self._on_push([])
 
     def _fail(self, error: Exception) -> None:
         self._lost = True

@@ -13,11 +13,9 @@ from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
-from redis.asyncio.client import PubSub, Redis
-from redis.exceptions import RedisError, ResponseError
-
-from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack, words_of
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint, pack
+from ml_pipeline.cache.redis_errors import RedisFailure, RefusedReply
+from ml_pipeline.cache.redis_link import RedisLink
 from ml_pipeline.replicas.signature import Signature
 
 PREFIX = "ml_pipeline"
@@ -25,6 +23,11 @@ PREFIX = "ml_pipeline"
 KEEPALIVE_SECONDS = 5.0
 """Silence after which the subscription is pinged; as much again and it is made anew. A connection
 whose other end is gone without a word looks like one on which nothing is said."""
+
+PING = pack(b"PING")
+
+Heard = asyncio.Queue[list[Any]]
+"""What Redis has said unasked: kind, channel and content; nothing once the connection is lost."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 """Before subscribing again: doubles while that fails, with jitter."""
@@ -77,7 +80,6 @@ class Broadcast:
         renew_seconds: float = inf,
     ) -> None:
         self._endpoint = endpoint
-        self._client: Redis = Redis(connection_pool=endpoint.pool)
         self._signature = signature
         self._name = f"{PREFIX}:{name}"
         self._kept_seconds = kept_seconds
@@ -127,11 +129,11 @@ class Broadcast:
             await link.connect()
             replies = await link.exchange(commands, len(commands), CONNECT_SECONDS, num_elements)
             for reply in replies:
-                if isinstance(reply, ResponseError):
+                if isinstance(reply, RefusedReply):
                     raise link.failure(reply)
             return replies
         finally:
-            await link.drop()
+            link.drop()
 
     def _key(self, topic: str) -> bytes:
         return f"{self._name}:last:{topic}".encode()
@@ -148,30 +150,30 @@ class Broadcast:
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
             await wait_connected()
-            subscription = self._client.pubsub()
+            heard: Heard = asyncio.Queue()
+            link = RedisLink(self._endpoint, heard.put_nowait)
             try:
-                await self._subscribe(subscription)
+                await self._subscribe(link)
                 self._tell("")
                 pause_seconds = FIRST_PAUSE_SECONDS
-                await self._hear(subscription)
-            except ResponseError as error:
-                self._tell(self._endpoint.scrub(words_of(error)))
+                await self._hear(link, heard)
             except RedisFailure as failure:
-                if failure.kind == "refused":
+                if failure.kind == "refused":  # else it is lost: the breaker's to tell
                     self._tell(str(failure))
-            except (RedisError, OSError, RuntimeError):  # lost: the breaker's to tell
-                pass
             except Exception as error:  # a stranger's message, or a fault of ours: never silent
                 self._tell(f"{type(error).__name__} while listening")
             finally:
-                await _close(subscription)
+                link.drop()
             await asyncio.sleep(pause_seconds * (0.5 + 0.5 * random.random()))
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
-    async def _subscribe(self, subscription: PubSub) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await subscription.subscribe(self._channel)
-            await subscription.get_message(timeout=CONNECT_SECONDS)  # its confirmation
+    async def _subscribe(self, link: RedisLink) -> None:
+        await link.connect()
+        # What is confirmed comes unasked; it has when the second command is answered.
+        commands = pack(b"SUBSCRIBE", self._channel.encode()), PING
+        (reply,) = await link.converse(commands, 1, CONNECT_SECONDS)
+        if isinstance(reply, RefusedReply):
+            raise link.failure(reply)
         self._asked.clear()
         await self._look_up()
         await self._subscriber.on_listening()
@@ -183,22 +185,24 @@ class Broadcast:
             await self._subscriber.on_message(message, True)
         self._asked.update(topics)
 
-    async def _hear(self, subscription: PubSub) -> None:
-        """Pass on messages until the connection is dead, or it is time for a new one."""
-        pinged = False
+    async def _hear(self, link: RedisLink, heard: Heard) -> None:
+        """Pass on messages until the connection is lost, or it is time for a new one.
+
+        Raises:
+            RedisFailure: It is lost.
+        """
         renewal = monotonic() + self._renew_seconds
         while monotonic() < renewal:
-            async with asyncio.timeout(2 * KEEPALIVE_SECONDS):  # redis-py reconnects by itself
-                heard: dict[str, Any] | None = await subscription.get_message(
-                    timeout=KEEPALIVE_SECONDS
-                )
-                if heard is None:
-                    if pinged:
-                        return
-                    await subscription.ping()
-            pinged = heard is None
-            if heard is not None and heard["type"] == "message":
-                await self._pass_on(heard["data"])
+            try:
+                async with asyncio.timeout(KEEPALIVE_SECONDS):
+                    push = await heard.get()
+            except TimeoutError:
+                await link.converse([PING], 1, KEEPALIVE_SECONDS)
+            else:
+                if not push:
+                    raise RedisFailure("connection", "lost")
+                if push[0] == b"message":
+                    await self._pass_on(push[-1])
             await self._look_up()
 
     async def _pass_on(self, data: Any) -> None:
@@ -216,10 +220,3 @@ class Broadcast:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-
-
-async def _close(subscription: PubSub) -> None:
-    try:
-        await subscription.aclose()  # type: ignore[no-untyped-call]
-    except Exception:  # it is lost anyway
-        pass

@@ -15,10 +15,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from redis.exceptions import ResponseError
-
-from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint
-from ml_pipeline.cache.redis_link import RedisFailure, RedisLink, pack
+from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS, RedisEndpoint, pack
+from ml_pipeline.cache.redis_errors import RedisFailure, RefusedReply
+from ml_pipeline.cache.redis_link import RedisLink
 from ml_pipeline.replicas.broadcast import PREFIX
 from ml_pipeline.replicas.signature import Signature
 
@@ -177,8 +176,8 @@ class Wanted:
         replies = await self._link.exchange(commands, len(commands), CONNECT_SECONDS, num_elements)
         done = replies[-1] if isinstance(replies[-1], list) else []
         for reply in (*replies, *done):
-            if isinstance(reply, ResponseError):
-                await self._link.drop()  # and with it a transaction
+            if isinstance(reply, RefusedReply):
+                self._link.drop()  # and with it a transaction
                 raise self._link.failure(reply)
         return replies
 
@@ -187,4 +186,4 @@ class Wanted:
 
     async def aclose(self) -> None:
         """Disconnect; idempotent."""
-        await self._link.drop()
+        self._link.drop()
