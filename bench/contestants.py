@@ -1,4 +1,4 @@
-"""The servers that `bench/compare` sets beside each other: how each is started.
+"""The servers that `python -m bench compare` sets beside each other: how each is started.
 
 All use one Redis, have their metrics on and log what ACCESS_LOG says. Idle they cost next to
 nothing (mosec with its processes 2 to 5 ms of CPU a second), so all stay up while one is loaded.
@@ -22,7 +22,7 @@ from bench.harness import (
     log_tail,
     spawned,
 )
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.redis_server import redis_started
 from bench.request import json_request, send
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL

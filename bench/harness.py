@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from bench.load import Load, LoadResult, pinned, run_load
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.request import HOST, get
 
 READY_PATH = "/health/ready"
@@ -36,7 +36,8 @@ SETTLED_SHARE, SETTLE_SECONDS = 0.5, 0.05
 SETTLE_TIMEOUT_SECONDS = 5.0
 # A setting left in the caller's shell must not decide a result: only these go to a server.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-SERVE_COMMAND = (sys.executable, "-m", "ml_pipeline", "serve")
+SERVE_COMMAND = (sys.executable, "-m", "ml_pipeline", "serve")  # the bundled model
+ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
 QUIET_SERVER = {"ACCESS_LOG": "errors", "LOG_LEVEL": "warning"}
 SAMPLE_PATTERN = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)", re.MULTILINE)
 

@@ -16,7 +16,7 @@ from collections import Counter
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.soak.scenario import Finding, Run
 
 POLL_SECONDS = 0.5

@@ -15,7 +15,7 @@ from collections import Counter
 import uvloop
 
 from bench.harness import started
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.request import HOST
 from bench.soak.client import Answer, Connection, post
 from bench.soak.gateway import gateway

@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 
 from bench.harness import SERVE_COMMAND, Server, started
-from bench.soak.bad_models import LOST_BELOW, NUM_ENTRIES, write_models
 from bench.soak.checked_load import Load, Questions
 from bench.soak.client import Answer, Connection, post
 from bench.soak.kills import answers
 from bench.soak.scenario import Finding, Run
+from tests.bad_models import LOST_BELOW, NUM_ENTRIES, write_models
 
 ADDRESS_BYTES = 8 * 10**9
 NUM_CLIENTS = 4

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import uvloop
 
 from bench.harness import Server, started
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.soak.client import Connection, get
 from bench.soak.open_loop import percentile
 from bench.soak.scenario import Finding, Run

@@ -19,7 +19,7 @@ class Finding(msgspec.Struct, frozen=True):
     """What a scenario has found.
 
     Attributes:
-        tried: What was done, with figures, as the README's table has it.
+        tried: What was done, with figures, as the table has it.
         found: What came of it, with figures, likewise.
         broken: Each promise that did not hold, in words with expected and found; empty = all held.
     """
@@ -54,7 +54,7 @@ class Run:
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One row of the README's table.
+    """One row of the table.
 
     Attributes:
         name: As in `ops/soak NAME …`.

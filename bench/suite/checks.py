@@ -1,4 +1,4 @@
-"""What each row of the README's table of targets measures: its `what`, and where the figure is.
+"""Where the figure of each target of `ops/bench` is, by its `what` in `targets.toml`.
 
 A check gives None where the run has not measured it.
 """
@@ -10,7 +10,9 @@ from statistics import median
 
 from bench.suite.outcome import Latencies, Outcome
 from bench.suite.results import Results
-from bench.targets import Check
+from bench.targets import Verdict, judge
+
+Check = Callable[[Results], float | None]
 
 
 def _of(name: str, value: Callable[[Outcome], float]) -> Check:
@@ -104,3 +106,8 @@ CHECKS: dict[str, Check] = {
     "requests answered wrongly or not at all": _faults,
     "requests that Prometheus counts otherwise": _miscounted,
 }
+
+
+def verdicts_on(results: Results) -> list[Verdict]:
+    """Judge everything that a run has measured."""
+    return judge("suite", {what: check(results) for what, check in CHECKS.items()})

@@ -1,12 +1,12 @@
 """Writes a flame graph of a server under load: where its time goes, Python and native code alike.
 
-A server of its own is started and loaded by wrk; with --pid a process that runs already is looked
-at instead, under whatever load it has. Each sample stops it for a moment: at 100 a second that
-costs about a fifth of the throughput, at 250 more than half, so these requests/s are no result.
-What sleeps or waits is left out, unless --idle is given.
+A server of its own is started and loaded by wrk while py-spy looks at it; with --pid a process that
+runs already is looked at instead, under whatever load it has. Each sample stops it for a moment: at
+100 a second that costs about a fifth of the throughput, at 250 more than half, so these requests/s
+are no result. What sleeps or waits is left out, unless --idle is given.
 
 How to read it: a box is a function, its width the share of the samples in which it ran, below it
-what it called. Own time is that of a function without what it called.
+what it called.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ import msgspec
 
 from bench.harness import SERVE_COMMAND, Server, ServerError, started
 from bench.load import Load, LoadError, run_load
-from bench.project_python import ROOT
-from bench.report import markdown
+from bench.machine import ROOT
 from bench.request import Request, get
 from bench.sample import SAMPLE_MODEL
-from bench.suite.own_time import ProfileError, own_times
 
 PY_SPY = str(Path(sys.executable).with_name("py-spy"))
-MOST_SHOWN = 10
 FAILED = 2
 
 
+class ProfileError(RuntimeError):
+    """There is no flame graph."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record and tell; returns the exit status."""
+    """Record; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.pid and options.model:
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model = (options.model or SAMPLE_MODEL).resolve()
             with started("the server", [*SERVE_COMMAND, str(model)]) as server:
                 record(server.process.pid, options, server)
-        tell(options.output)
     except (ProfileError, ServerError, LoadError) as error:
         print(f"ops/profile: {error}", file=sys.stderr)
         return FAILED
+    print(options.output)
     return 0
 
 
@@ -82,18 +83,6 @@ def record(pid: int, options: argparse.Namespace, server: Server | None = None) 
         process.wait()
     if process.returncode:
         raise ProfileError(reason_of(pid, words))
-
-
-def tell(flame_graph: Path) -> None:
-    """Print where the flame graph is, and the functions with most own time."""
-    times = own_times(flame_graph)
-    total = times.total()
-    rows = [
-        (name.replace("|", "\\|"), f"{samples / total:.1%}")
-        for name, samples in times.most_common(MOST_SHOWN)
-    ]
-    print(markdown(("function", f"own time, of {total:,} samples"), rows))
-    print(f"\n{flame_graph}")
 
 
 def _request(server: Server, *, cached: bool) -> Request:

@@ -1,4 +1,4 @@
-"""`bench/compare` proves that servers do the same work, and prints the ratios of their speed."""
+"""`python -m bench compare` proves that servers do the same work, and prints ratios of speed."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def contestants() -> Iterator[Mapping[str, Contestant]]:
 def compare(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [sys.executable, "bench/compare", *arguments],
+        [sys.executable, "-m", "bench", "compare", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -99,4 +99,4 @@ def test_an_unknown_row_is_refused_with_those_there_are(peer: str) -> None:
     done = compare("--peer", peer, "--only", "crwd")
 
     assert done.returncode == 2
-    assert f"no row crwd; there are {', '.join(ROWS[peer])}" in done.stderr
+    assert f"expected some of {', '.join(ROWS[peer])}, found crwd" in done.stderr

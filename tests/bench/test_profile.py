@@ -1,18 +1,14 @@
-"""`ops/profile`: a flame graph of a server, and who ran longest."""
+"""`ops/profile`: a flame graph of a server."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from bench.harness import started
 from bench.suite.flame import reason_of
-from bench.suite.own_time import ProfileError, own_times
 from tests.server import ROOT
 
 LIMIT_SECONDS = 60.0
-BOX = '<g><title>{title}</title><rect y="{y}" fg:x="{x}" fg:w="{w}"/><text>…</text></g>'
 
 
 def profile(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -26,17 +22,6 @@ def profile(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def drawn(folder: Path, *boxes: tuple[str, int, int, int]) -> Path:
-    """Write a flame graph of ten samples, of boxes: title, y, x, width."""
-    content = "".join(BOX.format(title=title, y=y, x=x, w=w) for title, y, x, w in boxes)
-    path = folder / "flame.svg"
-    path.write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:fg="http://github.com/jonhoo/inferno">'
-        f'<svg id="frames" total_samples="10">{content}</svg></svg>'
-    )
-    return path
-
-
 def test_a_server_s_flame_graph_names_its_functions(tmp_path: Path) -> None:
     """Two seconds of load on a server of its own show what it does, in and out of Python."""
     path = tmp_path / "new" / "flame.svg"
@@ -47,8 +32,7 @@ def test_a_server_s_flame_graph_names_its_functions(tmp_path: Path) -> None:
     text = path.read_text()
     assert "(app/ml_pipeline/pipeline/predictor.py:" in text
     assert ".so)" in text
-    assert done.stdout.count("% |") == 10
-    assert done.stdout.splitlines()[-1] == str(path)
+    assert done.stdout == f"{path}\n"
 
 
 def test_a_process_that_runs_already_is_looked_at(tmp_path: Path) -> None:
@@ -99,28 +83,3 @@ def test_the_command_tells_how_to_read_it() -> None:
     assert done.returncode == 0, done.stderr
     assert "a box is a function" in done.stdout
     assert "--rate" in done.stdout
-
-
-def test_own_time_is_without_what_was_called(tmp_path: Path) -> None:
-    """Of ten samples the lowest box has each; lines of one function are one."""
-    path = drawn(
-        tmp_path,
-        ("all (10 samples, 100%)", 0, 0, 10),
-        ("outer (a.py:1) (9 samples, 90%)", 16, 0, 9),
-        ("inner (a.py:7) (3 samples, 30%)", 32, 0, 3),
-        ("inner (a.py:8) (2 samples, 20%)", 32, 5, 2),
-        ("0x7f00 (lib.so) (1 samples, 10%)", 48, 6, 1),
-    )
-
-    assert own_times(path) == {
-        "outer (a.py)": 4, "inner (a.py)": 4, "unnamed (lib.so)": 1, "all": 1
-    }  # fmt: skip
-
-
-def test_a_flame_graph_of_nothing_is_refused(tmp_path: Path) -> None:
-    """A picture without boxes says that nothing ran."""
-    path = tmp_path / "flame.svg"
-    path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><text>ERROR: no data</text></svg>')
-
-    with pytest.raises(ProfileError, match="nothing ran"):
-        own_times(path)

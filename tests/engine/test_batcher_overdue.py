@@ -13,7 +13,7 @@ from ml_pipeline.engine.batching.batcher import Batcher
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.errors import DeadlineExceeded
 
-from bench.soak.bad_models import write_models
+from tests.bad_models import write_models
 from tests.engine.batching import IDLE, ask, line, make_batcher
 from tests.fakes import FakePool
 

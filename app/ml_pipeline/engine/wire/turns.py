@@ -22,7 +22,7 @@ Steps = Generator[None, None, Value]
 
 HEAVY_BYTES = 262_144
 """A body beyond this is read in pieces; up to here the worst takes about 5 ms in one go, at 20
-to 30 ns a byte (`bench/micro`)."""
+to 30 ns a byte (`python -m bench micro`)."""
 
 
 class Turns:
