@@ -75,15 +75,13 @@ def send(port: int, request: Request, *, timeout: float = SEND_TIMEOUT_SECONDS) 
     body = request.body.replace(b"%d", b"0") if request.numbered else request.body
     headers = {"Content-Type": request.content_type, **dict(request.headers)}
     with closing(HTTPConnection(HOST, port, timeout=timeout)) as connection:
-        connection.request("POST", request.path, body=body, headers=headers)
-        return _read(connection)
+        return exchange(connection, "POST", request.path, body=body, headers=headers)
 
 
 def get(port: int, path: str) -> Answer:
     """GET `path` once on a connection of its own."""
     with closing(HTTPConnection(HOST, port, timeout=SEND_TIMEOUT_SECONDS)) as connection:
-        connection.request("GET", path)
-        return _read(connection)
+        return exchange(connection, "GET", path)
 
 
 def send_ok(
@@ -112,7 +110,16 @@ def _rows(rows: int, features: int) -> np.ndarray[tuple[int, int], np.dtype[np.f
     return np.random.default_rng(seed=7).uniform(-1.0, 1.0, (rows, features)).round(4)
 
 
-def _read(connection: HTTPConnection) -> Answer:
+def exchange(
+    connection: HTTPConnection,
+    method: str,
+    path: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send a request on a connection that is kept, and return the answer."""
+    connection.request(method, path, body=body or None, headers=dict(headers or {}))
     response = connection.getresponse()
     names = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, names, response.read())

@@ -6,7 +6,6 @@ never for one that the cache answers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -116,17 +115,12 @@ def _members(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _alike(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    mine_scores, theirs_scores = (
-        [value for row in answer["probabilities"] for value in row] for answer in (mine, theirs)
-    )
+    names = ("predictions", "labels")
+    one, other = (np.array(answer["probabilities"]) for answer in (mine, theirs))
     return (
-        mine["predictions"] == theirs["predictions"]
-        and mine["labels"] == theirs["labels"]
-        and len(mine_scores) == len(theirs_scores)
-        and all(
-            math.isclose(one, other, rel_tol=0.0, abs_tol=TOLERANCE)
-            for one, other in zip(mine_scores, theirs_scores, strict=True)
-        )
+        [mine[name] for name in names] == [theirs[name] for name in names]
+        and one.shape == other.shape
+        and np.allclose(one, other, rtol=0.0, atol=TOLERANCE)
     )
 
 

@@ -9,6 +9,7 @@ CPU is the server's alone: what redis-server spends is its own.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from bench.harness import ECHO_COMMAND, Server
 from bench.harness import measure as measure_load
@@ -27,6 +28,7 @@ HIT, AWAITED = "hit in Redis", "hit, one awaited GET a request"
 BARE, MISS, AUTO = "miss, no Redis", "miss in Redis", "miss, CACHE_POLICY=auto"
 NUMBERED = json_request(1, SAMPLE_FEATURES, use_cache=True, numbered=True)
 CACHED_ROWS = 1000
+LOAD = Load(NUMBERED, CROWD, seconds=1, cycle=CACHED_ROWS)
 AWAITED_COMMAND = (sys.executable, "-m", "bench.awaited_get")
 MIN_BATCH = 2.0
 
@@ -44,14 +46,10 @@ def measure(run: Run) -> None:
     size = str(len(send_ok(servers[BARE].port, NUMBERED).body))
     servers[ECHO] = run.start(ECHO, ECHO_COMMAND, ANSWER_BYTES=size, ECHO="granian")
     per_trip = prove(servers, run.cores.load)
-    cycles = dict.fromkeys((ECHO, HIT, AWAITED), CACHED_ROWS)
+    cycles = dict.fromkeys(servers, 0) | dict.fromkeys((ECHO, HIT, AWAITED), CACHED_ROWS)
     results = run.by_turns(
         [
-            Candidate(
-                name,
-                server,
-                Load(NUMBERED, CROWD, run.options.seconds, cycle=cycles.get(name, 0)),
-            )
+            Candidate(name, server, replace(LOAD, seconds=run.options.seconds, cycle=cycles[name]))
             for name, server in servers.items()
         ]
     )
@@ -63,8 +61,10 @@ def measure(run: Run) -> None:
         ],
     )
     run.explain(connections=CROWD)
-    run.note("The generator numbers each request, which costs it a Lua call.")
-    run.note(f"Look-ups in one round trip while proving a hit: {number(per_trip)}.")
+    run.note(
+        "The generator numbers each request, which costs it a Lua call. Look-ups in one round trip "
+        f"while proving a hit: {number(per_trip)}."
+    )
     run.judge(
         {
             "hit in Redis: CPU × echo": results.ratio(HIT, ECHO, CPU),
@@ -76,12 +76,11 @@ def measure(run: Run) -> None:
 
 def prove(servers: dict[str, Server], load_cores: list[int]) -> float:
     """Make sure that hits come from Redis and misses ask it; give the look-ups in a round trip."""
-    load = Load(NUMBERED, CROWD, seconds=1, cycle=CACHED_ROWS)
     for name in (HIT, AWAITED):
-        measure_load(servers[name], load, cores=load_cores)
+        measure_load(servers[name], LOAD, cores=load_cores)
         send_ok(servers[name].port, NUMBERED, cache="redis")
     before = servers[HIT].metrics()
-    measure_load(servers[HIT], load, cores=load_cores)
+    measure_load(servers[HIT], LOAD, cores=load_cores)
     after = servers[HIT].metrics()
     names = ("ml_api_redis_lookups_total", "ml_api_redis_seconds_count")
     asked, trips = (after[name] - before[name] for name in names)

@@ -65,3 +65,22 @@ class Scenario(msgspec.Struct, frozen=True):
     name: str
     promise: str
     run: Callable[[Run], Finding]
+
+
+def equal(what: str, found: object, expected: object) -> list[str]:
+    """Give what is broken where two are not the same, in words; else nothing."""
+    return [] if found == expected else [f"{what}: expected {expected}, found {found}"]
+
+
+def at_most(what: str, found: float, most: float, unit: str = "") -> list[str]:
+    """Give what is broken where a figure is above its limit, in words; else nothing."""
+    if found <= most:
+        return []
+    return [f"{what}: expected {most:.3g}{unit} at most, found {found:.3g}{unit}"]
+
+
+def at_least(what: str, found: float, least: float, unit: str = "") -> list[str]:
+    """Give what is broken where a figure is below its limit, in words; else nothing."""
+    if found >= least:
+        return []
+    return [f"{what}: expected {least:.3g}{unit} at least, found {found:.3g}{unit}"]

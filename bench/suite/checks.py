@@ -72,14 +72,14 @@ def _miscounted(results: Results) -> float | None:
     return float(sum(abs(ours - theirs) for ours, theirs in results.miscounts.values()))
 
 
-def _accepted(results: Results) -> float | None:
-    outcome = results.outcomes.get("overload")
-    return outcome.accepted.p99 if outcome and outcome.accepted else None
+def _overload(kind: str, percentile: str) -> Check:
+    """Latency of those that an overload has `accepted` or `refused`, ms."""
 
+    def check(results: Results) -> float | None:
+        found: Latencies | None = getattr(results.outcomes.get("overload"), kind, None)
+        return found.ms[percentile] if found else None
 
-def _refused(results: Results) -> float | None:
-    outcome = results.outcomes.get("overload")
-    return outcome.refused.p50 if outcome and outcome.refused else None
+    return check
 
 
 CHECKS: dict[str, Check] = {
@@ -101,8 +101,8 @@ CHECKS: dict[str, Check] = {
     "memory of a replica after an hour's requests": lambda results: (
         results.memory.used_mb if results.memory else None
     ),
-    "3 × capacity: p99 of what is accepted": _accepted,
-    "3 × capacity: p50 of a refusal": _refused,
+    "3 × capacity: p99 of what is accepted": _overload("accepted", "99"),
+    "3 × capacity: p50 of a refusal": _overload("refused", "50"),
     "requests answered wrongly or not at all": _faults,
     "requests that Prometheus counts otherwise": _miscounted,
 }
