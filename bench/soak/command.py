@@ -21,6 +21,7 @@ import msgspec
 from bench.harness import ServerError
 from bench.load import LoadError
 from bench.machine import ROOT, describe
+from bench.markdown import facts
 from bench.request import AnswerError
 from bench.soak.scenario import Finding, Run, Scenario
 from bench.soak.scenarios import SCENARIOS
@@ -68,8 +69,7 @@ def _tell(findings: dict[Scenario, Finding], about: dict[str, str]) -> None:
     parts += [
         f"- {scenario.name}: {fault}" for scenario, f in findings.items() for fault in f.broken
     ]
-    parts.append("\n".join(f"- {key}: {value}" for key, value in about.items()))
-    print("\n\n".join(parts))
+    print("\n\n".join([*parts, facts(about)]))
     kept = {"about": about, "findings": {each.name: found for each, found in findings.items()}}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))

@@ -28,7 +28,7 @@ def test_a_server_s_flame_graph_names_its_functions(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     text = path.read_text()
-    assert "(app/ml_pipeline/pipeline/predictor.py:" in text
+    assert "ml_pipeline/pipeline/predictor.py:" in text
     assert ".so)" in text
     assert done.stdout == f"{path}\n"
 
