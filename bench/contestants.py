@@ -1,4 +1,4 @@
-"""The servers that `bench/compare` sets beside each other: how each is started.
+"""The servers that `python -m bench compare` sets beside each other: how each is started.
 
 All use one Redis, have their metrics on and log what ACCESS_LOG says. Idle they cost next to
 nothing (mosec with its processes 2 to 5 ms of CPU a second), so all stay up while one is loaded.
@@ -7,22 +7,13 @@ nothing (mosec with its processes 2 to 5 ms of CPU a second), so all stay up whi
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from bench.harness import (
-    READY_POLL_SECONDS,
-    READY_TIMEOUT_SECONDS,
-    SERVE_COMMAND,
-    Server,
-    ServerError,
-    log_tail,
-    spawned,
-)
-from bench.project_python import ROOT
+from bench.harness import SERVE_COMMAND, Server, spawned, wait_for
+from bench.machine import ROOT
 from bench.redis_server import redis_started
 from bench.request import json_request, send
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
@@ -114,12 +105,4 @@ def _end_together(contestants: Iterable[Contestant]) -> None:
 
 def _wait_until_it_predicts(server: Server) -> None:
     """Poll by predicting: mosec has no route that tells whether its worker is there."""
-    limit = time.monotonic() + READY_TIMEOUT_SECONDS
-    while server.process.poll() is None and time.monotonic() < limit:
-        try:
-            if send(server.port, BYPASS).status == HTTPStatus.OK:
-                return
-        except OSError:
-            pass
-        time.sleep(READY_POLL_SECONDS)
-    raise ServerError(f"{server.name} did not get ready:\n{log_tail(server)}")
+    wait_for(server, lambda: send(server.port, BYPASS).status == HTTPStatus.OK)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 
 from bench.load import Load, LoadResult, pinned, run_load
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.request import HOST, get
+from bench.waiting import wait_until
 
 READY_PATH = "/health/ready"
 READY_TIMEOUT_SECONDS = 60.0
-READY_POLL_SECONDS = 0.02
 STOP_TIMEOUT_SECONDS = 15.0
 
 # A server counts as idle if it takes less than this share of a core for so long.
@@ -36,7 +36,8 @@ SETTLED_SHARE, SETTLE_SECONDS = 0.5, 0.05
 SETTLE_TIMEOUT_SECONDS = 5.0
 # A setting left in the caller's shell must not decide a result: only these go to a server.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-SERVE_COMMAND = (sys.executable, "-m", "ml_pipeline", "serve")
+SERVE_COMMAND = (sys.executable, "-m", "ml_pipeline", "serve")  # the bundled model
+ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
 QUIET_SERVER = {"ACCESS_LOG": "errors", "LOG_LEVEL": "warning"}
 SAMPLE_PATTERN = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)", re.MULTILINE)
 
@@ -133,19 +134,20 @@ def spawned(
 
 
 def wait_until_ready(server: Server) -> None:
-    """Poll `GET /health/ready` until it answers 200."""
-    limit = time.monotonic() + READY_TIMEOUT_SECONDS
-    while time.monotonic() < limit:
-        if server.process.poll() is not None:
-            code = server.process.returncode
-            raise ServerError(f"{server.name} ended with {code}:\n{log_tail(server)}")
-        try:
-            if get(server.port, READY_PATH).status == HTTPStatus.OK:
-                return
-        except OSError:
-            pass
-        time.sleep(READY_POLL_SECONDS)
-    raise ServerError(f"{server.name} was not ready in time:\n{log_tail(server)}")
+    """Poll `GET /health/ready` until it answers 200.
+
+    Raises:
+        ServerError: It ended, or was not ready in `READY_TIMEOUT_SECONDS`.
+    """
+    wait_for(server, lambda: get(server.port, READY_PATH).status == HTTPStatus.OK)
+
+
+def wait_for(server: Server, is_ready: Callable[[], bool]) -> None:
+    """Likewise, by whatever tells that a server is ready."""
+    if not wait_until(is_ready, READY_TIMEOUT_SECONDS, server.process):
+        code = server.process.poll()
+        ended = "was not ready in time" if code is None else f"ended with {code}"
+        raise ServerError(f"{server.name} {ended}:\n{log_tail(server)}")
 
 
 def stop(server: Server) -> None:

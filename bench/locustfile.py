@@ -51,7 +51,8 @@ class PredictionUser(FastHttpUser):
                 )
             else:
                 fault = f"no answer: {answer.error}"
-            self.traffic.record.add(due, late, latency, status, found.get("x-cache", ""), fault)
+            cache = found.get("x-cache", "")
+            self.traffic.record.add(due, late, latency, status=status, cache=cache, fault=fault)
             if fault:
                 answer.failure(fault)
             else:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.project_python import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("httptools", "uvloop", "litestar", "onnxruntime", "numpy", "msgspec")
 GUEST_FIELDS = 2  # the last of /proc/stat, which user and nice hold already
 MOST_DISTURBANCE = 0.1

@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,32 +60,25 @@ def rows_per_second(model: Path, mean_batch: float, *, sessions: int, seconds: f
         seconds: How long to run.
     """
     lanes = [_open(model) for _ in range(sessions)]
-    done = [0] * sessions
-    elapsed = [0.0] * sessions
     together = threading.Barrier(sessions)
 
-    def loop(lane: int) -> None:
-        run, features = lanes[lane]
+    def loop(lane: tuple[Run, int]) -> float:
+        run, features = lane
         low, high = (_batch(size(mean_batch), features) for size in (math.floor, math.ceil))
         for _ in range(WARM_UP_RUNS):
             run(high)
         together.wait()
-        start = time.perf_counter()
-        owed = 0.0
+        start, owed, done = time.perf_counter(), 0.0, 0
         while (now := time.perf_counter()) - start < seconds:
             owed += mean_batch
             batch = high if owed >= len(high) else low
             run(batch)
             owed -= len(batch)
-            done[lane] += len(batch)
-        elapsed[lane] = now - start
+            done += len(batch)
+        return done / (now - start)
 
-    threads = [threading.Thread(target=loop, args=(lane,)) for lane in range(sessions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(rows / taken for rows, taken in zip(done, elapsed, strict=True))
+    with ThreadPoolExecutor(sessions) as threads:
+        return sum(threads.map(loop, lanes))
 
 
 def _open(model: Path) -> tuple[Run, int]:

@@ -19,8 +19,8 @@ from ml_pipeline.cache.redis_endpoint import RedisEndpoint, pack
 from ml_pipeline.cache.redis_link import RedisLink
 
 VALUE = b"x" * 300
-LOOK_UPS = 8
-REPEATS, ROUNDS = 300, 7
+LOOK_UPS, STORES = 8, 40
+REPEATS = 300
 TIMEOUT_SECONDS = 10.0
 IMPORT = """
 import time, ssl, asyncio, msgspec, psutil, ml_pipeline.build
@@ -30,46 +30,43 @@ seconds, after = time.perf_counter() - started, psutil.Process().memory_info().r
 print(f"{seconds * 1e3:.0f} ms, {(after - before) / 1e6:.0f} MB")
 """
 
-Operation = Callable[[], Awaitable[object]]
 
-
-def rows() -> list[tuple[str, str]]:
-    """Measure everything; what it is and what it costs."""
+def rows(rounds: int) -> list[tuple[str, str]]:
+    """Measure everything, the least of so many rounds; what it is and what it costs."""
     with redis_started() as url:
-        found = uvloop.run(_measure(url))
+        found = uvloop.run(_measure(url, rounds))
     loaded = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
     return [*found, ("loading the Redis client", loaded.stdout.strip())]
 
 
-async def _measure(url: str) -> list[tuple[str, str]]:
+async def _measure(url: str, rounds: int) -> list[tuple[str, str]]:
     client, link = Redis.from_url(url, protocol=3), RedisLink(RedisEndpoint(url))
     await link.connect()
-    names = [b"ml_pipeline:answer:" + bytes([65 + number]) * 64 for number in range(LOOK_UPS)]
-    trip = await _microseconds(lambda: client.mget(names))
-    own_trip = await _microseconds(lambda: _exchange(link, [pack(b"MGET", *names)]))
-    found = [
-        (f"look-up of {LOOK_UPS}, redis-py's client", f"{trip:.0f} µs"),
-        (f"look-up of {LOOK_UPS}, over its connection", f"{own_trip:.0f} µs"),
-    ]
-    for number in (LOOK_UPS, 40):
-        keys = [names[at % LOOK_UPS] for at in range(number)]
-        theirs = await _microseconds(partial(_pipeline, client, keys)) / number
-        own = await _microseconds(partial(_store, link, keys))
-        found += [
-            (f"a store, {number} in redis-py's pipeline", f"{theirs:.1f} µs"),
-            (f"a store, {number} over its connection", f"{own / number:.1f} µs"),
-        ]
+    names = [b"ml_pipeline:answer:" + bytes([65 + at % LOOK_UPS]) * 64 for at in range(STORES)]
+    some = names[:LOOK_UPS]
+    operations: dict[str, tuple[Callable[[], Awaitable[object]], int]] = {
+        f"look-up of {LOOK_UPS}, redis-py's client": (lambda: client.mget(some), 1),
+        f"look-up of {LOOK_UPS}, over its connection": (
+            lambda: link.exchange([pack(b"MGET", *some)], 1, TIMEOUT_SECONDS),
+            1,
+        ),
+    }
+    for keys in (some, names):
+        size = len(keys)
+        library = f"a store, {size} in redis-py's pipeline"
+        operations[library] = partial(_pipeline, client, keys), size
+        operations[f"a store, {size} over its connection"] = partial(_store, link, keys), size
+    found = []
+    for what, (operation, size) in operations.items():
+        found.append((what, f"{await _microseconds(operation, rounds) / size:.1f} µs"))
     link.drop()
     await client.aclose()
     return found
 
 
-async def _exchange(link: RedisLink, commands: list[bytes]) -> None:
-    await link.exchange(commands, len(commands), TIMEOUT_SECONDS)
-
-
 async def _store(link: RedisLink, keys: list[bytes]) -> None:
-    await _exchange(link, [pack(b"SET", key, VALUE, b"EX", 3600) for key in keys])
+    commands = [pack(b"SET", key, VALUE, b"EX", 3600) for key in keys]
+    await link.exchange(commands, len(commands), TIMEOUT_SECONDS)
 
 
 async def _pipeline(client: Redis, keys: list[bytes]) -> None:
@@ -79,9 +76,9 @@ async def _pipeline(client: Redis, keys: list[bytes]) -> None:
     await pipeline.execute()
 
 
-async def _microseconds(operation: Operation) -> float:
+async def _microseconds(operation: Callable[[], Awaitable[object]], rounds: int) -> float:
     least = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.process_time()
         for _ in range(REPEATS):
             await operation()

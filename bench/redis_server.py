@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,9 +11,9 @@ from typing import NamedTuple
 from bench.harness import ServerError, free_port
 from bench.load import pinned
 from bench.request import HOST
+from bench.waiting import wait_until
 
 START_SECONDS = 10.0
-POLL_SECONDS = 0.02
 
 
 class Redis(NamedTuple):
@@ -38,19 +37,14 @@ def redis_running(port: int, cores: Sequence[int] = ()) -> Iterator[Redis]:
     command += ["--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]
     process = subprocess.Popen([*pinned(cores), *command], stdout=subprocess.DEVNULL)
     try:
-        _wait(process, port)
+        if not wait_until(lambda: _answers(port), START_SECONDS, process):
+            raise ServerError("redis-server did not start")
         yield Redis(f"redis://{HOST}:{port}", process)
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(POLL_SECONDS)
-    raise ServerError("redis-server did not start")
+def _answers(port: int) -> bool:
+    socket.create_connection((HOST, port), timeout=1).close()
+    return True

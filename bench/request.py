@@ -5,9 +5,11 @@ Not here: sending many of them, which is `load`.
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 
 import msgspec
 import numpy as np
@@ -68,26 +70,34 @@ def msgpack_request(rows: int, features: int, *, use_cache: bool) -> Request:
     return Request("/predict", body, "application/msgpack")
 
 
-def send(port: int, request: Request) -> Answer:
-    """Send `request` once on a connection of its own."""
+def send(port: int, request: Request, *, timeout: float = SEND_TIMEOUT_SECONDS) -> Answer:
+    """Send `request` once on a connection of its own; `timeout` in seconds."""
     body = request.body.replace(b"%d", b"0") if request.numbered else request.body
     headers = {"Content-Type": request.content_type, **dict(request.headers)}
-    return _exchange(port, "POST", request.path, body=body, headers=headers)
+    with closing(HTTPConnection(HOST, port, timeout=timeout)) as connection:
+        return exchange(connection, "POST", request.path, body=body, headers=headers)
 
 
 def get(port: int, path: str) -> Answer:
     """GET `path` once on a connection of its own."""
-    return _exchange(port, "GET", path)
+    with closing(HTTPConnection(HOST, port, timeout=SEND_TIMEOUT_SECONDS)) as connection:
+        return exchange(connection, "GET", path)
 
 
-def send_ok(port: int, request: Request, *, cache: str | None = None) -> Answer:
+def send_ok(
+    port: int,
+    request: Request,
+    *,
+    cache: str | None = None,
+    timeout: float = SEND_TIMEOUT_SECONDS,
+) -> Answer:
     """Send `request` once and insist on 200, and on `X-Cache: <cache>` where one is given.
 
     Raises:
         AnswerError: The answer was another.
     """
-    answer = send(port, request)
-    if answer.status != http.HTTPStatus.OK:
+    answer = send(port, request, timeout=timeout)
+    if answer.status != HTTPStatus.OK:
         text = answer.body[:300].decode(errors="replace")
         raise AnswerError(f"{request.path} answered {answer.status}: {text}")
     found = answer.headers.get("x-cache")
@@ -100,19 +110,16 @@ def _rows(rows: int, features: int) -> np.ndarray[tuple[int, int], np.dtype[np.f
     return np.random.default_rng(seed=7).uniform(-1.0, 1.0, (rows, features)).round(4)
 
 
-def _exchange(
-    port: int,
+def exchange(
+    connection: HTTPConnection,
     method: str,
     path: str,
     *,
-    body: bytes | None = None,
+    body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    connection = http.client.HTTPConnection(HOST, port, timeout=SEND_TIMEOUT_SECONDS)
-    try:
-        connection.request(method, path, body=body, headers=dict(headers or {}))
-        response = connection.getresponse()
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, names, response.read())
-    finally:
-        connection.close()
+    """Send a request on a connection that is kept, and return the answer."""
+    connection.request(method, path, body=body or None, headers=dict(headers or {}))
+    response = connection.getresponse()
+    names = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, names, response.read())

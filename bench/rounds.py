@@ -7,15 +7,36 @@ median over rounds; for CPU time the quietest round, as a neighbour can only add
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bench.harness import Measurement, Server, measure, settle
 from bench.load import Load
+from bench.markdown import number
 
 WARM_UP_SECONDS = 1
 
-Value = Callable[[Measurement], float]
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A figure of one load, and which of several rounds' is told.
+
+    Attributes:
+        header: Of its column, with the unit.
+    """
+
+    header: str
+    of: Callable[[Measurement], float]
+    over_rounds: Callable[[Iterable[float]], float] = statistics.median
+
+
+RPS = Value("RPS", lambda found: found.load.rps)
+P50 = Value("p50 µs", lambda found: found.load.p50_us)
+P99 = Value("p99 µs", lambda found: found.load.p99_us)
+TAIL = Value("p99/p50", lambda found: found.load.p99_us / found.load.p50_us)
+CPU = Value("CPU µs", lambda found: found.cpu_us, min)
+MEMORY = Value("memory MB", lambda found: found.rss_bytes / 1e6, max)
+SPEED = (RPS, P50, P99, CPU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +54,29 @@ class Results:
 
     by_label: Mapping[str, Sequence[Measurement]]
 
-    def median(self, label: str, value: Value) -> float:
-        """Return the median over rounds."""
-        return statistics.median(map(value, self.by_label[label]))
-
-    def least(self, label: str, value: Value) -> float:
-        """Return the value of the quietest round."""
-        return min(map(value, self.by_label[label]))
+    def figure(self, label: str, value: Value) -> float:
+        """Return what is told of all rounds."""
+        return value.over_rounds(map(value.of, self.by_label[label]))
 
     def ratio(self, label: str, base: str, value: Value) -> float:
         """Return the median over rounds of `label` / `base` of the same round."""
         pairs = zip(self.by_label[label], self.by_label[base], strict=True)
-        return statistics.median(value(one) / value(other) for one, other in pairs)
+        return statistics.median(value.of(one) / value.of(other) for one, other in pairs)
+
+    def cells(self, label: str, values: Sequence[Value] = SPEED) -> list[str]:
+        """Return the figures of a row of a table."""
+        return [number(self.figure(label, value)) for value in values]
 
     def raw(self) -> dict[str, list[dict[str, object]]]:
         """Return everything as plain values."""
         return {
             label: [asdict(entry) for entry in entries] for label, entries in self.by_label.items()
         }
+
+
+def headers(values: Sequence[Value] = SPEED) -> list[str]:
+    """Return the headers of `Results.cells`."""
+    return [value.header for value in values]
 
 
 def alternate(
@@ -74,33 +100,3 @@ def alternate(
             if turn > 0:
                 found[candidate.label].append(measured)
     return Results(found)
-
-
-def rps(measurement: Measurement) -> float:
-    """Requests a second."""
-    return measurement.load.rps
-
-
-def p50(measurement: Measurement) -> float:
-    """Microseconds of the middle request."""
-    return measurement.load.p50_us
-
-
-def p99(measurement: Measurement) -> float:
-    """Microseconds that 1 % of the requests exceeded."""
-    return measurement.load.p99_us
-
-
-def tail(measurement: Measurement) -> float:
-    """How many times the middle request those 1 % took at least."""
-    return measurement.load.p99_us / measurement.load.p50_us
-
-
-def cpu(measurement: Measurement) -> float:
-    """CPU microseconds of the server a request."""
-    return measurement.cpu_us
-
-
-def rss_mb(measurement: Measurement) -> float:
-    """Resident megabytes after the load."""
-    return measurement.rss_bytes / 1e6

@@ -88,9 +88,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     text: str
-    mix: tuple[tuple[float, Ask], ...]
-    arrivals: Open | Closed
-    servers: Servers
+    mix: tuple[tuple[float, Ask], ...] = ((1.0, Ask()),)
+    arrivals: Open | Closed = Open(rates=(1000.0,))
+    servers: Servers = Servers("standard")
     way: Literal["nginx", "replica", "floor"] = "nginx"
     seconds: int = 15
     quick_seconds: int = 3
@@ -128,48 +128,33 @@ SCENARIOS = (
     Scenario(
         name="floor",
         text="the generator's own floor: the same users, answered by Nginx itself",
-        mix=((1.0, SINGLE),),
-        arrivals=STEADY,
-        servers=STANDARD,
         way="floor",
     ),
     Scenario(
         name="uncached",
         text="one row of ten as JSON, cache off",
-        mix=((1.0, SINGLE),),
-        arrivals=STEADY,
-        servers=STANDARD,
         seconds=30,
     ),
     Scenario(
         name="past_nginx",
         text="the same, straight to a replica",
-        mix=((1.0, SINGLE),),
-        arrivals=STEADY,
-        servers=STANDARD,
         way="replica",
     ),
     Scenario(
         name="hit_memory",
         text="one row, answer in the replica's memory",
         mix=((1.0, HIT),),
-        arrivals=STEADY,
-        servers=STANDARD,
     ),
     Scenario(
         name="hot_keys",
         text="2,000 rows, few of them asked often (Zipf, exponent 1.1)",
         mix=((1.0, HOT_KEYS),),
-        arrivals=STEADY,
-        servers=STANDARD,
         quick_seconds=0,
     ),
     Scenario(
         name="msgpack",
         text="one row as MessagePack, cache off",
         mix=((1.0, Ask(encoding="msgpack")),),
-        arrivals=STEADY,
-        servers=STANDARD,
         quick_seconds=0,
     ),
     Scenario(
@@ -182,16 +167,13 @@ SCENARIOS = (
             (0.02, BLOCK),
         ),
         arrivals=Open(rates=DAY),
-        servers=STANDARD,
         seconds=60,
         quick_seconds=4,
     ),
     Scenario(
         name="sustained",
         text="one row, cache off, as fast as 32 clients go",
-        mix=((1.0, SINGLE),),
         arrivals=Closed(clients=32),
-        servers=STANDARD,
         seconds=20,
         quick_seconds=2,
     ),
@@ -200,7 +182,6 @@ SCENARIOS = (
         text="batches of 32 rows as JSON, as fast as 8 clients go",
         mix=((1.0, BATCH),),
         arrivals=Closed(clients=8),
-        servers=STANDARD,
         seconds=12,
         quick_seconds=2,
     ),
@@ -209,16 +190,13 @@ SCENARIOS = (
         text="blocks of 1,000 × 10 as MessagePack, as fast as 4 clients go",
         mix=((1.0, BLOCK),),
         arrivals=Closed(clients=4),
-        servers=STANDARD,
         seconds=12,
         quick_seconds=2,
     ),
     Scenario(
         name="ramp",
         text="more and more until it bends: the knee",
-        mix=((1.0, SINGLE),),
         arrivals=Open(rates=tuple(500.0 * step for step in range(1, 13))),
-        servers=STANDARD,
         seconds=50,
         quick_seconds=0,
     ),
@@ -226,7 +204,6 @@ SCENARIOS = (
         name="hit_redis",
         text="one row, answer in Redis, no cache in memory",
         mix=((1.0, HIT),),
-        arrivals=STEADY,
         servers=SHARED_CACHE,
     ),
     Scenario(

@@ -1,55 +1,53 @@
-"""The README's table of targets: the one place where they stand, read, judged and filled in.
-
-A row is `| what ≤ limit unit | seed figure | ours | how measured |`. What it measures is decided in
-`suite.checks`, by its `what`; a test fails if a row has no check, or a check no row.
-"""
+"""What must hold: the targets of `targets.toml`, and how a run's figures are judged by them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.project_python import ROOT
-from bench.report import number
-from bench.suite.results import Results
+import msgspec
 
-README = ROOT / "README.md"
-HEADER = "| target | seed figure | ours | how measured |"
-CELL = re.compile(r"(?P<what>.+) (?P<sign>[≤≥]) (?P<limit>\d[\d,]*(?:\.\d+)?)(?: (?P<unit>.+))?")
+from bench.machine import ROOT
+from bench.markdown import number, table
 
-Check = Callable[[Results], float | None]
+PATH = ROOT / "bench" / "targets.toml"
 
 
 class TargetError(ValueError):
-    """The table cannot be read."""
+    """The targets cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A row of the table: what must be at most, or at least, the limit.
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A figure, and what it must be at most or at least.
 
     Attributes:
+        what: Its name, by which the measurement knows it.
         seed: What users of such servers know, as text.
         how: Where the figure comes from, as text.
     """
 
     what: str
-    sign: str
-    limit: float
-    unit: str
-    seed: str
-    how: str
+    most: float | None = None
+    least: float | None = None
+    unit: str = ""
+    seed: str = ""
+    how: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.most is None) == (self.least is None):
+            raise ValueError(f"{self.what}: expected either most or least")
 
     @property
     def demand(self) -> str:
-        """Return the limit as the table has it."""
-        return f"{self.sign} {self.limit:,.12g}{f' {self.unit}' if self.unit else ''}"
+        """Return the limit as tables have it."""
+        sign, limit = ("≤", self.most) if self.least is None else ("≥", self.least)
+        return f"{sign} {limit:,.12g} {self.unit}".rstrip()
 
     def is_met(self, value: float) -> bool:
         """Tell whether a figure is on the right side of the limit."""
-        return value >= self.limit if self.sign == "≥" else value <= self.limit
+        return (self.most is None or value <= self.most) and (
+            self.least is None or value >= self.least
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +69,39 @@ class Verdict:
             return "–"
         return "✗" if self.missed else "✓"
 
+    @property
+    def shown(self) -> str:
+        """Return the figure with its unit."""
+        if self.value is None:
+            return "–"
+        return f"{number(self.value) if self.value else '0'} {self.target.unit}".rstrip()
 
-def read_targets(text: str) -> list[Target]:
-    """Return the rows of the table in a README's text.
+
+def read_targets() -> dict[str, list[Target]]:
+    """Return the targets by measurement; those of the load suite are `suite`.
 
     Raises:
-        TargetError: There is no table, or one of its rows is not of the form above.
+        TargetError: The file has another form.
     """
-    lines = text.splitlines()
-    if HEADER not in lines:
-        raise TargetError(f"README.md: expected a table that begins with {HEADER}")
-    targets = []
-    for line in lines[lines.index(HEADER) + 2 :]:
-        if not line.startswith("|"):
-            break
-        cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        found = CELL.fullmatch(cells[0]) if len(cells) == HEADER.count("|") - 1 else None
-        if found is None:
-            raise TargetError(
-                f"README.md: expected | what ≤ limit unit | … | … | … |, found {line}"
-            )
-        limit = float(found["limit"].replace(",", ""))
-        targets.append(
-            Target(found["what"], found["sign"], limit, found["unit"] or "", cells[1], cells[3])
-        )
-    return targets
+    try:
+        return msgspec.toml.decode(PATH.read_bytes(), type=dict[str, list[Target]])
+    except msgspec.MsgspecError as error:
+        raise TargetError(f"{PATH.name}: {error}") from error
 
 
-def judge(
-    targets: Sequence[Target], checks: Mapping[str, Check], results: Results
-) -> list[Verdict]:
-    """Measure every target; KeyError for one without a check."""
-    return [Verdict(target, checks[target.what](results)) for target in targets]
+def judge(name: str, measured: Mapping[str, float | None]) -> list[Verdict]:
+    """Judge the figures of a measurement, by their names.
+
+    Raises:
+        TargetError: One has no target.
+    """
+    targets = read_targets().get(name, [])
+    if unknown := measured.keys() - {target.what for target in targets}:
+        raise TargetError(f"{PATH.name}: expected {', '.join(unknown)} in {name}, found none")
+    return [Verdict(target, measured.get(target.what)) for target in targets]
 
 
-def fill_in(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Write the figures of a run into the table's column `ours`; what it has not measured stays."""
-    text = path.read_text()
-    for verdict in verdicts:
-        if verdict.value is None:
-            continue
-        target = verdict.target
-        start = re.escape(f"| {target.what} {target.sign} ")
-        pattern = rf"(?m)^({start}[^|]+\|[^|]*\|)[^|]*(\|)"  # the seed figure may be empty
-        shown = f"**missed:** {shown_value(verdict)}" if verdict.missed else shown_value(verdict)
-        text = re.sub(pattern, lambda found, new=shown: f"{found[1]} {new} {found[2]}", text)  # type: ignore[misc]
-    path.write_text(text)
-
-
-def shown_value(verdict: Verdict) -> str:
-    """Return the figure with its unit."""
-    if verdict.value is None:
-        return "–"
-    shown = number(verdict.value) if verdict.value else "0"
-    return f"{shown} {verdict.target.unit}".rstrip()
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    """Return what a run prints of them."""
+    rows = [(each.mark, each.target.what, each.target.demand, each.shown) for each in verdicts]
+    return table(("", "target", "limit", "measured"), rows)

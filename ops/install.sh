@@ -156,7 +156,7 @@ install_apart() {
   echo "$wanted" >"$folder/.installed"
 }
 
-# install_peers: what bench/compare sets beside ours.
+# install_peers: what python -m bench compare sets beside ours.
 install_peers() { install_apart peers bench/peers/requirements.lock; }
 
 # install_supply: ops/sbom and ops/audit.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GC_THRESHOLDS = (50_000, 20, 50)
 """Young collections 70 times as seldom; what start-up made is frozen out of all of them.
 
-Requests make next to no cycles, so a collection finds little (`bench/gc_pauses`).
+Requests make next to no cycles, so a collection finds little (`python -m bench gc_pauses`).
 """
 
 

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
 
-from bench import cores as core_division
 from bench.contestants import (
     BYPASS,
     FAR,
@@ -32,9 +30,10 @@ from bench.contestants import (
     start,
 )
 from bench.load import Load
-from bench.report import Report, Target, begin, number, parser
-from bench.request import Request, json_request
-from bench.rounds import Candidate, Results, alternate, cpu, p50, p99, rps
+from bench.markdown import number
+from bench.request import AnswerError, Request, json_request
+from bench.rounds import CPU, P50, P99, RPS, Candidate, Results, Value
+from bench.run import Run
 from bench.same_answers import (
     CROWD,
     numbered,
@@ -46,6 +45,7 @@ from bench.same_answers import (
 )
 from bench.sample import SAMPLE_FEATURES
 
+ROUNDS, SECONDS = 8, 1
 # More rows than are under way, so that no two of the server's own look-ups are joined.
 CACHED_ROWS = 256
 NUM_EQUAL = 200
@@ -60,8 +60,7 @@ class Row:
     """One line of the table: a request to a server of ours and to another, by name.
 
     Attributes:
-        least_rps: The ratio of requests a second that is wanted, or None.
-        most_p50: The ratio of the middle latencies that is allowed, or None.
+        judged: The ratio that has a target, or None.
     """
 
     what: str
@@ -69,8 +68,7 @@ class Row:
     ours: str
     peer: str
     connections: int = CROWD
-    least_rps: float | None = None
-    most_p50: float | None = None
+    judged: Value | None = None
 
     def label(self, name: str) -> str:
         """Name a candidate by its load and its server: two rows may share one."""
@@ -91,17 +89,17 @@ MANY = json_request(CROWD, SAMPLE_FEATURES, use_cache=False)
 TABLE = json_request(1000, SAMPLE_FEATURES, use_cache=False)
 ROWS: Mapping[str, Mapping[str, Row]] = {
     "ordinary": {
-        "uncached": Row("one row, uncached", BYPASS, OURS, ORDINARY, least_rps=8.0),
+        "uncached": Row("one row, uncached", BYPASS, OURS, ORDINARY, judged=RPS),
         "logging": Row("the same, a log line a request", BYPASS, LOGGING, ORDINARY_LOGGING),
-        "redis": Row("hit in Redis, none in memory", CACHED, FAR, ORDINARY, least_rps=8.0),
+        "redis": Row("hit in Redis, none in memory", CACHED, FAR, ORDINARY, judged=RPS),
         "memory": Row("hit, the server as it comes", CACHED, OURS, ORDINARY),
         "rows": Row("32 rows in a request", MANY, OURS, ORDINARY),
         "batch": Row("`/predict/batch` of 32", batch_request(CROWD), OURS, ORDINARY),
         "table": Row("1,000 × 10", TABLE, OURS, ORDINARY),
     },
     "mosec": {
-        "crowd": Row("one row", BYPASS, OURS, MOSEC, least_rps=1.1),
-        "alone": Row("one row", BYPASS, OURS, MOSEC, 1, most_p50=0.2),
+        "crowd": Row("one row", BYPASS, OURS, MOSEC, judged=RPS),
+        "alone": Row("one row", BYPASS, OURS, MOSEC, 1, judged=P50),
         "json": Row("one row, mosec's own JSON", BYPASS, OURS, MOSEC_JSON),
         "single": Row("one row, mosec not batching", BYPASS, OURS, MOSEC_SINGLE),
         "single-alone": Row("one row, mosec not batching", BYPASS, OURS, MOSEC_SINGLE, 1),
@@ -109,35 +107,48 @@ ROWS: Mapping[str, Mapping[str, Row]] = {
 }
 
 
-def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__, rounds=8, seconds=1)
+def add_options(options: argparse.ArgumentParser) -> None:
+    """Add what is chosen of the comparisons."""
     options.add_argument("--peer", choices=ROWS, default="ordinary", help="default: %(default)s")
     options.add_argument("--only", action="append", metavar="ROW", help="measure this row alone")
-    report, arguments = begin("Beside others that do the same", options)
-    rows = _chosen(options, arguments)
-    cores = core_division.divide()
-    with ExitStack() as opened:
-        names = dict.fromkeys(name for row in rows for name in (row.ours, row.peer))
-        contestants = start(opened, names, cores.server)
-        prove(contestants, rows)
-        found = candidates(contestants, rows, arguments.seconds)
-        results = alternate(found, arguments.rounds, load_cores=cores.load)
-    describe(report, results, rows)
-    report.note(
-        "RPS, p50, p99: median over rounds; CPU: the quietest round, all processes of a server; "
-        "× peer: median of the ratios within a round. "
-        f"Closed loop, wrk, one thread, keep-alive; {cores.text}."
+
+
+def measure(run: Run) -> None:
+    """Measure and report."""
+    run.report = f"compare_{run.options.peer}"
+    rows = _chosen(ROWS[run.options.peer], run.options.only)
+    names = dict.fromkeys(name for row in rows for name in (row.ours, row.peer))
+    contestants = start(run.opened, names, run.cores.server)
+    prove(contestants, rows)
+    results = run.by_turns(candidates(contestants, rows, run.options.seconds))
+    run.table(HEADER, [_cells(results, row) for row in rows])
+    run.explain()
+    run.judge(
+        {
+            _target(row): results.ratio(row.label(row.ours), row.label(row.peer), row.judged)
+            for row in rows
+            if row.judged is not None
+        }
     )
-    report.raw = {"peer": arguments.peer, "results": results.raw()}
-    report.finish(arguments.json)
 
 
-def _chosen(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Row]:
-    rows = ROWS[arguments.peer]
-    if unknown := set(arguments.only or ()) - rows.keys():
-        options.error(f"--only: no row {', '.join(sorted(unknown))}; there are {', '.join(rows)}")
-    return [row for name, row in rows.items() if name in (arguments.only or rows)]
+def _chosen(rows: Mapping[str, Row], only: Sequence[str] | None) -> list[Row]:
+    """Return the rows that were named, or all.
+
+    Raises:
+        AnswerError: There is no row of a name.
+    """
+    if unknown := set(only or ()) - rows.keys():
+        raise AnswerError(
+            f"--only: expected some of {', '.join(rows)}, found {', '.join(sorted(unknown))}"
+        )
+    return [row for name, row in rows.items() if name in (only or rows)]
+
+
+def _target(row: Row) -> str:
+    if row.judged is P50:
+        return f"{row.what}, {row.connections} connection: p50 × {row.peer}"
+    return f"{row.what}: RPS × {row.peer}"
 
 
 def prove(contestants: Mapping[str, Contestant], rows: Sequence[Row]) -> None:
@@ -168,33 +179,11 @@ def candidates(
     return list(found.values())
 
 
-def describe(report: Report, results: Results, rows: Sequence[Row]) -> None:
-    """Put the tables into the report."""
-    report.table(HEADER, [_cells(results, row) for row in rows])
-    targets = []
-    for row in rows:
-        ours, peer = row.label(row.ours), row.label(row.peer)
-        if row.least_rps is not None:
-            ratio = results.ratio(ours, peer, rps)
-            targets.append(Target(f"{row.what}: RPS × {row.peer}", ratio, row.least_rps, True))
-        if row.most_p50 is not None:
-            ratio = results.ratio(ours, peer, p50)
-            what = f"{row.what}, {row.connections} connection: p50 × {row.peer}"
-            targets.append(Target(what, ratio, row.most_p50))
-    if targets:
-        report.targets(targets)
-
-
 def _cells(results: Results, row: Row) -> tuple[object, ...]:
     ours, peer = row.label(row.ours), row.label(row.peer)
     cells: list[object] = [row.what, row.connections]
-    for value, with_ratio in ((rps, True), (p50, True), (p99, False), (cpu, True)):
-        over_rounds = results.least if value is cpu else results.median
-        cells += [number(over_rounds(label, value)) for label in (ours, peer)]
-        if with_ratio:
+    for value in (RPS, P50, P99, CPU):
+        cells += [number(results.figure(label, value)) for label in (ours, peer)]
+        if value is not P99:
             cells.append(number(results.ratio(ours, peer, value)))
     return tuple(cells)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,12 +6,8 @@ echo reads the same body, by an ASGI application on Granian.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import threading
 import time
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import tritonclient.http as triton
 
-from bench import cores as core_division
-from bench.harness import SERVE_COMMAND, Server, started
+from bench.harness import ECHO_COMMAND, SERVE_COMMAND, Server
 from bench.image_model import SHAPE, write_model
 from bench.load import Load
-from bench.report import Report, Target, begin, number, parser
+from bench.markdown import number
 from bench.request import HOST, Request, msgpack_request, send_ok
-from bench.rounds import Candidate, Results, alternate, cpu, p50, p99, rps
-from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
+from bench.rounds import CPU, Candidate, headers
+from bench.run import Run
+from bench.sample import SAMPLE_FEATURES
 
-ECHO_COMMAND = (sys.executable, "-m", "bench.echo")
+ROUNDS, SECONDS = 5, 2
 CONNECTIONS = 8
 CLIENTS = (1, 8, 32)
 JSON_CONNECTIONS = 2  # a megabyte and a half each
@@ -52,7 +48,34 @@ def infer_request(model: str, name: str, values: Values, *, binary: bool) -> Req
     return Request(path, head + values.tobytes(), "application/octet-stream", headers=headers)
 
 
-def of_a_row(server: Server, row: Values, seconds: int) -> list[Candidate]:
+def measure(run: Run) -> None:
+    """Measure and report."""
+    random = np.random.default_rng(7)
+    row = random.uniform(-1, 1, (1, SAMPLE_FEATURES)).astype(np.float32).round(4)
+    server = run.start("server")
+    results = run.by_turns(of_a_row(run, server, row) + of_an_image(run, random))
+    run.table(("what", *headers()), [(name, *results.cells(name)) for name in results.by_label])
+    run.explain(connections=CONNECTIONS)
+    run.note(
+        f"{JSON_CONNECTIONS} connections for the image as JSON, which costs "
+        f"{number(results.ratio(IMAGE_JSON, IMAGE, CPU))} × binary."
+    )
+    run.table(
+        ("Triton's client, in threads", "inferences/s", "p50 µs", "p99 µs"),
+        [
+            (count, *map(number, by_tritonclient(server.port, row, count, run.options.seconds)))
+            for count in CLIENTS
+        ],
+    )
+    run.judge(
+        {
+            "row: CPU × /predict": results.ratio(ROW_BINARY, ROW, CPU),
+            "image: CPU × echo": results.ratio(IMAGE, ECHO, CPU),
+        }
+    )
+
+
+def of_a_row(run: Run, server: Server, row: Values) -> list[Candidate]:
     """Return what asks for one row, in order."""
     requests = {
         ROW: msgpack_request(1, SAMPLE_FEATURES, use_cache=False),
@@ -60,69 +83,27 @@ def of_a_row(server: Server, row: Values, seconds: int) -> list[Candidate]:
         ROW_JSON: infer_request("wine", "float_input", row, binary=False),
     }
     return [
-        Candidate(name, server, Load(request, CONNECTIONS, seconds))
+        Candidate(name, server, Load(request, CONNECTIONS, run.options.seconds))
         for name, request in requests.items()
     ]
 
 
-def of_an_image(echo: Server, images: Server, image: Values, seconds: int) -> list[Candidate]:
-    """Return what sends an image, in order."""
+def of_an_image(run: Run, random: np.random.Generator) -> list[Candidate]:
+    """Start what takes images, and return what sends one, in order."""
+    path = run.folder() / "image.onnx"
+    write_model(path)
+    image = random.uniform(-1, 1, (1, *SHAPE)).astype(np.float32).round(4)
     binary = infer_request("image", "image", image, binary=True)
     in_json = infer_request("image", "image", image, binary=False)
+    images = run.start("images", (*SERVE_COMMAND, str(path)))
+    size = str(len(send_ok(images.port, binary, cache="bypass").body))
+    echo = run.start("echo", ECHO_COMMAND, ECHO="granian", ANSWER_BYTES=size)
+    seconds = run.options.seconds
     return [
         Candidate(ECHO, echo, Load(binary, CONNECTIONS, seconds)),
         Candidate(IMAGE, images, Load(binary, CONNECTIONS, seconds)),
         Candidate(IMAGE_JSON, images, Load(in_json, JSON_CONNECTIONS, seconds)),
     ]
-
-
-def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__, rounds=5, seconds=2)
-    report, arguments = begin("Open Inference Protocol", options)
-    cores = core_division.divide()
-    random = np.random.default_rng(7)
-    row = random.uniform(-1, 1, (1, SAMPLE_FEATURES)).astype(np.float32).round(4)
-    image = random.uniform(-1, 1, (1, *SHAPE)).astype(np.float32).round(4)
-    image_request = infer_request("image", "image", image, binary=True)
-    with ExitStack() as opened:
-        path = Path(opened.enter_context(tempfile.TemporaryDirectory())) / "image.onnx"
-        write_model(path)
-        server = opened.enter_context(
-            started("server", [*SERVE_COMMAND, str(SAMPLE_MODEL)], cores=cores.server)
-        )
-        images = opened.enter_context(
-            started("images", [*SERVE_COMMAND, str(path)], cores=cores.server)
-        )
-        size = len(send_ok(images.port, image_request, cache="bypass").body)
-        echo = opened.enter_context(
-            started(
-                "echo",
-                ECHO_COMMAND,
-                cores=cores.server,
-                environment={"ECHO": "granian", "ANSWER_BYTES": str(size)},
-            )
-        )
-        candidates = [
-            *of_a_row(server, row, arguments.seconds),
-            *of_an_image(echo, images, image, arguments.seconds),
-        ]
-        results = alternate(candidates, arguments.rounds, load_cores=cores.load)
-        by_client = {
-            count: by_tritonclient(server.port, row, count, arguments.seconds) for count in CLIENTS
-        }
-    describe(report, results, [candidate.label for candidate in candidates])
-    report.table(
-        ("Triton's client, in threads", "inferences/s", "p50 µs", "p99 µs"),
-        [(count, *map(number, found)) for count, found in by_client.items()],
-    )
-    report.note(
-        "RPS, p50, p99: median over rounds; CPU: the quietest round; targets: median of the "
-        f"ratios within a round. Closed loop, wrk, {CONNECTIONS} connections, {JSON_CONNECTIONS} "
-        f"for the image as JSON; {cores.text}."
-    )
-    report.raw = {"results": results.raw()}
-    report.finish(arguments.json)
 
 
 def by_tritonclient(
@@ -137,14 +118,12 @@ def by_tritonclient(
     ended = time.perf_counter() + seconds
 
     def ask() -> None:
-        own: list[float] = []
         with triton.InferenceServerClient(f"{HOST}:{port}") as client:
             tensor = triton.InferInput("float_input", list(values.shape), "FP32")
             tensor.set_data_from_numpy(values)
             while (begun := time.perf_counter()) < ended:
                 client.infer("wine", [tensor])
-                own.append(time.perf_counter() - begun)
-        latencies.extend(own)
+                latencies.append(time.perf_counter() - begun)
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
@@ -153,29 +132,3 @@ def by_tritonclient(
         thread.join()
     p50_us, p99_us = np.percentile(latencies, [50, 99]) * 1e6
     return len(latencies) / seconds, float(p50_us), float(p99_us)
-
-
-def describe(report: Report, results: Results, labels: list[str]) -> None:
-    """Put the tables into the report."""
-    report.table(
-        ("what", "RPS", "p50 µs", "p99 µs", "CPU µs"),
-        [
-            (
-                name,
-                *(number(results.median(name, value)) for value in (rps, p50, p99)),
-                number(results.least(name, cpu)),
-            )
-            for name in labels
-        ],
-    )
-    report.note(f"JSON costs {number(results.ratio(IMAGE_JSON, IMAGE, cpu))} × binary: the image.")
-    report.targets(
-        [
-            Target("row: CPU × /predict", results.ratio(ROW_BINARY, ROW, cpu), 1.3),
-            Target("image: CPU × echo", results.ratio(IMAGE, ECHO, cpu), 2.0),
-        ]
-    )
-
-
-if __name__ == "__main__":
-    main()

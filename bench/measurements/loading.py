@@ -5,69 +5,75 @@ By turns: nothing is loaded, or the large model is loaded anew over and over, by
 
 from __future__ import annotations
 
-import http.client
+import dataclasses
 import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from statistics import median
 
-from bench import cores as core_division
 from bench.compute_bound import write_model
-from bench.harness import SERVE_COMMAND, Measurement, Server, measure, started
+from bench.harness import SERVE_COMMAND, Measurement, Server
+from bench.harness import measure as measure_load
 from bench.load import Load
-from bench.report import Report, Target, begin, number, parser
-from bench.request import HOST, json_request
-from bench.rounds import Results, p50, p99, rps
+from bench.markdown import number
+from bench.request import Request, json_request, send_ok
+from bench.rounds import P50, P99, RPS, Results, headers
+from bench.run import Run
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
 
+ROUNDS, SECONDS = 5, 3
 WIDTH = 2048  # 117 MB of weights
 CONNECTIONS = (1, 4)
+REQUEST = dataclasses.replace(
+    json_request(1, SAMPLE_FEATURES, use_cache=False), path="/predict?model=wine"
+)
+RELOAD = Request("/v2/repository/models/large/load", b"", "application/json")
 LOAD_TIMEOUT_SECONDS = 60.0
 
 
-def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__, rounds=5, seconds=3)
-    report, arguments = begin("Loading beside others", options)
-    cores = core_division.divide()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        shutil.copy(SAMPLE_MODEL, folder / "wine.onnx")
-        write_model(folder / "large.onnx", WIDTH)
-        size = (folder / "large.onnx").stat().st_size
-        with started("server", [*SERVE_COMMAND, str(folder)], cores=cores.server) as server:
-            results, seconds = by_turns(server, arguments.rounds, arguments.seconds, cores.load)
-    describe(report, results)
-    report.note(
-        f"The large model has {size / 1e6:.0f} MB and takes {number(seconds)} s to load. RPS, p50, "
-        f"p99: median over rounds; targets: median of the ratios within a round. Closed loop, "
-        f"wrk; {cores.text}."
-    )
-    report.raw = {"results": results.raw(), "load_seconds": seconds}
-    report.finish(arguments.json)
-
-
-def by_turns(
-    server: Server, rounds: int, seconds: int, load_cores: Sequence[int]
-) -> tuple[Results, float]:
-    """Measure with and without a load under way; also the seconds that one takes."""
-    request = json_request(1, SAMPLE_FEATURES, use_cache=False)
-    request = type(request)("/predict?model=wine", request.body, request.content_type)
-    found: dict[str, list[Measurement]] = {}
+def measure(run: Run) -> None:
+    """Measure and report."""
+    folder = run.folder()
+    shutil.copy(SAMPLE_MODEL, folder / "wine.onnx")
+    large = folder / "large.onnx"
+    write_model(large, WIDTH)
+    server = run.start("server", (*SERVE_COMMAND, str(folder)))
     took: list[float] = []
-    for turn in range(rounds + 1):
-        for connections in CONNECTIONS:
-            load = Load(request, connections, seconds if turn else 1)
-            quiet = measure(server, load, cores=load_cores)
+    results = by_turns(run, server, took)
+    values = (RPS, P50, P99)
+    run.table(
+        ("what, connections", *headers(values)),
+        [(name, *results.cells(name, values)) for name in results.by_label],
+    )
+    size, seconds = large.stat().st_size / 1e6, number(median(took))
+    run.explain()
+    run.note(f"The large model has {size:.0f} MB and takes {seconds} s to load.")
+    run.judge(
+        {
+            f"p99 of others, {count} connections: loading / quiet": results.ratio(
+                f"loading, {count}", f"quiet, {count}", P99
+            )
+            for count in CONNECTIONS
+        }
+    )
+    run.raw = {"results": results.raw(), "load_seconds": took}
+
+
+def by_turns(run: Run, server: Server, took: list[float]) -> Results:
+    """Measure with and without a load under way; adds the seconds of each to `took`."""
+    found: dict[str, list[Measurement]] = {}
+    for turn in range(run.options.rounds + 1):
+        for count in CONNECTIONS:
+            load = Load(REQUEST, count, run.options.seconds if turn else 1)
+            quiet = measure_load(server, load, cores=run.cores.load)
             with loading(server.port, took):
-                busy = measure(server, load, cores=load_cores)
+                busy = measure_load(server, load, cores=run.cores.load)
             if turn:
-                found.setdefault(label("quiet", connections), []).append(quiet)
-                found.setdefault(label("loading", connections), []).append(busy)
-    return Results(found), sorted(took)[len(took) // 2]
+                found.setdefault(f"quiet, {count}", []).append(quiet)
+                found.setdefault(f"loading, {count}", []).append(busy)
+    return Results(found)
 
 
 @contextmanager
@@ -78,12 +84,7 @@ def loading(port: int, took: list[float]) -> Iterator[None]:
     def load() -> None:
         while not ended.is_set():
             begun = time.monotonic()
-            connection = http.client.HTTPConnection(HOST, port, timeout=LOAD_TIMEOUT_SECONDS)
-            connection.request("POST", "/v2/repository/models/large/load")
-            status = connection.getresponse().status
-            connection.close()
-            if status != http.HTTPStatus.OK:
-                raise RuntimeError(f"load answered {status}")
+            send_ok(port, RELOAD, timeout=LOAD_TIMEOUT_SECONDS)
             took.append(time.monotonic() - begun)
 
     thread = threading.Thread(target=load)
@@ -93,33 +94,3 @@ def loading(port: int, took: list[float]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def label(what: str, connections: int) -> str:
-    """Return the name of a candidate."""
-    return f"{what}, {connections}"
-
-
-def describe(report: Report, results: Results) -> None:
-    """Put the tables into the report."""
-    report.table(
-        ("what, connections", "RPS", "p50 µs", "p99 µs"),
-        [
-            (name, *(number(results.median(name, value)) for value in (rps, p50, p99)))
-            for name in results.by_label
-        ],
-    )
-    report.targets(
-        [
-            Target(
-                f"p99 of others, {connections} connections: loading / quiet",
-                results.ratio(label("loading", connections), label("quiet", connections), p99),
-                2.0,
-            )
-            for connections in CONNECTIONS
-        ]
-    )
-
-
-if __name__ == "__main__":
-    main()

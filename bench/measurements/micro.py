@@ -1,6 +1,6 @@
 """Small costs that comments and the README quote: keys, metrics, cache entries, round trips.
 
-Microseconds are the quickest of seven timings; bytes are tracemalloc's.
+Microseconds are the quickest of the rounds; bytes are tracemalloc's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from timeit import Timer
 from typing import Any
 
@@ -19,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Histogram as LibraryHistogram
 
 from bench import redis_costs
+from bench.run import Run
 from ml_pipeline.cache.base import CacheStatistics, LookupBudget
 from ml_pipeline.cache.envelope import seal, unseal
 from ml_pipeline.cache.memory import MemoryCache
@@ -26,85 +28,47 @@ from ml_pipeline.engine.wire.cache_key import cache_key
 from ml_pipeline.engine.wire.duplicate_keys import refuse_json_duplicates
 from ml_pipeline.engine.wire.json_numbers import Text, read_numbers
 from ml_pipeline.engine.wire.json_pieces import VALUES_A_PIECE, write_lists
-from ml_pipeline.engine.wire.turns import Steps, at_once
+from ml_pipeline.engine.wire.turns import at_once
 from ml_pipeline.observe.collector import Metrics, ModelSample
 from ml_pipeline.observe.exposition import expose
-from ml_pipeline.observe.histogram import SECONDS, Histogram
+from ml_pipeline.observe.histogram import SECONDS as BUCKETS
+from ml_pipeline.observe.histogram import Histogram
 
+ROUNDS, SECONDS = 7, 0
 ENTRIES, VALUE_BYTES = 100_000, 200
 ROW = b'{"data":[[13.2,1.78,2.14,11.2,100.0,2.65,2.76,0.26,1.28,4.38]],"use_cache":false}'
-
 BUDGET = LookupBudget(b"application/json", "model", 0.0, 60.0)
+Cost = tuple[str, Callable[[], object], float, str]
+"""What, how it is done, how many of the unit that does, and the unit's name: µs, or ns of each."""
 
 
-def main() -> None:
-    """Measure and print."""
-    print("| what | cost |\n|---|---:|")
+def measure(run: Run) -> None:
+    """Time everything and report."""
+    rows = []
+    for what, call, size, unit in chain(_keys(), _metrics(), _cached(), _readers()):
+        seconds = _seconds(call, run.options.rounds)
+        cost = f"{seconds * 1e6:.2f} µs" if not size else f"{seconds * 1e9 / size:.1f} ns {unit}"
+        rows.append((what, cost))
+    rows.append(("cache entry beside its value", f"{_entry_bytes():.0f} bytes"))
+    run.table(("what", "cost"), [*rows, *redis_costs.rows(run.options.rounds)])
+
+
+def _keys() -> Iterator[Cost]:
     for rows in (1, 1_000, 15_000):
         inputs: dict[str, Any] = {"x": np.ones((rows, 10), np.float32)}
-        key = _microseconds(partial(cache_key, b"i" * 32, inputs, b"JSON"))
-        print(f"| cache key, {rows * 40:,} bytes | {key:.1f} µs |")
+        call = partial(cache_key, b"i" * 32, inputs, b"JSON")
+        yield f"cache key, {rows * 40:,} bytes", call, 0, ""
+    yield "repeated keys of a row", lambda: refuse_json_duplicates(ROW, True), 0, ""
+
+
+def _metrics() -> Iterator[Cost]:
     registry = CollectorRegistry()
     counter = Counter("c", "c", ["a"], registry=registry).labels("x")
-    library = LibraryHistogram("h", "h", ["a"], buckets=SECONDS, registry=registry).labels("x")
-    ours = Histogram(SECONDS)
-    cache = _filled()
-    print(f"| histogram, ours | {_microseconds(lambda: ours.observe(0.0015)):.2f} µs |")
-    print(f"| histogram, library | {_microseconds(lambda: library.observe(0.0015)):.2f} µs |")
-    print(f"| counter, library | {_microseconds(counter.inc):.2f} µs |")
-    print(f"| scrape of one model and five routes | {_scrape_microseconds():.0f} µs |")
-    known = (7).to_bytes(32, "big")
-    print(f"| look-up in the cache | {_microseconds(lambda: cache.peek(known)):.2f} µs |")
-    repeats = _microseconds(lambda: refuse_json_duplicates(ROW, True))
-    print(f"| repeated keys of a row | {repeats:.2f} µs |")
-    sealed = seal(known, b"x" * 300, b"application/json", 2**31, 60)
-    opened = _microseconds(lambda: unseal(known, sealed, b"application/json"))
-    print(f"| value of 300 bytes out of its envelope | {opened:.2f} µs |")
-    for what, call, size in _readers():
-        print(f"| {what} | {_microseconds(call) * 1e3 / size:.1f} ns a byte |")
-    values = np.random.default_rng(1).uniform(size=VALUES_A_PIECE)
-    written = _microseconds(lambda: at_once(write_lists(values))) * 1e3 / len(values)
-    print(f"| a number written as JSON | {written:.0f} ns |")
-    print(f"| cache entry beside its value | {_entry_bytes():.0f} bytes |")
-    for what, cost in redis_costs.rows():
-        print(f"| {what} | {cost} |")
-
-
-def _readers() -> Iterator[tuple[str, Callable[[], object], int]]:
-    """What the bounds of `large_rows.py` and its like are reckoned from: kind, call and bytes."""
-    rows = np.random.default_rng(1).uniform(size=(4_000, 10)).tolist()
-    for what, data in (("rows of ten", rows), ("rows of one 1", [[1]] * 30_000)):
-        body = msgspec.json.encode(data)
-        text, packed = Text(body, 0, len(body)), msgspec.msgpack.encode(data)
-        numbers = partial(read_numbers, text, np.dtype(np.float32), None, "data")
-        lists = list[list[float]]
-        yield f"{what} in JSON, at once", partial(_to_array, msgspec.json, body, lists), len(body)
-        yield f"{what} in JSON, in pieces", partial(_in_pieces, numbers), len(body)
-        yield (
-            f"{what} in MessagePack",
-            partial(_to_array, msgspec.msgpack, packed, lists),
-            len(packed),
-        )
-    for what, words in (("a string of 100 kB", ["a" * 100_000]), ("empty strings", [""] * 30_000)):
-        body = msgspec.json.encode(words)
-        yield f"{what} in JSON", partial(msgspec.json.decode, body, type=list[str]), len(body)
-
-
-def _to_array(language: Any, body: bytes, kind: Any) -> object:
-    return np.asarray(language.decode(body, type=kind), np.float32)
-
-
-def _in_pieces(make: Callable[[], Steps[Any]]) -> object:
-    return at_once(make())
-
-
-def _microseconds(call: Callable[[], object]) -> float:
-    timer = Timer(call)
-    number, _ = timer.autorange()
-    return min(timer.repeat(7, number)) / number * 1e6
-
-
-def _scrape_microseconds() -> float:
+    library = LibraryHistogram("h", "h", ["a"], buckets=BUCKETS, registry=registry).labels("x")
+    ours = Histogram(BUCKETS)
+    yield "histogram, ours", lambda: ours.observe(0.0015), 0, ""
+    yield "histogram, library", lambda: library.observe(0.0015), 0, ""
+    yield "counter, library", counter.inc, 0, ""
     metrics = Metrics(
         "replica",
         ("/predict", "/predict/batch"),
@@ -116,7 +80,45 @@ def _scrape_microseconds() -> float:
     for endpoint in ("/health", "/metrics", "/models"):
         metrics.observe_request("GET", endpoint, 200, 0.001)
     with asyncio.Runner() as runner:
-        return _microseconds(lambda: runner.run(expose(metrics)))
+        yield "scrape of one model and five routes", lambda: runner.run(expose(metrics)), 0, ""
+
+
+def _cached() -> Iterator[Cost]:
+    cache, known = _filled(), (7).to_bytes(32, "big")
+    yield "look-up in the cache", lambda: cache.peek(known), 0, ""
+    sealed = seal(known, b"x" * 300, b"application/json", 2**31, 60)
+    what = "value of 300 bytes out of its envelope"
+    yield what, lambda: unseal(known, sealed, b"application/json"), 0, ""
+
+
+def _readers() -> Iterator[Cost]:
+    """What the bounds of `large_rows.py` and its like are reckoned from."""
+    lists, unit = list[list[float]], "a byte"
+    rows = np.random.default_rng(1).uniform(size=(4_000, 10)).tolist()
+    for what, data in (("rows of ten", rows), ("rows of one 1", [[1]] * 30_000)):
+        body, packed = msgspec.json.encode(data), msgspec.msgpack.encode(data)
+        read = partial(read_numbers, Text(body, 0, len(body)), np.dtype(np.float32), None, "data")
+        at_one_time = partial(_to_array, msgspec.json, body, lists)
+        yield f"{what} in JSON, at once", at_one_time, len(body), unit
+        yield f"{what} in JSON, in pieces", lambda read=read: at_once(read()), len(body), unit  # type: ignore[misc]
+        unpack = partial(_to_array, msgspec.msgpack, packed, lists)
+        yield f"{what} in MessagePack", unpack, len(packed), unit
+    for what, words in (("a string of 100 kB", ["a" * 100_000]), ("empty strings", [""] * 30_000)):
+        body = msgspec.json.encode(words)
+        decode = partial(msgspec.json.decode, body, type=list[str])
+        yield f"{what} in JSON", decode, len(body), unit
+    values = np.random.default_rng(1).uniform(size=VALUES_A_PIECE)
+    yield "written as JSON", lambda: at_once(write_lists(values)), len(values), "a number"
+
+
+def _to_array(language: Any, body: bytes, kind: Any) -> object:
+    return np.asarray(language.decode(body, type=kind), np.float32)
+
+
+def _seconds(call: Callable[[], object], rounds: int) -> float:
+    timer = Timer(call)
+    number, _ = timer.autorange()
+    return min(timer.repeat(rounds, number)) / number
 
 
 def _filled() -> MemoryCache:
@@ -132,7 +134,3 @@ def _entry_bytes() -> float:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return held / cache.statistics().num_entries - VALUE_BYTES
-
-
-if __name__ == "__main__":
-    main()

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from statistics import median
 
 from bench.harness import (
@@ -23,15 +21,18 @@ from bench.harness import (
     Server,
     ServerError,
     log_tail,
-    measure,
     spawned,
-    started,
+)
+from bench.harness import (
+    measure as measure_load,
 )
 from bench.load import Load
-from bench.report import Report, Target, begin, number, parser
+from bench.markdown import number
 from bench.request import Request, json_request, send
+from bench.run import Run
 from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
 
+ROUNDS, SECONDS = 5, 1
 POLL_SECONDS = 0.002
 REQUESTS = 10_000
 CONNECTIONS = 32
@@ -40,37 +41,45 @@ MANY, MANY_ROUNDS = 1000, 3
 REQUEST = json_request(1, SAMPLE_FEATURES, use_cache=True, numbered=True)
 
 
-def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__, rounds=5, model=SAMPLE_MODEL)
-    report, arguments = begin("Start and memory", options)
-    command = [*SERVE_COMMAND, str(arguments.model)]
-    starts = [start_seconds(command) for _ in range(arguments.rounds + 1)][1:]
-    many = median(start_many(arguments.model) for _ in range(MANY_ROUNDS))
-    with started("server", command) as server:
-        fresh = server.rss_bytes()
-        sent, used = use(server)
-    describe(report, starts, many, (fresh, used), sent)
-    report.raw = {
-        "start_seconds": starts,
-        "start_many_seconds": many,
-        "fresh_bytes": fresh,
-        "used_bytes": used,
-        "sent": sent,
-    }
-    report.finish(arguments.json)
+def measure(run: Run) -> None:
+    """Measure and report."""
+    starts = [start_seconds() for _ in range(run.options.rounds + 1)][1:]
+    many = start_many(run, min(MANY_ROUNDS, run.options.rounds))
+    server = run.start("server")
+    fresh_mb = server.rss_bytes() / 1e6
+    sent, used_mb = use(server, run.options.seconds)
+    run.table(
+        ("what", "number"),
+        [
+            (f"start to first prediction, median of {len(starts)}, s", number(median(starts))),
+            ("quickest, s", number(min(starts))),
+            ("slowest, s", number(max(starts))),
+            (f"{MANY:,} models, median of {len(many)}, s", number(median(many))),
+            ("memory when ready, MB", number(fresh_mb)),
+            (f"memory after {sent:,} different predictions, MB", number(used_mb)),
+        ],
+    )
+    run.note("Memory is the resident set of the process tree.")
+    run.judge(
+        {
+            "start to first prediction": median(starts),
+            f"start with {MANY:,} models": median(many),
+            f"memory after {REQUESTS:,} or more predictions": used_mb,
+        }
+    )
+    run.raw = {"start_seconds": starts, "start_many_seconds": many, "used_mb": used_mb}
 
 
-def start_many(model: Path) -> float:
-    """Likewise with a folder of many copies of a model."""
+def start_many(run: Run, times: int) -> list[float]:
+    """Start as often with a folder of many copies of a model."""
+    folder = run.folder()
+    for copy in range(MANY):
+        shutil.copy(SAMPLE_MODEL, folder / f"m{copy}.onnx")
     request = dataclasses.replace(REQUEST, path="/predict?model=m0")
-    with tempfile.TemporaryDirectory() as name:
-        for copy in range(MANY):
-            shutil.copy(model, Path(name, f"m{copy}.onnx"))
-        return start_seconds([*SERVE_COMMAND, name], request)
+    return [start_seconds((*SERVE_COMMAND, str(folder)), request) for _ in range(times)]
 
 
-def start_seconds(command: Sequence[str], request: Request = REQUEST) -> float:
+def start_seconds(command: Sequence[str] = SERVE_COMMAND, request: Request = REQUEST) -> float:
     """Start a server, return when it first predicted, and stop it."""
     start = time.perf_counter()
     with spawned("server", command) as server:
@@ -81,42 +90,16 @@ def start_seconds(command: Sequence[str], request: Request = REQUEST) -> float:
         return time.perf_counter() - start
 
 
-def use(server: Server) -> tuple[int, int]:
-    """Send at least `REQUESTS` requests; return their number and the memory held then."""
-    sent = rss_bytes = 0
+def use(server: Server, seconds: int) -> tuple[int, float]:
+    """Send at least `REQUESTS` requests; return their number and the MB held then."""
+    sent = 0
     for _ in range(MOST_LOADS):
-        measured = measure(server, Load(REQUEST, CONNECTIONS, seconds=1, first_number=sent))
+        load = Load(REQUEST, CONNECTIONS, seconds, first_number=sent)
+        measured = measure_load(server, load)
         sent += measured.load.requests
-        rss_bytes = measured.rss_bytes
         if sent >= REQUESTS:
-            return sent, rss_bytes
-    raise ServerError(f"only {sent} requests in {MOST_LOADS} s")
-
-
-def describe(
-    report: Report, starts: Sequence[float], many: float, memory: tuple[int, int], sent: int
-) -> None:
-    """Put the tables into the report."""
-    fresh_mb, used_mb = (rss_bytes / 1e6 for rss_bytes in memory)
-    report.table(
-        ("what", "number"),
-        [
-            (f"start to first prediction, median of {len(starts)}, s", number(median(starts))),
-            ("quickest, s", number(min(starts))),
-            ("slowest, s", number(max(starts))),
-            (f"{MANY:,} models, median of {MANY_ROUNDS}, s", number(many)),
-            ("memory when ready, MB", number(fresh_mb)),
-            (f"memory after {sent:,} different predictions, MB", number(used_mb)),
-        ],
-    )
-    report.note("Memory is the resident set of the process tree; nothing is pinned to a core.")
-    report.targets(
-        [
-            Target("start to first prediction, s", median(starts), 1.0),
-            Target(f"start with {MANY:,} models, s", many, 5.0),
-            Target(f"memory after {REQUESTS:,} or more predictions, MB", used_mb, 130.0),
-        ]
-    )
+            return sent, measured.rss_bytes / 1e6
+    raise ServerError(f"only {sent} requests in {MOST_LOADS} loads")
 
 
 def _predicts(server: Server, request: Request) -> bool:
@@ -126,7 +109,3 @@ def _predicts(server: Server, request: Request) -> bool:
         return send(server.port, request).status == HTTPStatus.OK
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    main()

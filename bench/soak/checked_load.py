@@ -10,19 +10,24 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
 
 import msgspec
 import numpy as np
 import onnxruntime
 import uvloop
 
-from bench.scenarios import Ask
+from bench.harness import QUIET_SERVER
+from bench.sample import SAMPLE_MODEL
+from bench.scenarios import Ask, Servers
 from bench.soak.client import Answer, Connection, post
+from bench.soak.scenario import Run
 from bench.suite.messages import Array, Expected, Message
+from bench.suite.native import Stack, stack
+from bench.waiting import wait_until
 
 NUM_CLIENTS = 16
 PAUSE_SECONDS = 0.005
@@ -31,7 +36,8 @@ NUM_KNOWN = 300
 FRESH_RATIO = 0.3
 """Of requests whose rows are seldom the same, so that models run; the cache has the others."""
 MOST_FAULTS = 5
-"""That are told: one is enough to fail."""
+"""That are told."""
+SAMPLE_ROW = (13.0, 2.5, 20.0, 2.0, 1.8, 0.4, 4.7, 0.9, 2.6, 560.0)
 
 
 class Questions:
@@ -43,9 +49,6 @@ class Questions:
         path: Where they are asked.
         timeout_ms: `X-Request-Timeout-Ms`, or 0 for none.
         use_cache: Whether the server may read and write its cache.
-
-    Attributes:
-        path: Likewise.
     """
 
     def __init__(
@@ -65,16 +68,15 @@ class Questions:
             for row in values.tolist()
         ]
         outputs = [answers_of(model, values.astype(np.float32)) for model in models]
-        self._expected = [
-            [_message(output, row) for output in outputs] for row in range(len(values))
-        ]
+        self._expected = [[_message(each, row) for each in outputs] for row in range(len(rows))]
         self._heads: dict[tuple[int, bytes], int] = {}
 
     def draw(self, source: random.Random) -> int:
         """Choose one."""
-        if len(self._requests) > NUM_KNOWN and source.random() < FRESH_RATIO:
-            return source.randrange(NUM_KNOWN, len(self._requests))
-        return source.randrange(min(NUM_KNOWN, len(self._requests)))
+        number = len(self._requests)
+        if number > NUM_KNOWN and source.random() < FRESH_RATIO:
+            return source.randrange(NUM_KNOWN, number)
+        return source.randrange(min(NUM_KNOWN, number))
 
     def request(self, number: int) -> bytes:
         """Give the bytes of one."""
@@ -92,6 +94,12 @@ class Questions:
         return None
 
 
+def sample_questions(num_rows: int, *, path: str = "/predict", timeout_ms: int = 0) -> Questions:
+    """Ask the bundled model."""
+    rows = drawn_rows(num_rows, SAMPLE_ROW)
+    return Questions([SAMPLE_MODEL], rows, path=path, timeout_ms=timeout_ms)
+
+
 class Load:
     """Asks from the start of a `with` block to its end.
 
@@ -107,7 +115,6 @@ class Load:
         num_told: Those that got such a 503, where that is no loss.
         num_wrong: Those with a wrong one.
         faults: The first few lost or wrong, in words.
-        num_clients: Likewise.
         answered: Seconds from request to answer, and `time.monotonic()` at its end.
         models: The models that have answered so far, by their numbers.
     """
@@ -124,9 +131,9 @@ class Load:
         self.faults: list[str] = []
         self.answered: list[tuple[float, float]] = []
         self.models: set[int] = set()
+        self.num_clients = num_clients
         self._port = port
         self._questions = questions
-        self.num_clients = num_clients
         self._may_be_told = may_be_told
         self._random = random.Random(8)
         self._stopping = False
@@ -136,12 +143,7 @@ class Load:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping = True
         self._thread.join()
 
@@ -157,15 +159,12 @@ class Load:
 
     def wait_for_answers(self, number: int, seconds: float = 20.0) -> None:
         """Wait until so many more have come."""
-        wanted, limit = len(self.answered) + number, time.monotonic() + seconds
-        while len(self.answered) < wanted and time.monotonic() < limit:
-            time.sleep(0.02)
-        if len(self.answered) < wanted:
+        wanted = len(self.answered) + number
+        if not wait_until(lambda: len(self.answered) >= wanted, seconds):
             self._blame(f"answers: expected {number} more in {seconds:.0f} s, found fewer")
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._ask_all())
+        uvloop.run(self._ask_all())
 
     async def _ask_all(self) -> None:
         await asyncio.gather(*(self._be_a_client() for _ in range(self.num_clients)))
@@ -195,22 +194,37 @@ class Load:
     def _judge(self, number: int, answer: Answer) -> None:
         if self._may_be_told and answer.status == 503 and "retry-after" in answer.headers:
             self.num_told += 1
-            return
-        if answer.status != 200:
+        elif answer.status != 200:
             self.num_lost += 1
             self._blame(f"lost: {answer.status} {answer.body[:200]!r}")
-            return
-        model = self._questions.model_of(number, answer.body)
-        if model is None:
+        elif (model := self._questions.model_of(number, answer.body)) is None:
             self.num_wrong += 1
             self._blame(f"wrong: {answer.body[:200]!r}")
-            return
-        self.models.add(model)
-        self.answered.append((answer.seconds, time.monotonic()))
+        else:
+            self.models.add(model)
+            self.answered.append((answer.seconds, time.monotonic()))
 
     def _blame(self, text: str) -> None:
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(f"{self._questions.path}: {text}")
+
+
+@contextmanager
+def behind_nginx(
+    run: Run,
+    num_replicas: int,
+    environment: Mapping[str, str] = QUIET_SERVER,
+    *,
+    may_be_told: bool = False,
+) -> Iterator[tuple[Stack, Load]]:
+    """Start a native stack and ask its bundled model through Nginx, for a `with` block."""
+    servers = Servers("soak", num_replicas, environment=dict(environment))
+    questions = sample_questions(run.choose(20_000, 3000), path="/api/predict")
+    with (
+        stack(servers) as running,
+        Load(running.state.http_port, questions, may_be_told=may_be_told) as load,
+    ):
+        yield running, load
 
 
 def answers_of(model: Path, rows: Array) -> list[Array]:
@@ -219,16 +233,14 @@ def answers_of(model: Path, rows: Array) -> list[Array]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options)
     found: list[Array] = session.run(None, {session.get_inputs()[0].name: rows})
-    first = found[0]
-    if first.ndim == 2 and first.shape[1] == 1:
-        found[0] = first[:, 0]
+    if found[0].ndim == 2 and found[0].shape[1] == 1:
+        found[0] = found[0][:, 0]
     return found[:2]
 
 
 def drawn_rows(num_rows: int, sample: Sequence[float]) -> Array:
     """Draw rows round a sample: float32 [R, F]."""
-    generator = np.random.default_rng(8)
-    factors = generator.normal(1.0, 0.3, (num_rows, len(sample)))
+    factors = np.random.default_rng(8).normal(1.0, 0.3, (num_rows, len(sample)))
     return (np.array(sample) * factors).round(4).astype(np.float32)
 
 

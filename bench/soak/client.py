@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.request import HOST
 
@@ -44,26 +44,17 @@ def get(path: str) -> bytes:
     return _head("GET", path, {"host": HOST}, 0)
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """A kept connection to a port of this machine: `await Connection.open(port)`, then `ask`."""
 
-    def __init__(self) -> None:
-        self._received = bytearray()
-        self._waiter: asyncio.Future[None] | None = None
-        self._transport: asyncio.Transport | None = None
-        self._lost: Exception | None = None
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
 
     @staticmethod
     async def open(port: int) -> Connection:
         """Connect; OSError where nobody listens."""
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(Connection, HOST, port)
-        return protocol
-
-    @property
-    def ended(self) -> bool:
-        """Whether the other side has hung up."""
-        return self._lost is not None
+        return Connection(*await asyncio.open_connection(HOST, port))
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request and wait for its answer.
@@ -72,65 +63,34 @@ class Connection(asyncio.Protocol):
             ConnectionError: The server hung up first.
             TimeoutError: Nothing in `ANSWER_SECONDS`.
         """
-        if self._lost is not None or self._transport is None:
-            raise ConnectionError("the connection has ended")
         started = time.perf_counter()
-        self._received.clear()
-        self._transport.write(request)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while (end := self._received.find(b"\r\n\r\n")) < 0:
-                await self._more()
-            status, headers = _parse(bytes(self._received[:end]))
-            whole = end + 4 + int(headers.get("content-length", "0"))
-            while len(self._received) < whole:
-                await self._more()
-        body = bytes(self._received[end + 4 : whole])
+        self.send(request)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                status, headers = _parse(await self._reader.readuntil(b"\r\n\r\n"))
+                body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError("the server hung up") from error
         return Answer(status, headers, body, time.perf_counter() - started)
 
     def send(self, request: bytes) -> None:
         """Send without waiting for anything."""
-        if self._transport is not None:
-            self._transport.write(request)
+        self._writer.write(request)
 
     def close(self) -> None:
         """Hang up at once, whatever is under way."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._writer.transport.abort()
 
     def reset(self) -> None:
         """Hang up so that the server is told at once, instead of with its next answer."""
-        if self._transport is not None:
-            client = self._transport.get_extra_info("socket")
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-            self._transport.abort()
+        client = self._writer.get_extra_info("socket")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.close()
 
     def read_no_more(self) -> None:
         """Leave what comes to the kernel."""
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    async def _more(self) -> None:
-        if self._lost is not None:
-            raise self._lost
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
-
-    # What asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # of a socket, it is a Transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = ConnectionError(f"hung up: {exc or 'closed'}")
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        transport: Any = self._writer.transport  # which reads too
+        transport.pause_reading()
 
 
 def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:

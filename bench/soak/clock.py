@@ -17,10 +17,9 @@ import msgspec
 from bench.harness import Server, ServerError, started
 from bench.redis_server import redis_started
 from bench.request import Request, get, send
-from bench.sample import SAMPLE_MODEL
-from bench.soak.checked_load import Load, Questions, drawn_rows
-from bench.soak.kills import SAMPLE_ROW
-from bench.soak.scenario import Finding, Run
+from bench.soak.checked_load import Load, sample_questions
+from bench.soak.scenario import Finding, Run, at_most, equal
+from bench.waiting import wait_until
 
 LIBRARIES = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 PROBE = (sys.executable, "-m", "bench.soak.clock_probe", "serve")
@@ -36,7 +35,7 @@ MOST_P99_SECONDS_QUICK = 1.0
 
 def run(run: Run) -> Finding:
     """Set the clock, over and over, and see how long cached answers live."""
-    questions = Questions([SAMPLE_MODEL], drawn_rows(3000, SAMPLE_ROW), timeout_ms=5000)
+    questions = sample_questions(3000, timeout_ms=5000)
     clock = Clock(run.folder / "clock")
     broken: list[str] = []
     with ExitStack() as opened:
@@ -59,8 +58,7 @@ def run(run: Run) -> Finding:
             for hours in run.choose((-7, 5), (-7,)):
                 broken += _expiry(clock, hours, right, set_)
     p99, most = load.p99_seconds(), run.choose(MOST_P99_SECONDS, MOST_P99_SECONDS_QUICK)
-    if p99 > most:
-        broken.append(f"p99: expected {most:.2f} s at most, found {p99:.2f} s")
+    broken += at_most("p99", p99, most, " s")
     return Finding(
         tried=f"the clock set {times * len(steps)} times, by up to 7 h forwards and back, under "
         f"{load.num_clients} clients with a deadline of 5 s; answers cached for {TTL_SECONDS} s by "
@@ -104,9 +102,7 @@ class Clock:
 def _uptime(server: Server) -> list[str]:
     """It counts what has passed, not what the clock says."""
     uptime = float(msgspec.json.decode(get(server.port, "/health").body)["uptime"])
-    if 0 < uptime < 3600:
-        return []
-    return [f"uptime: expected some seconds, found {uptime:.0f}"]
+    return at_most("uptime", abs(uptime), 3600.0, " s")
 
 
 def _expiry(clock: Clock, hours: int, right: Server, set_: Server) -> list[str]:
@@ -124,23 +120,20 @@ def _expiry(clock: Clock, hours: int, right: Server, set_: Server) -> list[str]:
     time.sleep(max(0.0, left))
     found["over"] = (_state(set_, own), _state(set_, others))
     wanted = {"stored": ("miss", "miss"), "set": ("l1", "redis"), "over": ("miss", "miss")}
-    return broken + [
-        f"X-Cache when {name}, {hours:+} h: expected {wanted[name]}, found {states}"
-        for name, states in found.items()
-        if states != wanted[name]
-    ]
+    for name, states in found.items():
+        broken += equal(f"X-Cache when {name}, {hours:+} h", states, wanted[name])
+    return broken
 
 
 def _set(clock: Clock, hours: int, server: Server) -> list[str]:
     """Set the clock, and wait until the header `date` tells that the server has seen it."""
     clock.set(hours)
-    limit = time.monotonic() + SEEN_SECONDS
-    while time.monotonic() < limit:
+
+    def seen() -> bool:
         date = parsedate_to_datetime(get(server.port, "/health").headers["date"])
-        if abs(date.timestamp() - time.time() - 3600 * hours) < 60:
-            return []
-        time.sleep(0.05)
-    return [f"date: expected {hours:+} h in {SEEN_SECONDS:.0f} s, found {date}"]
+        return abs(date.timestamp() - time.time() - 3600 * hours) < 60
+
+    return equal(f"date set by {hours:+} h", wait_until(seen, SEEN_SECONDS), True)
 
 
 def _state(server: Server, body: bytes) -> str:

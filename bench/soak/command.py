@@ -20,13 +20,12 @@ import msgspec
 
 from bench.harness import ServerError
 from bench.load import LoadError
-from bench.machine import describe
-from bench.project_python import ROOT
+from bench.machine import ROOT, describe
+from bench.markdown import facts
 from bench.request import AnswerError
 from bench.soak.scenario import Finding, Run, Scenario
 from bench.soak.scenarios import SCENARIOS
-from bench.soak.table import HEADER, fill_in, row
-from bench.targets import README
+from bench.soak.table import keep, table
 
 RESULTS = ROOT / "bench" / "results" / "soak.json"
 BROKEN, FAILED = 1, 2
@@ -46,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     command = shlex.join(["ops/soak", *(sys.argv[1:] if arguments is None else arguments)])
     _tell(findings, {**describe(), "command": command})
-    if options.readme:
-        fill_in(README, SCENARIOS, findings)
+    if options.publish:
+        keep(findings)
     return BROKEN if any(finding.broken for finding in findings.values()) else 0
 
 
@@ -66,12 +65,11 @@ def run(scenario: Scenario, *, quick: bool) -> Finding:
 
 
 def _tell(findings: dict[Scenario, Finding], about: dict[str, str]) -> None:
-    parts = ["\n".join([*HEADER, *(row(each, found) for each, found in findings.items())])]
+    parts = [table(findings)]
     parts += [
         f"- {scenario.name}: {fault}" for scenario, f in findings.items() for fault in f.broken
     ]
-    parts.append("\n".join(f"- {key}: {value}" for key, value in about.items()))
-    print("\n\n".join(parts))
+    print("\n\n".join([*parts, facts(about)]))
     kept = {"about": about, "findings": {each.name: found for each, found in findings.items()}}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
@@ -91,13 +89,13 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"what to run: {', '.join(names)} (default: everything)",
     )
     parser.add_argument("--quick", action="store_true", help="the short form, as the tests run it")
-    parser.add_argument("--readme", action="store_true", help="write the table into the README")
+    parser.add_argument("--publish", action="store_true", help="keep what was found for the docs")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in names:
             parser.error(f"expected some of {', '.join(names)}, found {name}")
-    if options.readme and options.quick:
-        parser.error("--readme is for the long form, not for --quick")
+    if options.publish and options.quick:
+        parser.error("--publish is for the long form, not for --quick")
     return options
 
 

@@ -16,7 +16,7 @@ from bench.harness import started
 from bench.request import HOST, get
 from bench.soak.client import Connection, post
 from bench.soak.gateway import gateway
-from bench.soak.scenario import Finding, Run
+from bench.soak.scenario import Finding, Run, equal
 
 ROUTES = (
     *("/models/reload", "/models/reload/", "/v2/repository/index"),
@@ -88,17 +88,15 @@ async def send(
 def judge(statuses: Counter[int], own: Counter[int], *, unchanged: bool) -> Finding:
     """Say what held."""
     num_let_in = sum(count for status, count in statuses.items() if status < 400)
-    held = {
-        f"pages of other sites: expected 403 and 421 alone, found {dict(statuses)}": set(statuses)
-        <= {403, 421},
-        "models: expected those of before, found others": unchanged,
-        f"those who may: expected 200 alone, found {dict(own)}": set(own) == {200},
-    }
     return Finding(
         tried=f"{statuses.total():,} requests that change what is served, with origins, fetch "
         "metadata and host names of others, to a server without a token and through Nginx to one "
         "with it",
         found=f"{num_let_in} let in: {statuses[403]:,} refused with 403, {statuses[421]:,} with "
         f"421; models as before; {own[200]} of {own.total()} who may, may",
-        broken=[promise for promise, kept in held.items() if not kept],
+        broken=[
+            *equal("pages of other sites", set(statuses) - {403, 421}, set()),
+            *equal("models as before", unchanged, True),
+            *equal("those who may", set(own), {200}),
+        ],
     )

@@ -18,18 +18,18 @@ import uvloop
 
 from bench.harness import SERVE_COMMAND, Server, started
 from bench.request import get
-from bench.slow_model import write_model
 from bench.soak.client import Connection, post
 from bench.soak.gateway import gateway
-from bench.soak.scenario import Finding, Run
+from bench.soak.scenario import Finding, Run, at_most, equal
+from tests.bad_models import write_models
 
 NUM_CLIENTS = 24
-STEPS = 3_000
-LONG_STEPS = 200_000
-"""About 20 ms, and a second and more."""
+TURNS = 12_000.0
+LONG_TURNS = 800_000.0
+"""Of the model's loop: about 20 ms, and a second and more."""
 DEADLINES_MS = (5, 400)
-LATENESS_SECONDS = 0.05
-LATENESS_SECONDS_QUICK = 1.0
+LATENESS_MS = 50.0
+LATENESS_MS_QUICK = 1000.0
 """After a deadline, that its answer may come: what was begun before it is brought to its end."""
 NUM_LEAVING = 20
 """Clients that hang up while they wait, of each kind."""
@@ -41,31 +41,40 @@ ONE_BY_ONE = {"SESSIONS": "1", "MAX_BATCH_SIZE": "1", "INLINE_BUDGET_US": "0"}
 
 
 class Kept(NamedTuple):
-    """One request with a deadline.
-
-    Attributes:
-        status: Of its answer.
-        late_seconds: From its deadline to its answer; below 0 before it.
-    """
+    """One request with a deadline: its status, and ms from then to its answer, below 0 before."""
 
     status: int
-    late_seconds: float
+    late_ms: float
+
+
+class Left(NamedTuple):
+    """What became of those that hung up.
+
+    Attributes:
+        num_left: Of them.
+        rows: Run, of all who asked meanwhile.
+        num_ended: Requests that the server counts as ended by their client.
+        statuses: Of those who stayed.
+    """
+
+    num_left: int
+    rows: int
+    num_ended: int
+    statuses: list[int]
 
 
 def run(run: Run) -> Finding:
     """Ask with deadlines, then hang up while waiting."""
-    model = run.folder / "slow.onnx"
-    write_model(model)
-    command = (*SERVE_COMMAND, str(model))
+    command = (*SERVE_COMMAND, str(write_models(run.folder)["turns"]))
     with (
         started("server", command, environment=ONE_BY_ONE) as server,
         gateway(run.folder / "nginx", server.port, RATE_LIMIT_EXEMPT="127.0.0.0/8") as port,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         run.progress("deadlines")
-        rows = rows_run(server)
+        before = rows_run(server)
         kept = runner.run(ask_for(server.port, run.choose(60.0, 3.0)))
-        rows = rows_run(server) - rows
+        rows = rows_run(server) - before
         run.progress("clients that hang up while they wait")
         left = runner.run(leave(server, port))
     return judge(run, kept, rows, left)
@@ -88,88 +97,58 @@ async def ask_for(port: int, seconds: float) -> list[Kept]:
                 await asyncio.sleep(deadline_ms / 2e3)
                 request = request[split:]
             answer = await connection.ask(request)
-            late = time.perf_counter() - began - deadline_ms / 1e3
-            kept.append(Kept(answer.status, late))
+            kept.append(Kept(answer.status, 1e3 * (time.perf_counter() - began) - deadline_ms))
             if answer.status == 503:  # at once again would be nothing but refusals
                 await asyncio.sleep(source.uniform(0.0, 0.1))
         connection.close()
 
-    async with asyncio.TaskGroup() as clients:
-        for _ in range(NUM_CLIENTS):
-            clients.create_task(be_a_client())
+    await asyncio.gather(*(be_a_client() for _ in range(NUM_CLIENTS)))
     return kept
 
 
-def draw(source: random.Random, deadline_ms: int, steps: int = STEPS) -> bytes:
+def draw(source: random.Random, deadline_ms: int) -> bytes:
     """Make a request with a deadline, by the header or as the Open Inference Protocol has it."""
     if source.random() < 0.5:
-        body = msgspec.json.encode({"data": [[steps]], "use_cache": False})
-        return post("/predict", body, x_request_timeout_ms=str(deadline_ms))
-    tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [steps]}
+        return predict(TURNS, x_request_timeout_ms=str(deadline_ms))
+    tensor = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [TURNS]}
     parameters = {"timeout": deadline_ms * 1000, "use_cache": False}
     body = msgspec.json.encode({"inputs": [tensor], "parameters": parameters})
-    return post("/v2/models/slow/infer", body)
+    return post("/v2/models/turns/infer", body)
 
 
-class Left(NamedTuple):
-    """What became of those that hung up.
-
-    Attributes:
-        num_left: Of them.
-        rows: Run, of all who asked meanwhile.
-        num_ended: Requests that the server counts as ended by their client.
-        statuses: Of those who stayed.
-    """
-
-    num_left: int
-    rows: int
-    num_ended: int
-    statuses: list[int]
+def predict(turns: float, path: str = "/predict", **headers: str) -> bytes:
+    """Make a request that takes so many turns."""
+    return post(path, msgspec.json.encode({"data": [[turns]], "use_cache": False}), **headers)
 
 
 async def leave(server: Server, gateway_port: int) -> Left:
     """Let one request keep the session, others wait behind it, and most of these hang up."""
     before, ended = rows_run(server), ended_by_clients(server)
-    long, short = (
-        post("/predict", msgspec.json.encode({"data": [[steps]], "use_cache": False}))
-        for steps in (LONG_STEPS, 1)
-    )
-    proxied = short.replace(b"/predict", b"/api/predict", 1)
-    keeper = await Connection.open(server.port)
-    staying = [keeper]
-    asking = [asyncio.create_task(keeper.ask(long))]
+    staying = [await Connection.open(server.port) for _ in range(1 + NUM_STAYING)]
+    asking = [asyncio.create_task(staying[0].ask(predict(LONG_TURNS)))]
     await asyncio.sleep(PAUSE_SECONDS)
-    leaving = [
-        await send(port, request)
-        for port, request in ((gateway_port, proxied), (server.port, short), (server.port, short))
-        for _ in range(NUM_LEAVING)
-    ]
-    for _ in range(NUM_STAYING):
-        staying.append(await Connection.open(server.port))
-        asking.append(asyncio.create_task(staying[-1].ask(short)))
+    proxied = await send(gateway_port, predict(1.0, "/api/predict"))
+    closing, resetting = [await send(server.port, predict(1.0)) for _ in range(2)]
+    asking += [asyncio.create_task(each.ask(predict(1.0))) for each in staying[1:]]
     await asyncio.sleep(PAUSE_SECONDS)
-    for number, connection in enumerate(leaving):
-        if number >= 2 * NUM_LEAVING:
-            connection.reset()
-        else:
-            connection.close()
+    for connection in (*proxied, *closing):
+        connection.close()
+    for connection in resetting:
+        connection.reset()
     statuses = [(await each).status for each in asking]
     for connection in staying:
         connection.close()
     await asyncio.sleep(PAUSE_SECONDS)
-    return Left(
-        len(leaving),
-        rows_run(server) - before,
-        ended_by_clients(server) - ended,
-        statuses,
-    )
+    rows, num_ended = rows_run(server) - before, ended_by_clients(server) - ended
+    return Left(3 * NUM_LEAVING, rows, num_ended, statuses)
 
 
-async def send(port: int, request: bytes) -> Connection:
-    """Send a request without waiting for its answer."""
-    connection = await Connection.open(port)
-    connection.send(request)
-    return connection
+async def send(port: int, request: bytes) -> list[Connection]:
+    """Send a request over each of so many connections as will hang up."""
+    connections = [await Connection.open(port) for _ in range(NUM_LEAVING)]
+    for connection in connections:
+        connection.send(request)
+    return connections
 
 
 def rows_run(server: Server) -> int:
@@ -184,31 +163,29 @@ def ended_by_clients(server: Server) -> int:
 
 def judge(run: Run, kept: list[Kept], rows: int, left: Left) -> Finding:
     """Say what held."""
-    most = run.choose(LATENESS_SECONDS, LATENESS_SECONDS_QUICK)
     counts = Counter(each.status for each in kept)
-    answered = [each.late_seconds for each in kept if each.status == 200]
-    latest = max(each.late_seconds for each in kept)
+    answered = [each.late_ms for each in kept if each.status == 200]
+    latest = max(each.late_ms for each in kept)
     in_time = sum(late <= 0.0 for late in answered) / max(len(answered), 1)
     staying = len(left.statuses)
-    held = {
-        f"deadlines: expected each answer {most * 1e3:.0f} ms later at most, found "
-        f"{latest * 1e3:.0f}": latest <= most,
-        f"statuses: expected 200, 503 and 504, found {dict(counts)}": set(counts)
-        == {200, 503, 504},
-        f"rows run: expected those of the {counts[200]} that were answered, found {rows}": rows
-        == counts[200],
-        f"who stays: expected 200 each, found {left.statuses}": set(left.statuses) == {200},
-        f"rows run: expected those of the {staying} who stayed, found {left.rows}": left.rows
-        == staying,
-        f"hung up: expected {left.num_left} counted with 499, found "
-        f"{left.num_ended}": left.num_ended == left.num_left,
-    }
     return Finding(
         tried=f"{len(kept):,} requests with deadlines of {DEADLINES_MS[0]} to {DEADLINES_MS[1]} "
         f"ms, some with slow bodies; {left.num_left} that wait and hang up, behind Nginx, in "
         "order, and by a reset",
         found=f"{counts[200]:,} answered, {in_time:.1%} of them in time, {counts[503]:,} refused, "
-        f"{counts[504]:,} told that it has passed, the latest {latest * 1e3:.0f} ms after it; "
+        f"{counts[504]:,} told that it has passed, the latest {latest:.0f} ms after it; "
         f"{rows:,} rows run; {left.rows - staying} rows of who had hung up",
-        broken=[promise for promise, true in held.items() if not true],
+        broken=[
+            *at_most(
+                "answers after a deadline",
+                latest,
+                run.choose(LATENESS_MS, LATENESS_MS_QUICK),
+                " ms",
+            ),
+            *equal("statuses", set(counts), {200, 503, 504}),
+            *equal("rows run", rows, counts[200]),
+            *equal("statuses of who stays", set(left.statuses), {200}),
+            *equal("rows run of who stays", left.rows, staying),
+            *equal("hung up, counted with 499", left.num_ended, left.num_left),
+        ],
     )

@@ -19,7 +19,7 @@ from bench.compute_bound import FEATURES, write_model
 from bench.harness import SERVE_COMMAND, Server, started
 from bench.request import Request, get, send
 from bench.soak.checked_load import Load, Questions, drawn_rows
-from bench.soak.scenario import Finding, Run
+from bench.soak.scenario import Finding, Run, equal
 
 WIDTHS = (16, 17)
 """Of the old model and the new one, which differ in every answer."""
@@ -71,14 +71,12 @@ def _break_files(run: Run, files: list[Path], questions: Questions) -> tuple[lis
             broken += _expect(server, name, 422, text)
             load.wait_for_answers(run.choose(1000, 50))
             _mend(folder, model, files[OLD])
-        if load.models != {OLD}:
-            broken.append(f"models: expected the old one to answer, found {load.models}")
+        broken += equal("models that answer before the reload", load.models, {OLD})
         broken += _write_slowly(server, model, files[NEW].read_bytes())
         load.wait_for_answers(100)
         load.models.clear()
         load.wait_for_answers(100)
-        if load.models != {NEW}:
-            broken.append(f"models: expected the new one after the reload, found {load.models}")
+        broken += equal("models that answer after it", load.models, {NEW})
     return [*broken, *load.faults], load.counts
 
 
@@ -141,9 +139,7 @@ def _write_slowly(server: Server, model: Path, content: bytes) -> list[str]:
                 reloading.join()
             handle.write(content[start : start + size])
     broken = _expect(server, "written", 200, "digest")
-    if set(statuses) != {422}:
-        broken.append(f"reloads of half a file: expected 422, found {sorted(set(statuses))}")
-    return broken
+    return broken + equal("reloads of half a file", set(statuses), {422})
 
 
 def _reload(server: Server) -> tuple[int, str]:
@@ -154,13 +150,11 @@ def _reload(server: Server) -> tuple[int, str]:
 def _expect(server: Server, name: str, status: int, text: str) -> list[str]:
     """Ask for a reload, and for /health, which stays as it was."""
     found, words = _reload(server)
-    broken = []
-    if found != status or text not in words:
-        broken.append(f"{name}: expected {status} with {text!r}, found {found} {words[:300]}")
-    health = get(server.port, "/health")
-    if health.status != 200 or b'"status":"healthy"' not in health.body:
-        broken.append(f"{name}: expected /health to be healthy, found {health.body!r}")
-    return broken
+    broken = equal(f"{name}: reload", found, status)
+    if text not in words:
+        broken.append(f"{name}: expected {text!r}, found {words[:300]}")
+    healthy = b'"status":"healthy"' in get(server.port, "/health").body
+    return broken + equal(f"{name}: /health is healthy", healthy, True)
 
 
 def _without_override() -> tuple[str, ...]:
@@ -217,8 +211,8 @@ def _fill_disk(run: Run, files: list[Path], questions: Questions) -> list[str]:
         broken = _expect(server, "full disk", 200, "digest")
         filler.unlink()
         load.wait_for_answers(100)
-        if "log_lines_lost" not in log.read_text():
-            broken.append("log: expected log_lines_lost when there was room, found no such line")
+        told = "log_lines_lost" in log.read_text()
+        broken += equal("log_lines_lost in the log when there was room", told, True)
     return [*broken, *load.faults]
 
 

@@ -78,5 +78,4 @@ async def flood(port: int, kind: str, num_connections: int, *, reads: bool) -> i
 if __name__ == "__main__":
     os.nice(NICENESS)
     port, kind, connections, reads = sys.argv[1:]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(runner.run(flood(int(port), kind, int(connections), reads=reads == "yes")))
+    print(uvloop.run(flood(int(port), kind, int(connections), reads=reads == "yes")))

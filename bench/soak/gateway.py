@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.harness import READY_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS, ServerError
+from bench.nginx import nginx_running
 from ops.native import nginx
 from ops.native.probes import answers
 from ops.native.state import Folder, State, free_port
@@ -31,17 +28,16 @@ def gateway(path: Path, replica_port: int, **variables: str) -> Iterator[int]:
     Raises:
         ServerError: It ended, or did not answer in time.
     """
-    taken: set[int] = set()
-    ports = []
+    ports: list[int] = []
     for _ in range(3):
-        ports.append(free_port(random.choice(PORTS), taken))
-        taken.add(ports[-1])
+        ports.append(free_port(random.choice(PORTS), set(ports)))
+    http, prometheus, status = ports
     folder = Folder(path)
     folder.make()
     state = State(
-        http_port=ports[0],
-        prometheus_port=ports[1],
-        status_port=ports[2],
+        http_port=http,
+        prometheus_port=prometheus,
+        status_port=status,
         exporter_port=0,
         redis_port=0,
         profile="default",
@@ -49,24 +45,5 @@ def gateway(path: Path, replica_port: int, **variables: str) -> Iterator[int]:
         replicas={"api-1": replica_port},
     )
     nginx.render(folder, state)
-    options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
-    command = ["nginx", "-p", f"{folder.nginx}/", "-c", "nginx.conf", "-g", options]
-    log = path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output
-        )
-    try:
-        _wait(process, ports[2], log)
-        yield ports[0]
-    finally:
-        process.terminate()
-        process.wait(STOP_TIMEOUT_SECONDS)
-
-
-def _wait(process: subprocess.Popen[bytes], status_port: int, log: Path) -> None:
-    limit = time.monotonic() + READY_TIMEOUT_SECONDS
-    while not answers("nginx", status_port):
-        if process.poll() is not None or time.monotonic() > limit:
-            raise ServerError(f"nginx does not answer:\n{log.read_text(errors='replace')}")
-        time.sleep(0.02)
+    with nginx_running(folder.nginx, lambda: answers("nginx", status)):
+        yield http

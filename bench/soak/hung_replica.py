@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from bench.sample import SAMPLE_MODEL
-from bench.scenarios import Servers
-from bench.soak.checked_load import Load, Questions, drawn_rows
-from bench.soak.kills import ENVIRONMENT, SAMPLE_ROW, answers
-from bench.soak.scenario import Finding, Run
-from bench.suite.native import Stack, stack
+from bench.soak.checked_load import Load, behind_nginx
+from bench.soak.kills import answers
+from bench.soak.scenario import Finding, Run, at_most
+from bench.suite.native import Stack
+from bench.waiting import wait_until
 
 NUM_REPLICAS = 3
 MOMENT_SECONDS = 3.0
@@ -26,16 +25,16 @@ MOST_TIMES, MOST_SECONDS, MOST_SECONDS_QUICK = 2.0, 0.025, 0.5
 
 
 class Moment(NamedTuple):
-    """What one of them cost.
+    """What one of them cost, in seconds.
 
     Attributes:
-        gone_seconds: Until its process was another; infinite if it never was.
+        gone: Until its process was another; infinite if it never was.
         before: p99 in the seconds before.
         within: p99 in the moment.
         after: p99 once all replicas are back.
     """
 
-    gone_seconds: float
+    gone: float
     before: float
     within: float
     after: float
@@ -43,36 +42,24 @@ class Moment(NamedTuple):
 
 def run(run: Run) -> Finding:
     """Stop each replica in turn, several times."""
-    questions = Questions(
-        [SAMPLE_MODEL], drawn_rows(run.choose(20_000, 3000), SAMPLE_ROW), path="/api/predict"
-    )
-    with (
-        stack(Servers("soak", NUM_REPLICAS, environment=ENVIRONMENT)) as servers,
-        Load(servers.state.http_port, questions) as load,
-    ):
-        moments = []
+    moments = []
+    with behind_nginx(run, NUM_REPLICAS) as (servers, load):
         for number in range(run.choose(6, 1)):
             run.progress(f"{number} have hung · {load.counts}")
             moments.append(_hang(servers, load, f"api-{number % NUM_REPLICAS + 1}"))
-    gone = max(each.gone_seconds for each in moments)
-    before, within, after = (
-        max(getattr(each, name) for each in moments) for name in ("before", "within", "after")
-    )
+    gone, before, within, after = map(max, zip(*moments, strict=True))
     most = max(MOST_TIMES * before, run.choose(MOST_SECONDS, MOST_SECONDS_QUICK))
-    held = {
-        f"left out: expected within {MOMENT_SECONDS:.0f} s, found {gone:.1f}": gone
-        <= MOMENT_SECONDS,
-        f"p99 meanwhile: expected {MOMENT_SECONDS:.0f} s at most, found {within:.2f}": within
-        <= MOMENT_SECONDS,
-        f"p99 afterwards: expected {most * 1e3:.0f} ms at most, found {after * 1e3:.0f}": after
-        <= most,
-    }
     return Finding(
         tried=f"one of {NUM_REPLICAS} replicas stopped (SIGSTOP), {len(moments)} times, "
         f"{load.num_clients} clients behind Nginx",
         found=f"{load.counts}; ended and started anew after {gone:.1f} s at most; p99 "
         f"{before * 1e3:.0f} ms before, {within:.2f} s within the 3 s, {after * 1e3:.0f} ms after",
-        broken=[*load.faults, *(promise for promise, true in held.items() if not true)],
+        broken=[
+            *load.faults,
+            *at_most("left out after", gone, MOMENT_SECONDS, " s"),
+            *at_most("p99 meanwhile", within, MOMENT_SECONDS, " s"),
+            *at_most("p99 afterwards", after * 1e3, most * 1e3, " ms"),
+        ],
     )
 
 
@@ -84,12 +71,9 @@ def _hang(servers: Stack, load: Load, name: str) -> Moment:
     assert process is not None
     stopped, gone = time.monotonic(), float("inf")
     process.suspend()
-    while time.monotonic() < stopped + RECOVERY_SECONDS:
-        if gone == float("inf") and not process.is_running():
-            gone = time.monotonic() - stopped
-        if gone < float("inf") and answers(servers.state.replicas[name]):
-            break
-        time.sleep(0.02)
+    if wait_until(lambda: not process.is_running(), RECOVERY_SECONDS):
+        gone = time.monotonic() - stopped
+        wait_until(lambda: answers(servers.state.replicas[name]), RECOVERY_SECONDS)
     time.sleep(max(stopped + MOMENT_SECONDS - time.monotonic(), 0.0) + 0.5)
     again = time.monotonic()
     time.sleep(BEFORE_SECONDS)

@@ -13,35 +13,24 @@ import time
 import psutil
 
 from bench.request import get
-from bench.sample import SAMPLE_MODEL
-from bench.scenarios import Servers
-from bench.soak.checked_load import Load, Questions, drawn_rows
-from bench.soak.scenario import Finding, Run
-from bench.suite.native import Stack, stack
+from bench.soak.checked_load import Load, behind_nginx
+from bench.soak.scenario import Finding, Run, at_most
+from bench.suite.native import Stack
+from bench.waiting import wait_until
 
 NUM_REPLICAS = 3
 SECONDS_BETWEEN = 1.0
 RECOVERY_SECONDS = 30.0
-SAMPLE_ROW = (13.0, 2.5, 20.0, 2.0, 1.8, 0.4, 4.7, 0.9, 2.6, 560.0)
-ENVIRONMENT = {"ACCESS_LOG": "errors", "LOG_LEVEL": "warning"}
 
 
 def run(run: Run) -> Finding:
     """Kill for a while, then wait until all replicas are back."""
     seconds = run.choose(60.0, 8.0)
-    questions = Questions(
-        [SAMPLE_MODEL], drawn_rows(run.choose(20_000, 3000), SAMPLE_ROW), path="/api/predict"
-    )
-    with (
-        stack(Servers("soak", NUM_REPLICAS, environment=ENVIRONMENT)) as servers,
-        Load(servers.state.http_port, questions, may_be_told=True) as load,
-    ):
+    with behind_nginx(run, NUM_REPLICAS, may_be_told=True) as (servers, load):
         killed = _kill(run, servers, load, seconds)
-        back = _wait_for_all(servers)
+        back = wait_until(lambda: len(_ready(servers)) == NUM_REPLICAS, RECOVERY_SECONDS)
         load.wait_for_answers(100)
-    broken = list(load.faults)
-    if load.num_told > killed * load.num_clients:
-        broken.append(f"503: expected one a client and kill at most, found {load.num_told}")
+    broken = [*load.faults, *at_most("503", load.num_told, killed * load.num_clients)]
     if not back:
         broken.append(f"replicas: expected {NUM_REPLICAS} ready again, found fewer")
     return Finding(
@@ -74,15 +63,6 @@ def _ready(servers: Stack) -> list[psutil.Process]:
         for name, port in servers.state.replicas.items()
         if (process := servers.process_of(name)) is not None and answers(port)
     ]
-
-
-def _wait_for_all(servers: Stack) -> bool:
-    limit = time.monotonic() + RECOVERY_SECONDS
-    while time.monotonic() < limit:
-        if len(_ready(servers)) == NUM_REPLICAS:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def answers(port: int, path: str = "/health/ready") -> bool:

@@ -14,15 +14,10 @@ import uvloop
 from bench.harness import started
 from bench.sample import SAMPLE_FEATURES
 from bench.soak.client import Connection, get, post
-from bench.soak.held import PROBE, leaks, read_held
+from bench.soak.held import PROBE, compare, read_held
 from bench.soak.scenario import Finding, Run
 
 NUM_CONNECTIONS = 16
-MOST_GROWTH = 0.05
-"""Of resident memory after the first tenth, in parts of it."""
-MOST_GROWTH_QUICK = 0.15
-"""The same in the short form, whose first tenth fills no cache."""
-NUM_KNOWN = 500
 TENSOR = {"name": "float_input", "shape": [1, SAMPLE_FEATURES], "datatype": "FP32"}
 
 Draw = Callable[[random.Random], bytes]
@@ -37,25 +32,14 @@ def run(run: Run) -> Finding:
         sender = Sender(server.port, run, wanted)
         states = []
         for until in (wanted // 10, wanted):
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(sender.send(until))
+            uvloop.run(sender.send(until))
             states.append(read_held(server, alive))
-    first, last = states
-    growth = last["bytes"] / first["bytes"] - 1.0
-    broken = sender.wrong[:5]
-    most = run.choose(MOST_GROWTH, MOST_GROWTH_QUICK)
-    if growth > most:
-        broken.append(f"memory: expected to grow by {most:.0%} at most, found {growth:.1%}")
-    broken += leaks(first, last)
+    held, broken = compare(run, *states)
     return Finding(
         tried=f"{sender.sent.total():,} requests: hits, new rows, batches, blocks, `/v2`, bad "
         "ones, ones that are taken back",
-        found=f"memory {first['bytes'] / 1e6:.0f} MB after a tenth, {growth:+.1%} at the end; "
-        f"{len(sender.wrong)} wrong answers; "
-        + ", ".join(
-            f"{name} {first[name]:.0f} → {last[name]:.0f}" for name in ("descriptors", "tasks")
-        ),
-        broken=broken,
+        found=f"{len(sender.wrong)} wrong answers; {held}",
+        broken=[*sender.wrong[:5], *broken],
     )
 
 
@@ -128,22 +112,6 @@ def _predict(rows: list[list[float]], **more: bool) -> bytes:
     return post("/predict", msgspec.json.encode({"data": rows, **more}))
 
 
-def _known(source: random.Random) -> bytes:
-    return _predict([_row(random.Random(source.randrange(NUM_KNOWN)))])
-
-
-def _fresh(source: random.Random) -> bytes:
-    return _predict([_row(source)])
-
-
-def _uncached(source: random.Random) -> bytes:
-    return _predict([_row(source)], use_cache=False)
-
-
-def _block(source: random.Random) -> bytes:
-    return _predict([_row(source)] * 100)
-
-
 def _batch(source: random.Random) -> bytes:
     members = [{"data": [_row(source)]} for _ in range(8)]
     return post("/predict/batch", msgspec.json.encode({"requests": members}))
@@ -152,10 +120,6 @@ def _batch(source: random.Random) -> bytes:
 def _infer(source: random.Random) -> bytes:
     body = {"inputs": [{**TENSOR, "data": _row(source)}]}
     return post("/v2/models/wine/infer", msgspec.json.encode(body))
-
-
-def _read(source: random.Random) -> bytes:
-    return get(source.choice(("/health", "/metrics", "/models", "/sample", "/v2/models/wine")))
 
 
 def _bad(source: random.Random) -> bytes:
@@ -173,15 +137,17 @@ def _bad(source: random.Random) -> bytes:
     return source.choice(bad)
 
 
+READ = ("/health", "/metrics", "/models", "/sample", "/v2/models/wine")
+RIGHT, REFUSED = frozenset({200}), frozenset({400, 404, 405, 413, 415, 422})
 KINDS: dict[str, tuple[int, Draw, frozenset[int]]] = {
-    "known": (30, _known, frozenset({200})),
-    "fresh": (25, _fresh, frozenset({200})),
-    "uncached": (10, _uncached, frozenset({200})),
-    "block": (4, _block, frozenset({200})),
-    "batch": (6, _batch, frozenset({200})),
-    "infer": (10, _infer, frozenset({200})),
-    "read": (4, _read, frozenset({200})),
-    "bad": (8, _bad, frozenset({400, 404, 405, 413, 415, 422})),
-    "taken back": (3, _fresh, frozenset()),
+    "known": (30, lambda source: _predict([_row(random.Random(source.randrange(500)))]), RIGHT),
+    "fresh": (25, lambda source: _predict([_row(source)]), RIGHT),
+    "uncached": (10, lambda source: _predict([_row(source)], use_cache=False), RIGHT),
+    "block": (4, lambda source: _predict([_row(source)] * 100), RIGHT),
+    "batch": (6, _batch, RIGHT),
+    "infer": (10, _infer, RIGHT),
+    "read": (4, lambda source: get(source.choice(READ)), RIGHT),
+    "bad": (8, _bad, REFUSED),
+    "taken back": (3, lambda source: _predict([_row(source)]), frozenset()),
 }
 """Kinds of requests: how many in a hundred, one of them, and the statuses that are right for it."""

@@ -6,7 +6,6 @@ memory is refused it, whatever the machine would give.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import ExitStack
 from threading import Thread
@@ -15,11 +14,11 @@ import msgspec
 import numpy as np
 
 from bench.harness import SERVE_COMMAND, Server, started
-from bench.soak.bad_models import LOST_BELOW, NUM_ENTRIES, write_models
+from bench.request import Request, send
 from bench.soak.checked_load import Load, Questions
-from bench.soak.client import Answer, Connection, post
 from bench.soak.kills import answers
-from bench.soak.scenario import Finding, Run
+from bench.soak.scenario import Finding, Run, at_most
+from tests.bad_models import LOST_BELOW, NUM_ENTRIES, write_models
 
 ADDRESS_BYTES = 8 * 10**9
 NUM_CLIENTS = 4
@@ -115,14 +114,13 @@ def run(run: Run) -> Finding:
         for load in loads:
             load.wait_for_answers(50)
     sums = [sum(getattr(load, name) for load in loads) for name in COUNTS]
-    if pulse.slowest > HEALTH_SECONDS:
-        broken.append(f"/health: expected in {HEALTH_SECONDS:.0f} s, found {pulse.slowest:.1f} s")
+    broken = [*broken[:5], *at_most("/health", pulse.slowest, HEALTH_SECONDS, " s")]
     return Finding(
         tried=f"{asked} requests that raise, lose rows, want 4 TB, run for 10 s or give no "
         f"numbers, among {sums[0]:,} sound ones to the same models and another",
         found=f"of the sound ones {sums[1]} lost, {sums[2]} wrong; each of the others got its own "
         f"answer; slowest `/health` {pulse.slowest * 1e3:.0f} ms; the process went on",
-        broken=[*broken[:5], *(fault for load in loads for fault in load.faults)],
+        broken=[*broken, *(fault for load in loads for fault in load.faults)],
     )
 
 
@@ -140,20 +138,13 @@ def _ask_bad(run: Run, server: Server, seconds: float) -> tuple[int, list[str]]:
 
 def _expect(server: Server, bad: Bad) -> list[str]:
     body = msgspec.json.encode({"data": [[bad.value]], "use_cache": False})
-    path, timeout = f"/predict?model={bad.model}", str(bad.timeout_ms)
-    answer = asyncio.run(_ask(server.port, post(path, body, x_request_timeout_ms=timeout)))
-    expected = f"{bad.model} of {bad.value:g}: expected {bad.status} with {bad.found!r}"
+    told = ("X-Request-Timeout-Ms", str(bad.timeout_ms))
+    path, seconds = f"/predict?model={bad.model}", bad.timeout_ms / 1e3 + LATE_SECONDS
+    began = time.monotonic()
+    request = Request(path, body, "application/json", headers=(told,))
+    answer = send(server.port, request, timeout=2 * seconds)
+    taken, expected = time.monotonic() - began, f"{bad.model} of {bad.value:g}: expected"
     if answer.status != bad.status or bad.found not in answer.body:
-        return [f"{expected}, found {answer.status} {answer.body[:200]!r}"]
-    if answer.seconds > bad.timeout_ms / 1000 + LATE_SECONDS:
-        return [f"{expected} in {bad.timeout_ms} ms, found it after {answer.seconds:.1f} s"]
-    return []
-
-
-async def _ask(port: int, request: bytes) -> Answer:
-    """Ask once on a connection of its own."""
-    connection = await Connection.open(port)
-    try:
-        return await connection.ask(request)
-    finally:
-        connection.close()
+        found = f"{answer.status} {answer.body[:200]!r}"
+        return [f"{expected} {bad.status} with {bad.found!r}, found {found}"]
+    return at_most(f"{expected} an answer in time", taken, seconds, " s")

@@ -19,7 +19,7 @@ class Finding(msgspec.Struct, frozen=True):
     """What a scenario has found.
 
     Attributes:
-        tried: What was done, with figures, as the README's table has it.
+        tried: What was done, with figures, as the table has it.
         found: What came of it, with figures, likewise.
         broken: Each promise that did not hold, in words with expected and found; empty = all held.
     """
@@ -54,7 +54,7 @@ class Run:
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One row of the README's table.
+    """One row of the table.
 
     Attributes:
         name: As in `ops/soak NAME …`.
@@ -65,3 +65,22 @@ class Scenario(msgspec.Struct, frozen=True):
     name: str
     promise: str
     run: Callable[[Run], Finding]
+
+
+def equal(what: str, found: object, expected: object) -> list[str]:
+    """Give what is broken where two are not the same, in words; else nothing."""
+    return [] if found == expected else [f"{what}: expected {expected}, found {found}"]
+
+
+def at_most(what: str, found: float, most: float, unit: str = "") -> list[str]:
+    """Give what is broken where a figure is above its limit, in words; else nothing."""
+    if found <= most:
+        return []
+    return [f"{what}: expected {most:.3g}{unit} at most, found {found:.3g}{unit}"]
+
+
+def at_least(what: str, found: float, least: float, unit: str = "") -> list[str]:
+    """Give what is broken where a figure is below its limit, in words; else nothing."""
+    if found >= least:
+        return []
+    return [f"{what}: expected {least:.3g}{unit} at least, found {found:.3g}{unit}"]

@@ -1,51 +1,37 @@
-"""The README's table of what the server survives: a row a scenario, written by `ops/soak`."""
+"""The table of what the server survives: a row a scenario, as `ops/soak` prints and keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
+import msgspec
+
+from bench import markdown, publish
 from bench.soak.scenario import Finding, Scenario
+from bench.soak.scenarios import SCENARIOS
 
-HEADER = ("| promise | tried | found | `ops/soak` |", "|---|---|---|---|")
-
-
-class TableError(ValueError):
-    """The README has no such table."""
+HEADER = ("promise", "tried", "found", "`ops/soak`")
+KEPT = publish.FOLDER / "soak.json"
 
 
-def row(scenario: Scenario, finding: Finding) -> str:
-    """Return the row of a scenario; one that broke its promise says so."""
-    found = f"**missed:** {finding.found}" if finding.broken else finding.found
-    return f"| {scenario.promise} | {finding.tried} | {found} | `{scenario.name}` |"
+def table(findings: Mapping[Scenario, Finding]) -> str:
+    """Return the table; a row whose scenario broke its promise says so."""
+    rows = []
+    for scenario, finding in findings.items():
+        found = f"**missed:** {finding.found}" if finding.broken else finding.found
+        rows.append((scenario.promise, finding.tried, found, f"`{scenario.name}`"))
+    return markdown.table(HEADER, rows, words=len(HEADER))
 
 
-def read_rows(text: str) -> dict[str, str]:
-    """Return the rows of the table in a README's text, by the name of their scenario.
-
-    Raises:
-        TableError: There is none.
-    """
-    lines = text.splitlines()
-    if HEADER[0] not in lines:
-        raise TableError(f"README.md: expected a table that begins with {HEADER[0]}")
-    rows = {}
-    for line in lines[lines.index(HEADER[0]) + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows[line.split("|")[-2].strip(" `")] = line
-    return rows
+def kept() -> dict[Scenario, Finding]:
+    """Return what is published, in the order of scenarios."""
+    known = msgspec.json.decode(KEPT.read_bytes(), type=dict[str, Finding])
+    return {scenario: known[scenario.name] for scenario in SCENARIOS if scenario.name in known}
 
 
-def fill_in(
-    path: Path, scenarios: Sequence[Scenario], findings: Mapping[Scenario, Finding]
-) -> None:
-    """Write the table: what this run has found, else the row that was there."""
-    text = path.read_text()
-    rows = read_rows(text)
-    new = [
-        row(each, findings[each]) if each in findings else rows[each.name]
-        for each in scenarios
-        if each in findings or each.name in rows
-    ]
-    path.write_text(text.replace("\n".join([*HEADER, *rows.values()]), "\n".join([*HEADER, *new])))
+def keep(findings: Mapping[Scenario, Finding]) -> None:
+    """Publish what a run has found; what others have found of other scenarios stays."""
+    everything = {**kept(), **findings}
+    named = {each.name: everything[each] for each in SCENARIOS if each in everything}
+    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
+    publish.keep("soak", table(kept()))

@@ -11,17 +11,13 @@ import uvloop
 from bench.harness import started
 from bench.sample import SAMPLE_FEATURES
 from bench.soak.client import Connection, get, post
-from bench.soak.held import PROBE, leaks, read_held
-from bench.soak.scenario import Finding, Run
+from bench.soak.held import PROBE, compare, read_held
+from bench.soak.scenario import Finding, Run, at_most, equal
 
 WAVE = 250
 """Clients at once; generator and server each need so many descriptors."""
 PAUSE_SECONDS = 0.02
 """From what a client sends to its leaving: the server has read it by then, mostly."""
-MOST_GROWTH = 0.05
-"""Of resident memory after the first tenth, in parts of it."""
-MOST_GROWTH_QUICK = 0.15
-
 ROW = b"[" + b"1.5," * (SAMPLE_FEATURES - 1) + b"1.5]"
 BLOCK = post("/predict", b'{"data":[' + b",".join([ROW] * 200) + b'],"use_cache":false}')
 KINDS: dict[str, Callable[[random.Random], bytes]] = {
@@ -52,24 +48,13 @@ def run(run: Run) -> Finding:
                 answer = runner.run(ask(server.port))
             states.append(read_held(server, alive))
         waiting = server.metrics()["ml_api_queue_depth_rows"]
-    first, last = states
-    growth = last["bytes"] / first["bytes"] - 1.0
-    most = run.choose(MOST_GROWTH, MOST_GROWTH_QUICK)
-    broken = leaks(first, last)
-    if growth > most:
-        broken.append(f"memory: expected to grow by {most:.0%} at most, found {growth:.1%}")
-    if waiting:
-        broken.append(f"rows that wait: expected 0, found {waiting:.0f}")
-    if answer != 200:
-        broken.append(f"the next request: expected 200, found {answer}")
+    held, broken = compare(run, *states)
+    broken += at_most("rows that wait", waiting, 0)
+    broken += equal("the next request", answer, 200)
     return Finding(
         tried=f"{wanted:,} clients, {WAVE} at once: nothing sent, half a head, half a body, a "
         "whole request, a large answer not read; ended in order or reset, by turns",
-        found=f"memory {first['bytes'] / 1e6:.0f} MB after a tenth, {growth:+.1%} at the end; "
-        + ", ".join(
-            f"{name} {first[name]:.0f} → {last[name]:.0f}" for name in ("descriptors", "tasks")
-        )
-        + f"; {waiting:.0f} rows wait, the next request is answered",
+        found=f"{held}; {waiting:.0f} rows wait, the next request is answered",
         broken=broken,
     )
 

@@ -1,4 +1,4 @@
-"""What each row of the README's table of targets measures: its `what`, and where the figure is.
+"""Where the figure of each target of `ops/bench` is, by its `what` in `targets.toml`.
 
 A check gives None where the run has not measured it.
 """
@@ -10,7 +10,9 @@ from statistics import median
 
 from bench.suite.outcome import Latencies, Outcome
 from bench.suite.results import Results
-from bench.targets import Check
+from bench.targets import Verdict, judge
+
+Check = Callable[[Results], float | None]
 
 
 def _of(name: str, value: Callable[[Outcome], float]) -> Check:
@@ -70,14 +72,14 @@ def _miscounted(results: Results) -> float | None:
     return float(sum(abs(ours - theirs) for ours, theirs in results.miscounts.values()))
 
 
-def _accepted(results: Results) -> float | None:
-    outcome = results.outcomes.get("overload")
-    return outcome.accepted.p99 if outcome and outcome.accepted else None
+def _overload(kind: str, percentile: str) -> Check:
+    """Latency of those that an overload has `accepted` or `refused`, ms."""
 
+    def check(results: Results) -> float | None:
+        found: Latencies | None = getattr(results.outcomes.get("overload"), kind, None)
+        return found.ms[percentile] if found else None
 
-def _refused(results: Results) -> float | None:
-    outcome = results.outcomes.get("overload")
-    return outcome.refused.p50 if outcome and outcome.refused else None
+    return check
 
 
 CHECKS: dict[str, Check] = {
@@ -99,8 +101,13 @@ CHECKS: dict[str, Check] = {
     "memory of a replica after an hour's requests": lambda results: (
         results.memory.used_mb if results.memory else None
     ),
-    "3 × capacity: p99 of what is accepted": _accepted,
-    "3 × capacity: p50 of a refusal": _refused,
+    "3 × capacity: p99 of what is accepted": _overload("accepted", "99"),
+    "3 × capacity: p50 of a refusal": _overload("refused", "50"),
     "requests answered wrongly or not at all": _faults,
     "requests that Prometheus counts otherwise": _miscounted,
 }
+
+
+def verdicts_on(results: Results) -> list[Verdict]:
+    """Judge everything that a run has measured."""
+    return judge("suite", {what: check(results) for what, check in CHECKS.items()})

@@ -1,4 +1,4 @@
-"""Holds the README to its word: runs the load suite and checks every target of its table.
+"""Runs the load suite, and holds the server to every target that is published.
 
 Without names everything is run: Nginx, two replicas, Redis and Prometheus are started in a folder
 and on ports of their own, locust sends the load, and every answer is compared with the right one.
@@ -17,18 +17,18 @@ from pathlib import Path
 
 import msgspec
 
+from bench import publish
 from bench.harness import ServerError
 from bench.load import LoadError
-from bench.machine import describe, disturbance, processor_time
-from bench.project_python import ROOT
+from bench.machine import ROOT, describe, disturbance, processor_time
 from bench.request import AnswerError
 from bench.scenarios import SCENARIOS
 from bench.suite.charts import draw_charts
-from bench.suite.checks import CHECKS
+from bench.suite.checks import verdicts_on
 from bench.suite.results import Results
 from bench.suite.run import NAMES, can_run_elsewhere, run_all, run_elsewhere
-from bench.suite.tell import tell
-from bench.targets import README, TargetError, Verdict, fill_in, judge, read_targets
+from bench.suite.tell import published, tell
+from bench.targets import TargetError, Verdict
 
 RESULTS = ROOT / "bench" / "results"
 CHARTS = ROOT / "bench" / "charts"
@@ -43,40 +43,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     results, before = Results(), processor_time()
     try:
-        targets = [] if options.target else read_targets(README.read_text())
         if options.target:
             run_elsewhere(results, folder, options.names, options.target, quick=options.quick)
         else:
             run_all(results, folder, options.names, quick=options.quick)
+        verdicts = [] if options.target else verdicts_on(results)
     except (ServerError, AnswerError, LoadError, TargetError) as error:
         print(f"ops/bench: {error}", file=sys.stderr)
         return FAILED
     command = shlex.join(["ops/bench", *(sys.argv[1:] if arguments is None else arguments)])
     lost = disturbance(before, servers=results.servers_cpu_seconds)
     results.about = {**describe(), "lost": lost, "command": command}
-    verdicts = judge(targets, CHECKS, results)
     tell(results, verdicts)
-    _keep(results, verdicts, folder, readme=options.readme)
+    _keep(results, verdicts, folder, to_publish=options.publish)
     wrong = any(outcome.num_faults for outcome in results.outcomes.values())
     return MISSED if wrong or any(verdict.missed for verdict in verdicts) else 0
 
 
-def _keep(results: Results, verdicts: Sequence[Verdict], folder: Path, *, readme: bool) -> None:
+def _keep(results: Results, verdicts: Sequence[Verdict], folder: Path, *, to_publish: bool) -> None:
     (folder / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     draw_charts(results, folder)
-    if readme:
+    if to_publish:
         draw_charts(results, CHARTS)
-        fill_in(README, verdicts)
+        publish.keep("suite", published(verdicts, results.about))
 
 
 def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse, and refuse what would measure nothing of what was asked for."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.target and options.readme:
-        parser.error("--readme is for figures of this machine, not of --target")
-    if options.readme and (options.quick or options.names):
-        parser.error("--readme is for one whole run, not for --quick or single names")
+    if options.target and options.publish:
+        parser.error("--publish is for figures of this machine, not of --target")
+    if options.publish and (options.quick or options.names):
+        parser.error("--publish is for one whole run, not for --quick or single names")
     for name in options.names:
         scenario = next((one for one in SCENARIOS if one.name == name), None)
         if options.target and not (scenario and can_run_elsewhere(scenario)):
@@ -108,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "nothing is started and no target judged",
     )
     parser.add_argument(
-        "--readme", action="store_true", help="write figures and charts into the README"
+        "--publish", action="store_true", help="keep figures and charts for docs/benchmarks.md"
     )
     parser.add_argument(
         "--results", type=Path, default=RESULTS, metavar="FOLDER", help="default: bench/results"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.harness import QUIET_SERVER, SERVE_COMMAND, ServerError
+from bench.harness import QUIET_SERVER, ServerError
 from bench.load import Load, run_load
 from bench.measurements.startup import start_seconds
 from bench.request import json_request
-from bench.sample import SAMPLE_FEATURES, SAMPLE_MODEL
+from bench.sample import SAMPLE_FEATURES
 from bench.scenarios import Servers
 from bench.suite.drive import progress
 from bench.suite.native import Stack, stack
@@ -26,8 +26,7 @@ ALONE = Servers("one replica", replicas=1, environment=dict(QUIET_SERVER))
 
 def measure_starts(results: Results, *, quick: bool) -> None:
     """Start a server a few times; the first time compiles Python's bytecode and is not counted."""
-    command = [*SERVE_COMMAND, str(SAMPLE_MODEL)]
-    results.start_seconds = [start_seconds(command) for _ in range(3 if quick else 6)][1:]
+    results.start_seconds = [start_seconds() for _ in range(3 if quick else 6)][1:]
     shown = " ".join(f"{seconds:.2f}" for seconds in results.start_seconds)
     progress(f"starts      {shown} s to the first prediction", done=True)
 

@@ -1,12 +1,13 @@
 """Writes a flame graph of a server under load: where its time goes, Python and native code alike.
 
-A server of its own is started and loaded by wrk; with --pid a process that runs already is looked
-at instead, under whatever load it has. Each sample stops it for a moment: at 100 a second that
-costs about a fifth of the throughput, at 250 more than half, so these requests/s are no result.
-What sleeps or waits is left out, unless --idle is given.
+A server of its own is started and loaded by wrk while py-spy looks at it. Each sample stops it for
+a moment: at 100 a second that costs about a fifth of the throughput, at 250 more than half, so
+there are no requests/s here. What sleeps or waits is left out. Options that are not told below are
+py-spy's: --idle, --gil, --rate 250. A process that runs already is looked at by py-spy itself,
+`.venv/bin/py-spy record --native --threads --pid PID --output FILE`.
 
 How to read it: a box is a function, its width the share of the samples in which it ran, below it
-what it called. Own time is that of a function without what it called.
+what it called.
 """
 
 from __future__ import annotations
@@ -22,78 +23,40 @@ import msgspec
 
 from bench.harness import SERVE_COMMAND, Server, ServerError, started
 from bench.load import Load, LoadError, run_load
-from bench.project_python import ROOT
-from bench.report import markdown
+from bench.machine import ROOT
 from bench.request import Request, get
 from bench.sample import SAMPLE_MODEL
-from bench.suite.own_time import ProfileError, own_times
 
 PY_SPY = str(Path(sys.executable).with_name("py-spy"))
-MOST_SHOWN = 10
+CONNECTIONS = 32
 FAILED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record and tell; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.pid and options.model:
-        parser.error("a model is for a server of its own, not for --pid")
+    """Record; returns the exit status."""
+    options, flags = _parser().parse_known_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers stop too
     options.output.parent.mkdir(parents=True, exist_ok=True)
+    flags += [f"--duration={options.seconds}", f"--output={options.output}"]
     try:
-        if options.pid:
-            record(options.pid, options)
-        else:
-            model = (options.model or SAMPLE_MODEL).resolve()
-            with started("the server", [*SERVE_COMMAND, str(model)]) as server:
-                record(server.process.pid, options, server)
-        tell(options.output)
-    except (ProfileError, ServerError, LoadError) as error:
+        with started("the server", [*SERVE_COMMAND, str(options.model.resolve())]) as server:
+            status = record(server, _request(server, cached=options.cached), options.seconds, flags)
+    except (ServerError, LoadError) as error:
         print(f"ops/profile: {error}", file=sys.stderr)
         return FAILED
-    return 0
+    print(options.output)
+    return FAILED if status else 0
 
 
-def record(pid: int, options: argparse.Namespace, server: Server | None = None) -> None:
-    """Let py-spy look at a process; a server of our own is loaded as long as it does.
-
-    Raises:
-        ProfileError: py-spy may not, or cannot.
-    """
-    request = _request(server, cached=options.cached) if server else None
-    flags = [f"--{name}" for name in ("gil", "idle") if getattr(options, name)]
-    flags += [f"--{name}={getattr(options, name)}" for name in ("rate", "duration", "output")]
-    process = subprocess.Popen(
-        [PY_SPY, "record", "--native", "--threads", f"--pid={pid}", *flags],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        words = process.stdout.readline()  # it has attached, or says why not
-        if "Sampling" in words and server and request:
-            run_load(server.port, Load(request, options.connections, options.duration))
-        words += process.communicate()[0]
-    finally:
-        process.terminate()
-        process.wait()
-    if process.returncode:
-        raise ProfileError(reason_of(pid, words))
-
-
-def tell(flame_graph: Path) -> None:
-    """Print where the flame graph is, and the functions with most own time."""
-    times = own_times(flame_graph)
-    total = times.total()
-    rows = [
-        (name.replace("|", "\\|"), f"{samples / total:.1%}")
-        for name, samples in times.most_common(MOST_SHOWN)
-    ]
-    print(markdown(("function", f"own time, of {total:,} samples"), rows))
-    print(f"\n{flame_graph}")
+def record(server: Server, request: Request, seconds: int, flags: Sequence[str]) -> int:
+    """Load a server as long as py-spy looks at it; returns py-spy's status, which says why."""
+    command = [PY_SPY, "record", "--native", "--threads", f"--pid={server.process.pid}", *flags]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr) as process:
+        try:
+            run_load(server.port, Load(request, CONNECTIONS, seconds))
+            return process.wait()
+        finally:
+            process.terminate()
 
 
 def _request(server: Server, *, cached: bool) -> Request:
@@ -104,33 +67,17 @@ def _request(server: Server, *, cached: bool) -> Request:
     return Request("/predict", body, "application/json")
 
 
-def reason_of(pid: int, words: str) -> str:
-    """Return why py-spy cannot look at a process, by what it said."""
-    if "permission denied" in words.lower():
-        return (
-            f"py-spy may not attach to process {pid}: be root, or allow it for your own processes "
-            "with sysctl kernel.yama.ptrace_scope=0; in a container, with CAP_SYS_PTRACE"
-        )
-    first = (words.strip() or "it says nothing").splitlines()[0]
-    return f"py-spy cannot attach to process {pid}: {first}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ops/profile",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("model", nargs="?", type=Path, metavar="MODEL", help="file or folder; default: bundled")
-    add("--pid", type=int, help="look at this process; nothing is started, no load is sent")
-    add("--seconds", dest="duration", metavar="SECONDS", type=int, default=10, help="default: 10")
-    add("--rate", type=int, default=100, help="samples a second (default: %(default)s)")
-    add("--connections", type=int, default=32, help="of the load (default: %(default)s)")
-    add("--cached", action="store_true", help="requests that the cache answers")
-    add("--gil", action="store_true", help="only what holds Python's lock")
-    add("--idle", action="store_true", help="also what sleeps or waits")
     output = ROOT / "bench" / "results" / "profile.svg"
+    add = parser.add_argument
+    add("model", nargs="?", type=Path, default=SAMPLE_MODEL, help="file or folder")
+    add("--seconds", type=int, default=10, help="default: %(default)s")
+    add("--cached", action="store_true", help="requests that the cache answers")
     add("--output", type=Path, default=output, help="default: bench/results/profile.svg")
     return parser
 

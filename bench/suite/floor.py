@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
-from bench.harness import STOP_TIMEOUT_SECONDS, ServerError, free_port
+from bench.harness import free_port
+from bench.nginx import nginx_running
 from bench.request import HOST, get
 from ops.native.nginx import workers_needed
 
-START_SECONDS = 10.0
 CONFIGURATION = """\
-daemon off;
-{user}
 worker_processes {workers};
 error_log stderr warn;
 pid {folder}/pid;
@@ -43,7 +36,7 @@ http {{
 
 @contextmanager
 def floor(answer: bytes) -> Iterator[str]:
-    """Start it for a `with` block; gives its URL.
+    """Start it for a `with` block, with as many workers as the stack's; gives its URL.
 
     Args:
         answer: JSON without quotes that Nginx would take for its own: what it says each time.
@@ -53,33 +46,8 @@ def floor(answer: bytes) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="bench-floor-") as name:
         port = free_port()
-        file = Path(name) / "nginx.conf"
-        file.write_text(
-            CONFIGURATION.format(
-                folder=name,
-                host=HOST,
-                port=port,
-                workers=workers_needed(),  # as many as the stack's has
-                answer=answer.decode(),
-                user="user root;" if os.geteuid() == 0 else "",
-            )
-        )
-        process = psutil.Popen(["nginx", "-p", name, "-c", str(file)], stdin=subprocess.DEVNULL)
-        try:
-            _wait(process, port)
+        words = {"folder": name, "host": HOST, "port": port, "answer": answer.decode()}
+        text = CONFIGURATION.format(workers=workers_needed(), **words)
+        (Path(name) / "nginx.conf").write_text(text)
+        with nginx_running(Path(name), lambda: get(port, "/").status == 200):
             yield f"http://{HOST}:{port}"
-        finally:
-            process.terminate()
-            process.wait(STOP_TIMEOUT_SECONDS)
-
-
-def _wait(process: psutil.Popen, port: int) -> None:
-    limit = time.monotonic() + START_SECONDS
-    while time.monotonic() < limit and process.poll() is None:
-        try:
-            get(port, "/")
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise ServerError("the floor's nginx does not answer")

@@ -18,7 +18,7 @@ import psutil
 
 from bench.compute_bound import write_model
 from bench.harness import KEPT_ENVIRONMENT, ServerError, free_port
-from bench.project_python import ROOT
+from bench.machine import ROOT
 from bench.request import HOST
 from bench.sample import SAMPLE_MODEL
 from bench.scenarios import Servers

@@ -34,7 +34,7 @@ class Record:
         return len(self._due)
 
     def add(
-        self, due: float, late: float, latency: float, status: int, cache: str, fault: str = ""
+        self, due: float, late: float, latency: float, *, status: int, cache: str, fault: str = ""
     ) -> None:
         """Add a request.
 

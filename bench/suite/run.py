@@ -11,8 +11,6 @@ from bench.suite.extremes import measure_ceilings, measure_starts
 from bench.suite.results import Results
 from bench.suite.session import Session, session
 
-EXTREMES = {"starts": measure_starts, "wrk": measure_ceilings}
-"""What is measured beside the scenarios, by name."""
 NAMES = ("starts", *(scenario.name for scenario in SCENARIOS), "wrk")
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.report import markdown, number
+from bench.markdown import facts, number, table
 from bench.suite.outcome import Latencies, Outcome, knee_of
 from bench.suite.results import Results
-from bench.targets import Verdict, shown_value
+from bench.targets import Verdict, verdict_table
 
 SCENARIO_HEADER = (
     *("scenario", "requests", "requests/s", "p50 ms", "p95 ms", "p99 ms", "refused", "errors"),
     *("late p99 ms", "replica CPU µs", "Nginx CPU µs", "generator CPU µs"),
 )
-TARGET_HEADER = ("", "target", "limit", "measured")
 
 
 def tell(results: Results, verdicts: Sequence[Verdict]) -> None:
@@ -21,17 +20,13 @@ def tell(results: Results, verdicts: Sequence[Verdict]) -> None:
     parts = []
     if results.outcomes:
         rows = [_row(outcome) for outcome in results.outcomes.values()]
-        parts.append(markdown(SCENARIO_HEADER, rows))
+        parts.append(table(SCENARIO_HEADER, rows))
         parts.extend(_states(outcome) for outcome in results.outcomes.values())
     parts.append(_knee(results))
     parts.append(_faults(results))
     if verdicts:
-        rows = [
-            (verdict.mark, verdict.target.what, verdict.target.demand, shown_value(verdict))
-            for verdict in verdicts
-        ]
-        parts.append(markdown(TARGET_HEADER, rows))
-    parts.append("\n".join(f"- {key}: {value}" for key, value in results.about.items()))
+        parts.append(verdict_table(verdicts))
+    parts.append(facts(results.about))
     print("\n\n".join(part for part in parts if part))
 
 
@@ -88,3 +83,18 @@ def _faults(results: Results) -> str:
         for what, (ours, theirs) in results.miscounts.items()
     ]
     return "\n".join(lines)
+
+
+def published(verdicts: Sequence[Verdict], about: Mapping[str, str]) -> str:
+    """Return the targets and figures as docs/benchmarks.md has them."""
+    rows = [
+        (
+            f"{each.target.what} {each.target.demand}",
+            each.target.seed,
+            f"**missed:** {each.shown}" if each.missed else each.shown,
+            each.target.how,
+        )
+        for each in verdicts
+    ]
+    judged = table(("target", "seed figure", "ours", "how measured"), rows)
+    return f"{judged}\n\n{facts(about)}"

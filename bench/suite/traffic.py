@@ -148,7 +148,7 @@ class Primer:
         answer = self._client.post(f"{self._prefix}{PREDICT}", body, given)
         content = bytes(answer.read())
         cache = str(answer.get("x-cache", ""))
-        self.record.add(0.0, 0.0, 0.0, answer.status_code, cache)
+        self.record.add(0.0, 0.0, 0.0, status=answer.status_code, cache=cache)
         if answer.status_code != 200:
             raise AnswerError(f"{PREDICT} answered {answer.status_code}: {content[:200]!r}")
         expected = expect(content, ask)

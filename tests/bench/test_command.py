@@ -16,7 +16,7 @@ import pytest
 
 from bench.scenarios import SCENARIOS, SINGLE, STEADY, Open
 from bench.suite.results import Results
-from bench.targets import README, read_targets
+from bench.targets import read_targets
 from tests.bench.little_server import LittleServer, Reply
 from tests.server import ROOT, Server, wait_until
 
@@ -55,7 +55,7 @@ def test_help_tells_what_there_is_to_run() -> None:
     assert done.returncode == 0, done.stderr
     words = set(re.findall(r"[\w-]+", done.stdout))
     assert {scenario.name for scenario in SCENARIOS} - words == set()
-    assert {"starts", "wrk", "--quick", "--target", "--readme", "--results"} - words == set()
+    assert {"starts", "wrk", "--quick", "--target", "--publish", "--results"} - words == set()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,10 @@ def test_help_tells_what_there_is_to_run() -> None:
         (["--target", "localhost:8080/api"], "expected http:// or https:// in front"),
         (["--target", "http://127.0.0.1:1", "sustained"], "sustained needs servers of its own"),
         (["--target", "http://127.0.0.1:1", "wrk"], "wrk needs servers of its own"),
-        (["--target", "http://127.0.0.1:1", "--readme"], "--readme is for figures of this machine"),
+        (
+            ["--target", "http://127.0.0.1:1", "--publish"],
+            "--publish is for figures of this",
+        ),
         (["--quick", "ramp"], "ramp is left out with --quick"),
     ],
 )
@@ -113,11 +116,11 @@ def test_a_scenario_that_builds_on_another_comes_after_it() -> None:
 
 
 def test_everything_runs_once_quickly(tmp_path: Path) -> None:
-    """`--quick` prints a verdict on every row of the README's table; no answer is wrong or lost."""
+    """`--quick` prints a verdict on every target; no answer is wrong or lost."""
     done = bench("--quick", "--results", tmp_path)
 
     assert done.returncode == status_told(done.stdout), done.stderr
-    for target in read_targets(README.read_text()):
+    for target in read_targets()["suite"]:
         verdict = rf"^\| [✓✗–] \| {re.escape(target.what)} \| {re.escape(target.demand)} \|"
         assert len(re.findall(verdict, done.stdout, re.MULTILINE)) == 1
     results = kept(tmp_path)
@@ -146,7 +149,7 @@ def test_named_scenarios_run_alone_on_the_real_stack(tmp_path: Path) -> None:
 
 
 def test_a_server_elsewhere_is_measured_and_not_judged(tmp_path: Path) -> None:
-    """With --target nothing is held against the README, and right answers are exit status 0."""
+    """With --target nothing is held against the targets, and right answers are exit status 0."""
     with Server() as server:
         done = bench("--quick", "--target", server.url, "uncached", "--results", tmp_path)
 

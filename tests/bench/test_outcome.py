@@ -19,7 +19,7 @@ def filled(*requests: tuple[float, float, int, str]) -> Record:
     """Give a record of requests: due, latency, status, cache state."""
     record = Record()
     for due, latency, status, cache in requests:
-        record.add(due, 0.001, latency, status, cache)
+        record.add(due, 0.001, latency, status=status, cache=cache)
     return record
 
 
@@ -68,7 +68,7 @@ def test_a_fault_of_the_warm_up_is_one() -> None:
     """Wrong answers count whenever they come; the first few are told, all are counted."""
     record = Record()
     for number in range(MOST_FAULTS + 3):
-        record.add(0.1, 0.0, 0.1, 500, "", f"fault {number}")
+        record.add(0.1, 0.0, 0.1, status=500, cache="", fault=f"fault {number}")
 
     found = summarize(OPEN, record, (100.0,), WINDOW, {})
 

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from bench.soak.bad_models import write_models
 from ml_pipeline.engine.batching.batch_queue import RunResult
 from ml_pipeline.engine.batching.batch_run import BatchRecord
 from ml_pipeline.engine.batching.batcher import Batcher
 from ml_pipeline.engine.sessions.session_pool import SessionPool
 from ml_pipeline.errors import DeadlineExceeded
+from tests.bad_models import write_models
 from tests.engine.batching import IDLE, ask, line, make_batcher
 from tests.fakes import FakePool
 

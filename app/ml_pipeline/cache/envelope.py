@@ -39,7 +39,7 @@ def seal(
 
 
 def unseal(key: bytes, sealed: bytes, content_type: bytes) -> tuple[bytes, int, int] | None:
-    """Take a value out of its envelope; 1 µs for 300 bytes (`bench/micro`).
+    """Take a value out of its envelope; 1 µs for 300 bytes (`python -m bench micro`).
 
     Returns:
         The value, when it expires, and its lifetime; None if it is not what was sealed for this

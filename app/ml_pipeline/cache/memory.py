@@ -13,8 +13,8 @@ from ml_pipeline.cache.base import CacheStatistics, Hit, LookupBudget
 ENTRY_BYTES = 300
 """What an entry is counted with beside its value: key, dict slots, structs, bytes headers.
 
-267 by `tracemalloc` over 100,000 entries on CPython 3.11 (`bench/micro`), and room for the
-allocator.
+267 by `tracemalloc` over 100,000 entries on CPython 3.11 (`python -m bench micro`), and room for
+the allocator.
 """
 
 TTL_JITTER = 0.1
@@ -42,7 +42,7 @@ class MemoryCache:
         self._num_evicted = 0
 
     def peek(self, key: bytes) -> Hit | None:
-        """Look up; O(1), 0.2 µs (`bench/micro`)."""
+        """Look up; O(1), 0.2 µs (`python -m bench micro`)."""
         hit = self._entries.get(key)
         if hit is None:
             return None

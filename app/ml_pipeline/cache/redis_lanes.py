@@ -26,7 +26,7 @@ MAX_WRITE_BYTES = 256 * 1024
 
 WRITE_DELAY_SECONDS = 0.005
 """Stores gather this long, because nobody waits for them: 40 in a write cost 3.4 µs each, 8 cost
-9 (`bench/micro`)."""
+9 (`python -m bench micro`)."""
 
 WRITE_BUFFER_BYTES, MAX_VALUE_BYTES = 16 * 1024 * 1024, 1024 * 1024
 """Stores that may wait, and the largest: what is beyond is dropped and counted."""

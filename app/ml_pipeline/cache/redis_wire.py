@@ -1,7 +1,7 @@
 """Commands out and replies in, on one connection.
 
 A reply goes from the socket to hiredis and to who waits for it. Half of what redis-py takes for an
-exchange is spent between its stream, its parser and its time-outs (`bench/micro`).
+exchange is spent between its stream, its parser and its time-outs (`python -m bench micro`).
 """
 
 import asyncio

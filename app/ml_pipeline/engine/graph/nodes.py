@@ -24,7 +24,7 @@ def _read(path: Path) -> bytearray:
     """Read a file in steps: a kernel without preemption keeps its core for all of one read(2).
 
     In one step a file of 100 MB kept clients of the server beside it waiting for 27 ms, whoever was
-    nicer; so they wait for 4 ms at times, its tick (`bench/loading`).
+    nicer; so they wait for 4 ms at times, its tick (`python -m bench loading`).
     """
     content = bytearray(path.stat().st_size)
     position = 0

@@ -38,7 +38,7 @@ class GraphReader:
     Attributes:
         in_turn: Whether `ask` waits for the answer, so that who asks does not compute beside the
             child: it is no slower where one core is all that others leave, and they wait for half
-            as long (`bench/loading`).
+            as long (`python -m bench loading`).
     """
 
     def __init__(self, *, lasting: bool = False) -> None:

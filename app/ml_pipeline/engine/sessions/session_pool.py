@@ -38,7 +38,8 @@ SWITCH_SECONDS = 0.0001
 
 Python's default of 5 ms left a lane idle for 2.3 of 7.5 ms at batches of 32; with 0.5 ms the server
 reached 0.73 of an offline loop's throughput, with 0.1 ms 0.83, with 0.02 ms no more
-(`bench/batching`). Set with the first lane: a server that needs none paid up to 10 % of CPU.
+(`python -m bench batching`). Set with the first lane: a server that needs none paid up to 10 % of
+CPU.
 """
 
 _place = re.compile(r"/onnxruntime_src/\S+:\d+ .*?\)(?: const)?(?: \[with .*?\])? ")

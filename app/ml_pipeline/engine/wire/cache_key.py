@@ -43,7 +43,7 @@ def cache_key(identity: bytes, inputs: Tensors, answer_format: bytes) -> bytes:
     """Digest one request, 32 bytes.
 
     SHA-256, because answers are shared between clients and a collision made on purpose would be
-    a wrong answer for somebody. 1.5 µs for a row of 10, 1 ms for 600 kB (`bench/micro`).
+    a wrong answer for somebody. 1.5 µs for a row of 10, 1 ms for 600 kB (`python -m bench micro`).
 
     Args:
         identity: The model's contribution.

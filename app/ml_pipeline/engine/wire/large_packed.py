@@ -20,7 +20,7 @@ from ml_pipeline.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
 MAX_PACKED_BYTES = 131_072
 """Of lists in which a byte may be a number or a list: 40 to 70 ns each
-(`bench/micro`)."""
+(`python -m bench micro`)."""
 
 PIECE_BYTES = 131_072
 """Of rows, taken in 0.3 ms."""

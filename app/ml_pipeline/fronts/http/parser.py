@@ -3,7 +3,7 @@
 The parser is llhttp, Node.js', by way of httptools; it refuses what could be read in two ways
 (Content-Length beside Transfer-Encoding, bare line feeds, a length that is no number). Everything
 happens on the event loop's thread, because each hop to another costs more than the parsing
-(`bench/ceiling` has an echo on this and one where HTTP is spoken by threads of its own).
+(`python -m bench ceiling` has an echo on this and one where HTTP is spoken by threads of its own).
 Not here: how much is parsed at a time (`reader.py`).
 """
 

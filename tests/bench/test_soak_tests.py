@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.soak.bad_input import run_tests
+from bench.soak.longer_tests import run_tests
 from bench.soak.scenario import Run
 
 TESTS = """

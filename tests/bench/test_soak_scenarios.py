@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.project_python import ROOT
+from bench import publish
+from bench.machine import ROOT
 from bench.soak.scenario import Finding, Run, Scenario
 from bench.soak.scenarios import SCENARIOS
-from bench.soak.table import HEADER, TableError, fill_in, read_rows, row
-from bench.targets import README
+from bench.soak.table import kept, table
 
 FAULTS = {
     *("kills", "hung_replica", "restarts", "lost_reload"),
@@ -35,14 +35,12 @@ def test_every_promise_holds(scenario: Scenario, tmp_path: Path) -> None:
     assert finding.broken == []
 
 
-def test_the_readme_has_a_row_for_each() -> None:
+def test_each_is_published() -> None:
     """With the promise that the scenario holds the server to, in their order."""
-    rows = read_rows(README.read_text())
+    findings = kept()
 
-    assert list(rows) == [scenario.name for scenario in SCENARIOS]
-    assert [scenario.promise for scenario in SCENARIOS] == [
-        line.split("|")[1].strip() for line in rows.values()
-    ]
+    assert list(findings) == list(SCENARIOS)
+    assert table(findings) in publish.PAGE.read_text()
 
 
 def test_the_runbook_knows_each_fault() -> None:
@@ -62,26 +60,7 @@ def scenario(name: str) -> Scenario:
 
 def test_a_row_tells_what_broke() -> None:
     """And one that held does not."""
-    assert row(scenario("a"), HELD) == "| promise of a | 100 requests | none lost | `a` |"
-    assert "**missed:** one lost" in row(scenario("a"), BROKEN)
+    held, broken = table({scenario("a"): HELD, scenario("b"): BROKEN}).splitlines()[2:]
 
-
-def test_rows_of_a_run_are_written_and_others_stay(tmp_path: Path) -> None:
-    """Also one that is new; one whose scenario is gone goes."""
-    one, other, gone = scenario("one"), scenario("other"), scenario("gone")
-    path = tmp_path / "README.md"
-    old = [row(other, BROKEN), row(gone, HELD)]
-    path.write_text("\n".join(["Before.", "", *HEADER, *old, "", "After."]))
-
-    fill_in(path, [one, other], {one: HELD})
-
-    assert path.read_text().splitlines() == [
-        *("Before.", "", *HEADER),
-        *(row(one, HELD), row(other, BROKEN), "", "After."),
-    ]
-
-
-def test_a_readme_without_the_table_is_told() -> None:
-    """And nothing is written."""
-    with pytest.raises(TableError, match="expected a table"):
-        read_rows("| another | table |\n|---|---|\n")
+    assert held == "| promise of a | 100 requests | none lost | `a` |"
+    assert "**missed:** one lost" in broken
