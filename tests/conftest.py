@@ -5,7 +5,7 @@ from `tests/models.py`.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -27,12 +27,32 @@ from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.many import BatchPredictor
 from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.protocols.predict import PredictCall
+from tests.lanes import ProcessGuard, lane_of
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
+
+_processes = ProcessGuard()
 
 WriteModel = Callable[..., Path]
 Load = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its lane, before `-m` chooses."""
+    for item in items:
+        item.add_marker(lane_of(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test of the unit lane, and its fixtures, start no process."""
+    _processes.test = item.nodeid if item.get_closest_marker("unit") else None
+    try:
+        return (yield)
+    finally:
+        _processes.test = None
 
 
 @pytest.fixture(scope="session")

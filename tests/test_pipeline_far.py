@@ -315,7 +315,7 @@ async def test_random_model_is_not_kept_in_redis(new_replica: NewReplica, client
     ids=["asked", "bounded", "default"],
 )
 async def test_time_to_live_is_as_asked_within_its_bound(
-    fields: dict[str, int], ttl_seconds: int, replica: Replica, client: Any
+    fields: dict[str, Any], ttl_seconds: int, replica: Replica, client: Any
 ) -> None:
     """An answer stays in Redis as long as `cache_ttl` says, or the default, at most the maximum."""
     await replica.served.ask(ROW, **fields)

@@ -49,9 +49,14 @@ def one_bit_turned(values: Values) -> Values:
 
 def overwrite(client: Redis, spoil: Callable[[Values], Values]) -> None:
     """Replace every answer in one transaction."""
-    keys = client.keys(KEYS)
+    values: Values = {}
+    for key in client.keys(KEYS):
+        value = client.get(key)
+        assert isinstance(key, bytes)
+        assert isinstance(value, bytes)
+        values[key] = value
     pipeline = client.pipeline()
-    for key, value in spoil(dict(zip(keys, client.mget(keys), strict=True))).items():
+    for key, value in spoil(values).items():
         pipeline.set(key, value)
     pipeline.execute()
 

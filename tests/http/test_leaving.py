@@ -41,7 +41,9 @@ async def test_leaving_cancels_the_answer(site: Site) -> None:
         await eventually(lambda: len(site.asked) == 1)
         client.reset()
         await eventually(lambda: site.num_connections == 0)
-        await eventually(lambda: site.left == ["/wait"])
+        await eventually(lambda: site.left != [])
+
+    assert site.left == ["/wait"]
 
 
 async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
@@ -52,7 +54,9 @@ async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
         await eventually(lambda: len(site.asked) == 1)
         client.writer.close()
         await eventually(lambda: site.num_connections == 0)
-        await eventually(lambda: site.left == ["/wait"])
+        await eventually(lambda: site.left != [])
+
+    assert site.left == ["/wait"]
 
 
 async def test_clients_of_http_1_0_get_no_interim_answer(site: Site) -> None:
@@ -92,6 +96,9 @@ async def test_leaving_while_a_large_answer_is_sent(site: Site) -> None:
         client.reset()
         await eventually(lambda: site.num_connections == 0)
 
+    assert [request.path for request in site.asked] == ["/large"]
+    assert site.faults == []
+
 
 @pytest.mark.parametrize("path", ["/a", "/wait", "/large"])
 async def test_half_closed_clients_read_their_answers(site: Site, path: str) -> None:
@@ -116,8 +123,10 @@ async def test_half_closed_connections_end_with_their_answer(site: Site, path: s
         client.writer.write_eof()
         await eventually(lambda: len(site.asked) == 1)
         site.gate.set_result(None)
-        await client.rest()
+        received = await client.rest()
         await eventually(lambda: site.num_connections == 0)
+
+    assert b"HTTP/1.1 200 " in received
 
 
 async def test_half_a_request_and_an_end_is_no_request(site: Site) -> None:
@@ -136,9 +145,11 @@ async def test_a_client_that_closes_after_its_answer_is_forgotten(site: Site) ->
     """The end of an idle connection is the end of it here too."""
     async with site.client() as client:
         await client.send(get())
-        await client.answer()
+        answer = await client.answer()
         client.writer.close()
         await eventually(lambda: site.num_connections == 0)
+
+    assert answer.status == 200
 
 
 async def test_connections_that_come_and_go_leave_nothing(site: Site) -> None:

@@ -16,8 +16,9 @@ async def closed(site: Site) -> None:
 async def test_stop_without_connections(site: Site) -> None:
     """A listener that nobody is connected to is closed at once."""
     site.stop()
-
     await closed(site)
+
+    assert site.num_connections == 0
 
 
 async def test_stop_accepts_no_more(site: Site) -> None:
@@ -143,9 +144,10 @@ async def test_a_client_that_stays_does_not_hold_up_the_end(site: Site) -> None:
         await eventually(lambda: len(site.asked) == 1)
         site.stop()
         site.gate.set_result(None)
-        await client.rest()
-
+        received = await client.rest()
         await closed(site)
+
+    assert received.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_second_stop_is_harmless(site: Site) -> None:

@@ -183,7 +183,15 @@ def commit(folder: Path, *, days_ago: int) -> None:
 def audit(checkout: Path, url: str) -> subprocess.CompletedProcess[str]:
     """Run the audit to its end, with nothing remembered of the one before."""
     environ = {**os.environ, "PYTHON": sys.executable}
-    command = [checkout / "ops" / "audit", "-s", "osv", "--osv-url", url, "--timeout", "5"]
+    command: list[str | Path] = [
+        checkout / "ops" / "audit",
+        "-s",
+        "osv",
+        "--osv-url",
+        url,
+        "--timeout",
+        "5",
+    ]
     command += ["--cache-dir", checkout / "cache"]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
 
@@ -241,7 +249,7 @@ def test_old_pins_are_no_yes(
 def test_without_a_history_the_age_is_not_known(checkout: Path, clean: Advisories) -> None:
     """A copy without its history, such as CI makes, is told from one that is new."""
     shallow = checkout / "shallow"
-    command = ["git", "clone", "--quiet", "--depth", "1", f"file://{checkout}", shallow]
+    command = ["git", "clone", "--quiet", "--depth", "1", f"file://{checkout}", str(shallow)]
     subprocess.run(command, check=True, timeout=30)
     for name in ("ops", "pyproject.toml", ".venv"):
         (shallow / name).symlink_to(ROOT / name)

@@ -11,12 +11,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product, starmap
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import httpx
 import msgspec
@@ -25,7 +26,7 @@ import pytest
 from ops.native import nginx
 from ops.native.probes import answers
 from ops.native.state import Folder, State, free_port
-from tests.server import POLL_SECONDS, ROOT, START_SECONDS, settled, wait_until
+from tests.server import NO_SETTINGS, POLL_SECONDS, ROOT, START_SECONDS, settled, wait_until
 
 ROW = [13.32, 3.24, 21.5, 1.93, 0.76, 0.45, 8.42, 0.55, 1.62, 650.0]
 PREDICTION = {"data": [ROW]}
@@ -59,7 +60,8 @@ class Gateway:
         replicas: Ports of the upstream `api`.
         prometheus_port: Where Prometheus is, if anywhere.
         listen: More lines of the service's `server` block, by name of the file in `listen/`.
-        environ: Variables of `nginx/variables.envsh`.
+        settings: Variables of `nginx/variables.envsh`, where they are in a table.
+        environ: More of them.
 
     Attributes:
         port: On 127.0.0.1, which takes clients from every loopback address.
@@ -73,6 +75,7 @@ class Gateway:
         *replicas: int,
         prometheus_port: int | None = None,
         listen: dict[str, str] | None = None,
+        settings: Mapping[str, str] = NO_SETTINGS,
         **environ: str,
     ) -> None:
         self.folder = Folder(path)
@@ -88,9 +91,9 @@ class Gateway:
         )
         self._listen = listen or {}
         self.pause_seconds = 0.0
-        self._environ = environ
+        self._environ = {**settings, **environ}
 
-    def __enter__(self) -> "Gateway":
+    def __enter__(self) -> Self:
         """Render, start, and wait until it answers."""
         self.render()
         options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
@@ -186,7 +189,7 @@ class Https(Gateway):
         variables |= {"TLS_CERTIFICATE": str(path / "tls.crt"), "TLS_KEY": str(path / "tls.key")}
         template = (ROOT / "nginx" / "listen" / "tls.conf.template").read_text()
         listen = {"tls.conf": nginx.substitute(template, variables)}
-        super().__init__(path, *replicas, listen=listen, **environ)
+        super().__init__(path, *replicas, listen=listen, settings=environ)
         command = "openssl req -x509 -newkey rsa -nodes -subj /CN=x -keyout tls.key -out tls.crt"
         subprocess.run(command.split(), cwd=path, check=True, capture_output=True, timeout=30)
 

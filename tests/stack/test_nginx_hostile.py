@@ -80,7 +80,7 @@ def stub() -> Iterator[Stub]:
 def open_gateway(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers, and no limits for this machine."""
     variables = {"RATE_LIMIT_EXEMPT": "127.0.0.0/8", "WORKER_PROCESSES": "2"}
-    with Gateway(tmp_path_factory.mktemp("open"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("open"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

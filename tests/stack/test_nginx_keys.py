@@ -36,7 +36,7 @@ def keyed(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate
         "RATE_LIMIT_PREDICT_BURST": "0",
         "RATE_LIMIT_EXEMPT": "127.9.1.0/24",
     }
-    with Gateway(tmp_path_factory.mktemp("keyed"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("keyed"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

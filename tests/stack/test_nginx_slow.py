@@ -69,7 +69,7 @@ def stub() -> Iterator[Stub]:
 def slow_gateway(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """No limits on rates; one worker, which a client that blocks would block for all."""
     variables = {"RATE_LIMIT_EXEMPT": "127.0.0.0/8", "WORKER_PROCESSES": "1"}
-    with Gateway(tmp_path_factory.mktemp("slow"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("slow"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

@@ -129,7 +129,7 @@ def deep() -> dict[str, Sent]:
 
 def numbers() -> dict[str, Sent]:
     """Numbers that no type holds, in each place that takes one."""
-    found = {}
+    found: dict[str, Sent] = {}
     tensor = '{"inputs":[{"name":"left","shape":[%s,2],"datatype":"FP32","parameters":%s,'
     tensor += '"data":[1,%s]}]}'
     for name, number in {

@@ -94,7 +94,7 @@ def open_pool(url: str) -> ConnectionPool:
     except ValueError:  # its text quotes what it takes for the port, which may be a password
         raise ValueError("expected a URL, found what cannot be read as one") from None
     try:
-        pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options, no more
+        pool.make_connection()  # checks the options, no more
     except (TypeError, RedisError, OSError) as error:
         raise ValueError(scrub(str(error), url)) from None
     return pool
@@ -122,7 +122,7 @@ class RedisLink:
         """
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                self._connection = await self._pool.get_connection()
         except TimeoutError:
             raise RedisFailure("timeout", f"no connection in {CONNECT_SECONDS:g} s") from None
         except Exception as error:  # strangers' answers fail in redis-py in many ways

@@ -229,6 +229,6 @@ class Broadcast:
 
 async def _close(subscription: PubSub) -> None:
     try:
-        await subscription.aclose()  # type: ignore[no-untyped-call]
+        await subscription.aclose()
     except Exception:  # it is lost anyway
         pass
