@@ -1,82 +1,98 @@
 """Which lane a test is of: what it starts decides, and so how long it takes and what it needs.
 
-`unit` starts no process but the one that reads graphs, which the tests share; a test of it that
-does is failed. `process` starts the server, Redis or a script; `stack` starts Nginx or the whole
+`unit` starts no process but the one that reads graphs, which the tests share, and takes no second;
+a test of it that starts another is failed. `process` starts the server, Redis or a script, or takes
+its time; `stack` starts Nginx or the whole
 native stack; `browser` drives Chromium as well; `docker` needs a Docker engine. One line decides
 for all tests below it, and the longest that fits is the one that counts.
+
+Usage: python -m tests.lanes LANE, which prints where the tests of a lane are.
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
-LANES = ("unit", "process", "stack", "browser", "docker")
-
-TABLE = {
-    "tests/backend": "process",
-    "tests/bench": "process",
-    "tests/bombs": "process",
-    "tests/browser": "browser",
-    "tests/cache": "unit",
-    "tests/cache/test_broadcast.py": "process",
-    "tests/cache/test_contract.py": "process",
-    "tests/cache/test_redis.py": "process",
-    "tests/cache/test_redis_beat.py": "process",
-    "tests/cache/test_redis_faults.py": "process",
-    "tests/cache/test_redis_link.py": "process",
-    "tests/cache/test_redis_loop.py": "process",
-    "tests/cache/test_tiered.py::test_answer_of_one_replica_is_found_by_another": "process",
-    "tests/cache/test_tiered.py::test_without_redis_the_near_tier_goes_on": "process",
-    "tests/cache/test_wanted.py": "process",
-    "tests/engine": "unit",
-    "tests/engine/graph/test_process.py": "process",
-    "tests/engine/test_cache_key.py::test_keys_last_longer_than_a_process": "process",
-    "tests/engine/test_custom_ops.py::test_a_package_that_is_missing_is_told": "process",
-    "tests/engine/test_real_disks.py::test_a_closed_folder_is_told": "process",
-    "tests/engine/test_real_disks.py::test_lost_and_found_is_ignored_closed": "process",
-    "tests/families": "process",
-    "tests/faults": "process",
-    "tests/http": "unit",
-    "tests/http/test_hostile.py": "process",
-    "tests/http/test_leaving.py::test_clients_that_leave_are_counted": "process",
-    "tests/http/test_leaving.py::test_reloads_go_on_though_the_client_left": "process",
-    "tests/http/test_refusals.py::test_refusals_are_counted": "process",
-    "tests/http/test_refusals.py::test_refusals_are_problems": "process",
-    "tests/oip": "process",
-    "tests/ops": "process",
-    "tests/soak": "process",
-    "tests/stack": "stack",
-    "tests/stack/test_compose.py": "docker",
-    "tests/stack/test_compose_keys.py": "docker",
-    "tests/stack/test_compose_production.py": "docker",
-    "tests/test_api_keys.py": "process",
-    "tests/test_disproofs.py": "unit",
-    "tests/test_docs.py": "unit",
-    "tests/test_hang_watch.py": "process",
-    "tests/test_lanes.py": "unit",
-    "tests/test_layers.py": "unit",
-    "tests/test_layers.py::test_a_lone_server_does_not_load_the_redis_client": "process",
-    "tests/test_layers.py::test_the_core_runs_without_the_rest": "process",
-    "tests/test_layers.py::test_the_hot_path_runs_without_the_web": "process",
-    "tests/test_layers.py::test_the_server_does_not_load_the_onnx_package": "process",
-    "tests/test_loading.py": "process",
-    "tests/test_log.py": "process",
-    "tests/test_main.py": "process",
-    "tests/test_metrics.py": "unit",
-    "tests/test_pipeline.py": "unit",
-    "tests/test_pipeline_far.py": "process",
-    "tests/test_pipeline_proof.py": "unit",
-    "tests/test_pipeline_proof.py::test_a_disproof_leaves_nothing_in_redis": "process",
-    "tests/test_pipeline_proof.py::test_accepted_answers_are_not_kept_in_redis": "process",
-    "tests/test_pipeline_proof.py::test_proven_answers_are_for_all": "process",
-    "tests/test_pipeline_proof.py::test_unproven_answers_stay_in_this_process": "process",
-    "tests/test_readme.py": "process",
-    "tests/test_reload.py": "unit",
-    "tests/test_settings.py": "unit",
-    "tests/test_trace_context.py": "unit",
-    "tests/test_tracing.py": "process",
-    "tests/web": "process",
+LINES = {
+    "unit": (
+        "tests/cache",
+        "tests/engine",
+        "tests/http",
+        "tests/test_disproofs.py",
+        "tests/test_docs.py",
+        "tests/test_lanes.py",
+        "tests/test_layers.py",
+        "tests/test_metrics.py",
+        "tests/test_pipeline.py",
+        "tests/test_pipeline_proof.py",
+        "tests/test_reload.py",
+        "tests/test_settings.py",
+        "tests/test_trace_context.py",
+    ),
+    "process": (
+        "tests/backend",
+        "tests/bench",
+        "tests/bombs",
+        "tests/cache/test_broadcast.py",
+        "tests/cache/test_contract.py",
+        "tests/cache/test_redis.py",
+        "tests/cache/test_redis_beat.py",
+        "tests/cache/test_redis_faults.py",
+        "tests/cache/test_redis_link.py",
+        "tests/cache/test_redis_loop.py",
+        "tests/cache/test_tiered.py::test_answer_of_one_replica_is_found_by_another",
+        "tests/cache/test_tiered.py::test_without_redis_the_near_tier_goes_on",
+        "tests/cache/test_wanted.py",
+        "tests/engine/graph/test_process.py",
+        "tests/engine/graph/test_random_graphs.py",
+        "tests/engine/test_batcher_overdue.py",
+        "tests/engine/test_cache_key.py::test_keys_last_longer_than_a_process",
+        "tests/engine/test_custom_ops.py::test_a_package_that_is_missing_is_told",
+        "tests/engine/test_loading.py",
+        "tests/engine/test_model_content.py::test_a_model_is_loaded_beside_a_project_in_no_time",
+        "tests/engine/test_real_disks.py::test_a_closed_folder_is_told",
+        "tests/engine/test_real_disks.py::test_lost_and_found_is_ignored_closed",
+        "tests/engine/test_trial.py::test_large_rows_are_tried_by_as_many_as_fit_into_memory",
+        "tests/families",
+        "tests/faults",
+        "tests/http/test_hostile.py",
+        "tests/http/test_leaving.py::test_clients_that_leave_are_counted",
+        "tests/http/test_leaving.py::test_reloads_go_on_though_the_client_left",
+        "tests/http/test_pipelining.py::test_reading_pauses_behind_one_that_waits",
+        "tests/http/test_refusals.py::test_refusals_are_counted",
+        "tests/http/test_refusals.py::test_refusals_are_problems",
+        "tests/oip",
+        "tests/ops",
+        "tests/soak",
+        "tests/test_api_keys.py",
+        "tests/test_hang_watch.py",
+        "tests/test_layers.py::test_a_lone_server_does_not_load_the_redis_client",
+        "tests/test_layers.py::test_the_core_runs_without_the_rest",
+        "tests/test_layers.py::test_the_hot_path_runs_without_the_web",
+        "tests/test_layers.py::test_the_server_does_not_load_the_onnx_package",
+        "tests/test_loading.py",
+        "tests/test_log.py",
+        "tests/test_main.py",
+        "tests/test_pipeline_far.py",
+        "tests/test_pipeline_proof.py::test_a_disproof_leaves_nothing_in_redis",
+        "tests/test_pipeline_proof.py::test_accepted_answers_are_not_kept_in_redis",
+        "tests/test_pipeline_proof.py::test_proven_answers_are_for_all",
+        "tests/test_pipeline_proof.py::test_unproven_answers_stay_in_this_process",
+        "tests/test_readme.py",
+        "tests/test_tracing.py",
+        "tests/web",
+    ),
+    "stack": ("tests/stack",),
+    "browser": ("tests/browser",),
+    "docker": (
+        "tests/stack/test_compose.py",
+        "tests/stack/test_compose_keys.py",
+        "tests/stack/test_compose_production.py",
+    ),
 }
+
+LANES = tuple(LINES)
+TABLE = {line: lane for lane, lines in LINES.items() for line in lines}
 
 
 def lane_of(test: str, table: dict[str, str] = TABLE) -> str:
@@ -90,6 +106,12 @@ def lane_of(test: str, table: dict[str, str] = TABLE) -> str:
     if not fitting:
         raise LookupError(f"tests/lanes.py: expected a line for {function}, found none")
     return table[max(fitting, key=len)]
+
+
+def paths_of(lane: str) -> list[str]:
+    """Give the folders and modules that tests of a lane are in, none of which is in another."""
+    paths = {line.partition("::")[0] for line in LINES[lane]}
+    return sorted(path for path in paths if not paths.intersection(map(str, Path(path).parents)))
 
 
 class ProcessGuard:
@@ -111,3 +133,7 @@ class ProcessGuard:
             f"{self.test}: expected no process of its own in the unit lane (tests/lanes.py), "
             f"found {Path(arguments[0]).name}"
         )
+
+
+if __name__ == "__main__":
+    print(*paths_of(sys.argv[1]), sep="\n")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.lanes import LANES, TABLE, lane_of
+from tests.lanes import LANES, LINES, TABLE, lane_of, paths_of
 from tests.server import ROOT
 
 SHORT = {"tests/a": "unit", "tests/a/test_b.py": "process", "tests/a/test_b.py::test_c": "stack"}
@@ -40,6 +40,18 @@ def test_each_line_is_of_something_that_is_there(line: str, lane: str) -> None:
     assert (ROOT / path).exists()
     assert f"def {function}(" in (ROOT / path).read_text() if function else True
     assert lane in LANES
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_lane_is_found_where_its_tests_are(lane: str) -> None:
+    """Each line of the table is within one of the paths that `ops/test` gives to pytest."""
+    assert [line for line in LINES[lane] if not line.startswith(tuple(paths_of(lane)))] == []
+
+
+def test_no_path_is_given_twice() -> None:
+    """A module whose folder is in the lane as well would be collected a second time."""
+    assert paths_of("unit").count("tests/engine") == 1
+    assert [path for path in paths_of("unit") if path.startswith("tests/engine/")] == []
 
 
 def test_a_unit_test_cannot_start_a_process() -> None:
