@@ -154,6 +154,15 @@ class Server:
         self._opened.close()
 
 
+def end_well(server: Server) -> None:
+    """Stop a server; nothing may have gone wrong that no test looked at."""
+    server.send(signal.SIGTERM)
+
+    assert server.wait() == 0
+    assert "Traceback" not in server.stderr + server.stdout
+    assert "exception" not in (server.stderr + server.stdout).lower()
+
+
 class RawAnswer(NamedTuple):
     """An answer as read from a socket; header names are lower-case."""
 

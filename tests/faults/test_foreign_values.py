@@ -6,7 +6,7 @@ from contextlib import closing
 from redis import Redis
 
 from tests.faults.conftest import Serve
-from tests.faults.load import Load
+from tests.faults.load import Load, under_load
 from tests.faults.replica import metric
 from tests.redis_server import RedisServer
 from tests.server import wait_until
@@ -66,11 +66,7 @@ SPOILS = [junk, nothing, of_another_key, cut_short, only_the_header, one_bit_tur
 
 def test_foreign_strings(serve: Serve) -> None:
     """A string that is not what was stored under its key is counted unreadable, and replaced."""
-    with (
-        RedisServer() as redis,
-        Load(server := serve(redis.url)) as load,
-        closing(redis.client()) as client,
-    ):
+    with under_load(serve) as (server, load, client):
         num_unreadable = {}
         for spoil in SPOILS:
             client.flushdb()  # of what the last one has left

@@ -129,6 +129,11 @@ class Site(Listener):
         yield Client(reader, writer)
         writer.transport.abort()
 
+    async def takes(self, client: Client, *pieces: bytes) -> None:
+        """Have a client send pieces, until the first request of this listener is asked."""
+        await client.send(*pieces)
+        await eventually(lambda: len(self.asked) == 1)
+
     async def exchange(self, *pieces: bytes) -> list[Answer]:
         """Send pieces over a connection of their own, and read all answers to the end."""
         async with self.client() as client:

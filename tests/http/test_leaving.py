@@ -37,8 +37,7 @@ async def test_leaving_before_the_request_is_whole(site: Site, sent: bytes, how:
 async def test_leaving_cancels_the_answer(site: Site) -> None:
     """What a client waited for that is gone is worked out no further."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         client.reset()
         await eventually(lambda: site.num_connections == 0)
         await eventually(lambda: site.left != [])
@@ -50,8 +49,7 @@ async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
     """A client that closes its connection, as most do, ends the work on its answer too."""
     site.idle_seconds = site.busy_seconds = site.linger_seconds = 60.0
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         client.writer.close()
         await eventually(lambda: site.num_connections == 0)
         await eventually(lambda: site.left != [])
@@ -75,8 +73,7 @@ async def test_clients_of_http_1_0_get_no_interim_answer(site: Site) -> None:
 async def test_leaving_drops_what_waits(site: Site) -> None:
     """Requests behind the one that was cancelled are never begun."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         await client.send(get("/b"))
         await asyncio.sleep(0.02)
         site.abort()  # a reset is not heard while reading pauses
@@ -91,8 +88,7 @@ async def test_leaving_while_a_large_answer_is_sent(site: Site) -> None:
     """A client that goes in the middle of its answer leaves nothing behind."""
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         client.reset()
         await eventually(lambda: site.num_connections == 0)
 

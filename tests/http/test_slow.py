@@ -94,8 +94,7 @@ async def test_a_connection_is_idle_anew_after_a_large_answer(site: Site) -> Non
     site.idle_seconds = LONG
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         client.resume()
         await client.answer()
         await asyncio.sleep(3 * SHORT)

@@ -25,13 +25,6 @@ UPLOAD = b"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica whose answers take as long as a test says."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def narrow(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A prediction a second, three at once; 127.9.1.0/24 and 127.9.2.2 are exempt."""
     variables = {

@@ -45,13 +45,6 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that keeps what it was asked."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def behind(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Behind the proxies 127.8.0.0/24 and 127.8.1.1; two predictions at once for everybody."""
     variables = {"TRUSTED_PROXIES": "127.8.0.0/24 127.8.1.1", "RATE_LIMIT_PREDICT": "1"}
