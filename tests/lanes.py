@@ -2,16 +2,21 @@
 
 `unit` starts no process but the one that reads graphs, which the tests share, and takes no second;
 a test of it that starts another is failed. `process` starts the server, Redis or a script, or takes
-its time; `stack` starts Nginx or the whole
-native stack; `browser` drives Chromium as well; `docker` needs a Docker engine. One line decides
-for all tests below it, and the longest that fits is the one that counts.
+its time; `stack` starts Nginx or the whole native stack; `browser` drives Chromium as well;
+`docker` needs a Docker engine. One line decides for all tests below it, and the longest that fits
+is the one that counts.
 
 Usage: python -m tests.lanes LANE, which prints where the tests of a lane are.
 """
 
+import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 LINES = {
     "unit": (
@@ -94,6 +99,20 @@ LINES = {
 LANES = tuple(LINES)
 TABLE = {line: lane for lane, lines in LINES.items() for line in lines}
 
+SECONDS = {
+    "tests/backend": 1800,
+    "tests/bench": 1800,
+    "tests/browser": 900,
+    "tests/families": 1800,
+    "tests/ops": 1800,  # installs
+    "tests/soak": 1800,
+    "tests/stack": 900,
+    "tests/stack/test_compose.py": 3600,  # builds images
+    "tests/stack/test_compose_keys.py": 3600,
+    "tests/stack/test_compose_production.py": 3600,
+}
+"""How long a test may take, its fixtures included, where that is more than pyproject.toml says."""
+
 
 def lane_of(test: str, table: dict[str, str] = TABLE) -> str:
     """Give the lane of a test, by pytest's id for it.
@@ -101,11 +120,22 @@ def lane_of(test: str, table: dict[str, str] = TABLE) -> str:
     Raises:
         LookupError: No line of the table fits.
     """
+    line = _closest(test, table)
+    if line is None:
+        raise LookupError(f"tests/lanes.py: expected a line for {test}, found none")
+    return table[line]
+
+
+def seconds_of(test: str) -> int | None:
+    """Give how long a test may take, if that is more than the others."""
+    line = _closest(test, SECONDS)
+    return None if line is None else SECONDS[line]
+
+
+def _closest(test: str, lines: Iterable[str]) -> str | None:
     function = test.split("[", 1)[0]
-    fitting = [line for line in table if f"{function}/".startswith((f"{line}/", f"{line}::"))]
-    if not fitting:
-        raise LookupError(f"tests/lanes.py: expected a line for {function}, found none")
-    return table[max(fitting, key=len)]
+    fitting = [line for line in lines if f"{function}/".startswith((f"{line}/", f"{line}::"))]
+    return max(fitting, key=len, default=None)
 
 
 def paths_of(lane: str) -> list[str]:
@@ -114,25 +144,25 @@ def paths_of(lane: str) -> list[str]:
     return sorted(path for path in paths if not paths.intersection(map(str, Path(path).parents)))
 
 
-class ProcessGuard:
-    """Refuses processes while a test of the unit lane runs.
+@contextmanager
+def no_processes(test: str) -> Iterator[None]:
+    """Refuse processes, but for the one that reads graphs.
 
-    Mutable state: the test, or None while processes may be started.
+    Not by an audit hook: with one, threads cannot begin at the same time under coverage.
     """
+    start = subprocess.Popen.__init__
 
-    READS_GRAPHS = "ml_pipeline.engine.graph"
+    def refuse(process: Any, command: Any, *arguments: Any, **options: Any) -> None:
+        if "ml_pipeline.engine.graph" not in command:
+            raise RuntimeError(
+                f"{test}: expected no process of its own in the unit lane (tests/lanes.py), "
+                f"found {command}"
+            )
+        start(process, command, *arguments, **options)
 
-    def __init__(self) -> None:
-        self.test: str | None = None
-        sys.addaudithook(self._audit)
-
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.test is None or event != "subprocess.Popen" or self.READS_GRAPHS in arguments[1]:
-            return
-        raise RuntimeError(
-            f"{self.test}: expected no process of its own in the unit lane (tests/lanes.py), "
-            f"found {Path(arguments[0]).name}"
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
+        yield
 
 
 if __name__ == "__main__":

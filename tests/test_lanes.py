@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.lanes import LANES, LINES, TABLE, lane_of, paths_of
+from tests.lanes import LANES, LINES, SECONDS, TABLE, lane_of, paths_of, seconds_of
 from tests.server import ROOT
 
 SHORT = {"tests/a": "unit", "tests/a/test_b.py": "process", "tests/a/test_b.py::test_c": "stack"}
@@ -52,6 +52,14 @@ def test_no_path_is_given_twice() -> None:
     """A module whose folder is in the lane as well would be collected a second time."""
     assert paths_of("unit").count("tests/engine") == 1
     assert [path for path in paths_of("unit") if path.startswith("tests/engine/")] == []
+
+
+@pytest.mark.parametrize("line", SECONDS)
+def test_what_may_take_longer_is_there(line: str) -> None:
+    """And a test of it is told so, the others are not."""
+    assert (ROOT / line).exists()
+    assert seconds_of(f"{line}::test_x[1]") == SECONDS[line]
+    assert seconds_of("tests/engine/test_x.py::test_x") is None
 
 
 def test_a_unit_test_cannot_start_a_process() -> None:
