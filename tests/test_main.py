@@ -533,9 +533,10 @@ def test_what_makes_the_start_quick_ends_with_it() -> None:
     script += "from ml_pipeline.__main__ import main; sys.exit(main())"
     with Server(command=("-c", script)) as server:
         server.send(signal.SIGUSR1)
-        wait_until(lambda: "\n" in server.stdout)
+        told = re.compile(r"^(?:True|False) (?:True|False)$", re.MULTILINE)
+        wait_until(lambda: bool(told.search(server.stdout)))
 
-        assert server.stdout == "True False\n"
+        assert told.findall(server.stdout) == ["True False"]
 
 
 def hung_up_on(client: socket.socket) -> bool:
