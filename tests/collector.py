@@ -1,14 +1,14 @@
 """A collector of OpenTelemetry: takes what is sent to it over HTTP, and shows it to a test."""
 
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from tests.http_service import HttpService, QuietHandler
 
 
 class ReceivedSpan(NamedTuple):
@@ -33,7 +33,7 @@ class ReceivedSpan(NamedTuple):
         return str(self.attributes["ml_pipeline.request_id"])
 
 
-class Collector:
+class Collector(HttpService):
     """Listens from the start of a `with` block to its end.
 
     Attributes:
@@ -46,37 +46,15 @@ class Collector:
         self._spans: list[ReceivedSpan] = []
         collector = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.read_body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 collector.take(self.path, headers, body)
                 answer = ExportTraceServiceResponse().SerializeToString()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.reply(200, answer, Content_Type="application/x-protobuf")
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False  # the server's connection is kept alive
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> "Collector":
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         """Decode one request; called by its own threads."""

@@ -5,7 +5,8 @@ from `tests/models.py`.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -28,12 +29,29 @@ from ml_pipeline.engine.wire.codec import WireFormat
 from ml_pipeline.pipeline.many import BatchPredictor
 from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.protocols.predict import PredictCall
+from tests.lanes import lane_of, no_processes, seconds_of
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
 
 WriteModel = Callable[..., Path]
 LoadModel = Callable[..., Model]
 Serve = Callable[..., Awaitable["Served"]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its lane, before `-m` chooses, and with its time."""
+    for item in items:
+        item.add_marker(lane_of(item.nodeid))
+        if (seconds := seconds_of(item.nodeid)) is not None:
+            item.add_marker(pytest.mark.timeout(seconds))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test of the unit lane, and its fixtures, start no process."""
+    with no_processes(item.nodeid) if item.get_closest_marker("unit") else nullcontext():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

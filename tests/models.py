@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import (
     DoubleTensorType,
@@ -61,7 +61,9 @@ def tensor(name: str, dtype: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def node(operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> Any:
+def node(
+    operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+) -> NodeProto:
     """Make one node; operators of scikit-learn's kind are found in their own domain."""
     domain = "ai.onnx.ml" if operator == "LabelEncoder" else ""
     return helper.make_node(operator, inputs, outputs, domain=domain, **attributes)

@@ -85,7 +85,7 @@ def centred_model(*, over_rows: bool = False) -> bytes:
             node("ReduceMean", ["centred", "rows"], ["middle"]),
             node("Sub", ["centred", "middle"], ["y"]),
         ]
-    shape = ["rows", "time", 2]
+    shape: list[int | str | None] = ["rows", "time", 2]
     return graph(
         nodes,
         [tensor("x", "float32", shape)],

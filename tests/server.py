@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -28,6 +29,7 @@ STOP_SECONDS = 60.0
 """After which a test fails: much longer than it takes where others are at work too."""
 SETTLED_SECONDS = 10.0
 POLL_SECONDS = 0.01
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 Result = TypeVar("Result")
 
 
@@ -38,7 +40,8 @@ class Server:
         arguments: The model, if any.
         command: What Python runs, for starts with something done before.
         port: Of a server that was there before; else a free one.
-        environ: Settings by variable.
+        settings: By variable, where they are in a table.
+        environ: More settings by variable.
 
     Attributes:
         port: On 127.0.0.1.
@@ -50,13 +53,14 @@ class Server:
         *arguments: str | Path,
         command: tuple[str, ...] = ("-m", "ml_pipeline"),
         port: int | None = None,
+        settings: Mapping[str, str] = NO_SETTINGS,
         **environ: str,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._clients = threading.local()
         self._command = [sys.executable, *command, "serve", *map(str, arguments)]
-        self._environ = _environment({"PORT": str(self.port), **environ})
+        self._environ = _environment({"PORT": str(self.port), **settings, **environ})
         with ExitStack() as opened:
             self._stdout = opened.enter_context(tempfile.TemporaryFile())
             self._stderr = opened.enter_context(tempfile.TemporaryFile())
@@ -150,6 +154,15 @@ class Server:
         self._opened.close()
 
 
+def end_well(server: Server) -> None:
+    """Stop a server; nothing may have gone wrong that no test looked at."""
+    server.send(signal.SIGTERM)
+
+    assert server.wait() == 0
+    assert "Traceback" not in server.stderr + server.stdout
+    assert "exception" not in (server.stderr + server.stdout).lower()
+
+
 class RawAnswer(NamedTuple):
     """An answer as read from a socket; header names are lower-case."""
 
@@ -235,12 +248,14 @@ def quickest(do: Callable[[], Result], within_seconds: float) -> tuple[Result, f
     return done, least
 
 
-def settled(read: Callable[[], Any], expected: Any) -> Any:
+def settled(
+    read: Callable[[], Any], expected: Any, timeout_seconds: float = SETTLED_SECONDS
+) -> Any:
     """Read until it is as expected, or for long, and give what was read last.
 
     The server counts and logs a request when its answer is on its way, so a client may be early.
     """
-    give_up = time.monotonic() + SETTLED_SECONDS
+    give_up = time.monotonic() + timeout_seconds
     while (found := read()) != expected and time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
     return found

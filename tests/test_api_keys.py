@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     made = paste(make.replace(".venv", f"{ROOT}/.venv"), tmp_path, path)
     (key,) = re.findall(r"alice\.\S{43}", made.stderr)
     name, file = serve.removesuffix(" ./ops/serve").split("=")
-    with Server(**{name: str(tmp_path / file)}) as server:
+    with Server(settings={name: str(tmp_path / file)}) as server:
         here = [curl.replace(":8000", f":{server.port}") for curl in curls]
         answers = [paste(curl, tmp_path, {**path, "KEY": key}).stdout for curl in here]
         refused = paste(here[0], tmp_path, {**path, "KEY": f"{key}x"}).stdout
@@ -235,7 +236,7 @@ def test_a_change_in_place_is_seen(tmp_path: Path) -> None:
         assert before == 401
 
 
-BREAKS = {
+BREAKS: dict[str, Callable[[Path], None]] = {
     "a bad line": lambda path: replace(path, f"alice {PLANTED}"),
     "empty": lambda path: replace(path, ""),
     "missing": Path.unlink,

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from ml_pipeline.hang_watch import hangs
-from tests.server import Server, free_port, run_to_end, wait_until
+from tests.server import Server, free_port, run_to_end, settled
 
 SECONDS = 1
 LEEWAY_SECONDS = 4.0
@@ -61,7 +61,10 @@ def test_it_does_not_outlive_its_watcher(server: Server) -> None:
     process = watched(server)
     server.send(signal.SIGKILL)
 
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    def is_over() -> bool:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+    assert settled(is_over, True)
 
 
 def test_a_start_that_fails_tells_its_status() -> None:

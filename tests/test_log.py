@@ -238,11 +238,12 @@ def test_a_line_for_a_reader_that_is_gone_is_lost() -> None:
     """Writing it raises nothing."""
     reader, writer = os.pipe()
     os.close(reader)
-    lines, _ = lines_to(writer)
+    lines, losses = lines_to(writer)
 
     lines.msg("lost")
-
     os.close(writer)
+
+    assert losses == []  # it is told to nobody: no later line can be
 
 
 def test_a_reader_that_sleeps_keeps_nobody_waiting() -> None:

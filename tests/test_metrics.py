@@ -369,7 +369,7 @@ def library_text(metrics: Metrics) -> bytes:
         depth.add_metric([model.name, model.version], model.num_waiting)
         disproved.add_metric([model.name, model.version], model.disproved)
     families = [rows, *histograms, info, load, depth, disproved]
-    return generate_latest(SimpleNamespace(collect=lambda: families))  # type: ignore[arg-type]
+    return generate_latest(SimpleNamespace(collect=lambda: families))
 
 
 def many(count: int) -> Metrics:

@@ -47,6 +47,15 @@ async def served(write_model: WriteModel, serve: Serve) -> Served:
     return await serve(write_model(scale_model(2.0)))
 
 
+@pytest.fixture(params=[1.0, 0.0], ids=["inline", "in-lanes"])
+async def either(
+    request: pytest.FixtureRequest, write_model: WriteModel, serve: Serve, options: EngineOptions
+) -> Served:
+    """The same, which runs on the loop's thread, or in lanes."""
+    options = with_batch(options, inline_budget_seconds=request.param)
+    return await serve(write_model(scale_model(2.0)), options)
+
+
 # End to end: what comes back is what ONNX Runtime gives for the same rows.
 
 NUM_ROWS = 1000
@@ -410,20 +419,12 @@ async def test_default_ttl_is_taken_where_none_is_named(
 # Equal requests at once.
 
 
-@pytest.mark.parametrize("inline", [True, False], ids=["inline", "in-lanes"])
-async def test_equal_requests_at_once_are_run_once(
-    inline: bool, write_model: WriteModel, serve: Serve, options: EngineOptions
-) -> None:
+async def test_equal_requests_at_once_are_run_once(either: Served) -> None:
     """Of equal requests that come together one is computed, and the others share its answer."""
-    budget = 1.0 if inline else 0.0
-    served = await serve(
-        write_model(scale_model()), with_batch(options, inline_budget_seconds=budget)
-    )
-
-    replies = await asyncio.gather(*(served.ask(ROW) for _ in range(20)))
+    replies = await asyncio.gather(*(either.ask(ROW) for _ in range(20)))
 
     assert [reply.call.cache_state for reply in replies] == ["miss", *["coalesced"] * 19]
-    assert [(record.num_requests, record.num_rows) for record in served.batches] == [(1, 1)]
+    assert [(record.num_requests, record.num_rows) for record in either.batches] == [(1, 1)]
     assert {reply.predictions.tobytes() for reply in replies} == {np.array(DOUBLED).tobytes()}
 
 
@@ -498,20 +499,12 @@ async def test_failure_is_not_remembered(write_model: WriteModel, serve: Serve) 
 # Deadlines.
 
 
-@pytest.mark.parametrize("inline", [True, False], ids=["inline", "in-lanes"])
-async def test_passed_deadline_is_not_run(
-    inline: bool, write_model: WriteModel, serve: Serve, options: EngineOptions
-) -> None:
+async def test_passed_deadline_is_not_run(either: Served) -> None:
     """A request that comes too late is told so, and costs no run."""
-    budget = 1.0 if inline else 0.0
-    served = await serve(
-        write_model(scale_model()), with_batch(options, inline_budget_seconds=budget)
-    )
-
     with pytest.raises(DeadlineExceeded):
-        await served.ask(ROW, timeout_seconds=-1.0)
+        await either.ask(ROW, timeout_seconds=-1.0)
 
-    assert served.batches == []
+    assert either.batches == []
 
 
 async def test_late_request_does_not_hold_up_its_company(served: Served) -> None:

@@ -282,12 +282,18 @@ async def test_a_dropped_model_is_dropped_by_the_others(start: Start) -> None:
     assert two.reloader.behind == ""
 
 
-async def test_who_heard_nothing_follows_by_comparing(start: Start) -> None:
-    """A replica that missed the message finds what is wanted, whatever its clock says."""
+async def missed(start: Start) -> tuple[Replica, Replica]:
+    """Two replicas with the new file, of which one has reloaded and the other heard nothing."""
     one, two = await start("one"), await start("two", listens=False)
     for replica in (one, two):
         replica.write(3.0)
     await one.reloader.reload()
+    return one, two
+
+
+async def test_who_heard_nothing_follows_by_comparing(start: Start) -> None:
+    """A replica that missed the message finds what is wanted, whatever its clock says."""
+    one, two = await missed(start)
 
     await two.reloader.compare()
 
@@ -322,10 +328,7 @@ async def test_who_is_behind_tries_again(start: Start, monkeypatch: pytest.Monke
 
 async def test_what_redis_lost_is_put_back_by_who_knows(bus: Bus, start: Start) -> None:
     """After an outage, so that others who missed it find it."""
-    one, two = await start("one"), await start("two", listens=False)
-    for replica in (one, two):
-        replica.write(3.0)
-    await one.reloader.reload()
+    one, two = await missed(start)
     bus.forget()
 
     await one.reloader.compare()

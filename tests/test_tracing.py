@@ -33,7 +33,7 @@ def collector() -> Iterator[Collector]:
 def traced(collector: Collector) -> Iterator[Server]:
     """The bundled model, with every request traced."""
     resource = {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
-    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **resource, **SOON) as running:
+    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, settings=resource | SOON) as running:
         yield running
 
 
@@ -194,7 +194,7 @@ def test_a_request_that_fails_is_an_error(tmp_path: Path, collector: Collector) 
     path.write_bytes(models.loop_model())
     options = {"SESSIONS": "1", "INLINE_BUDGET_US": "0", "MAX_BATCH_SIZE": "1"}
     with (
-        Server(path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **SOON, **options) as server,
+        Server(path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, settings=SOON | options) as server,
         ThreadPoolExecutor(1) as threads,
     ):
         occupied = Occupied(server, threads, 4 * BUSY)
@@ -246,7 +246,7 @@ def test_a_caller_that_records_nothing_is_obeyed(traced: Server, collector: Coll
 def test_the_sampler_is_the_sdks(collector: Collector) -> None:
     """OTEL_TRACES_SAMPLER decides which requests become spans."""
     sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}
-    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **sampler, **SOON) as server:
+    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, settings=sampler | SOON) as server:
         post(server, "left-out")
         post(server, "asked-for", traceparent=SAMPLED)
 
@@ -270,7 +270,7 @@ def test_spans_go_to_the_path_of_the_protocol(traced: Server, collector: Collect
 def test_the_end_sends_what_is_left(collector: Collector) -> None:
     """What was not yet sent at SIGTERM is sent before the process ends, with status 0."""
     later = {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
-    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **later) as server:
+    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, settings=later) as server:
         post(server, "last-words")
         assert collector.spans("last-words") == []
 
@@ -293,7 +293,7 @@ def test_without_a_collector_requests_are_answered(silent: str, kind: str) -> No
     """Where nobody takes the spans all requests are answered, one line says so, and it ends."""
     url = silent if kind == "silent" else f"http://127.0.0.1:{free_port()}"
     often = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
-    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=url, **often) as server:
+    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=url, settings=often) as server:
         for number in range(50):
             post(server, f"lost-{number}")
         wait_until(lambda: "tracing_failed" in server.stdout)
@@ -314,7 +314,7 @@ def test_without_a_collector_requests_are_answered(silent: str, kind: str) -> No
 def test_the_log_is_json_whatever_the_sdk_says(collector: Collector) -> None:
     """What the SDK complains of at the start is a line of the log, and nothing is on stderr."""
     wrong = {"OTEL_TRACES_SAMPLER": "no-such-sampler"}
-    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **wrong) as server:
+    with Server(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, settings=wrong) as server:
         reasons = [x["reason"] for x in server.log_lines() if x["event"] == "tracing_failed"]
 
         assert "no-such-sampler" in reasons[0]

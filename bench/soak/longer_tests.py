@@ -123,6 +123,7 @@ def run_tests(run: Run, paths: list[str], **numbers: int) -> Report:
     """Run tests to their end, with numbers in their environment."""
     path = run.folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths]
+    command += ["--timeout=0", "-o", "faulthandler_timeout=0"]  # they go on for as long as is asked
     # The older form is the one whose schema has properties of a test.
     command += ["-o", "junit_family=xunit1", f"--junitxml={path}", f"--basetemp={run.folder}/tests"]
     environ = {name: str(number) for name, number in numbers.items()}

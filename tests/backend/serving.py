@@ -14,12 +14,17 @@ from ml_pipeline.engine.graph.process import GraphReader
 from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
-from ml_pipeline.engine.wire.infer_answer import with_id
+from ml_pipeline.engine.wire.infer_answer import InferReply, with_id
 from ml_pipeline.engine.wire.infer_schema import WITHOUT_JSON, datatypes
 from ml_pipeline.protocols.infer import InferCall
 from tests.conftest import Served
 
 TIMEOUT_SECONDS = 60.0
+
+
+def whole(reply: InferReply) -> bytes:
+    """Join the parts of an answer, as the connection does."""
+    return b"".join((reply.body, *reply.rest))
 
 
 class Asked:
@@ -64,7 +69,7 @@ class Asked:
             None, None, now + TIMEOUT_SECONDS, now, body=body, header=header, started=now
         )
         reply = with_id(await self._served.predictor.predict(call), "")
-        return self._read(reply.body, reply.json_length)
+        return self._read(whole(reply), reply.json_length)
 
     async def crowd(self, requests: list[Tensors]) -> list[list[Array] | BaseException]:
         """Send all at once; of each the outputs, or its error."""

@@ -115,7 +115,8 @@ def _freed(model: onnx.ModelProto, values: Tensors, names: list[str]) -> bytes |
         if output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
     model.ir_version = max(model.ir_version, 4)  # before, each weight had to be an input too
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _weight(value: Array, name: str, dtype: int) -> onnx.TensorProto:

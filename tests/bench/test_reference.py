@@ -36,7 +36,9 @@ def nothing_cached(redis_server: RedisServer) -> None:
 
 @pytest.fixture(scope="module")
 def reference(redis_server: RedisServer) -> Iterator[Server]:
-    with Server(command=REFERENCE, **PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="all") as server:
+    with Server(
+        command=REFERENCE, settings=PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="all"
+    ) as server:
         yield server
 
 
@@ -182,7 +184,7 @@ def test_each_request_leaves_a_line_of_json(reference: Server) -> None:
 def test_errors_only_are_logged_if_so_told(redis_server: RedisServer) -> None:
     """With ACCESS_LOG=errors a refusal is logged and an answer is not."""
     with Server(
-        command=REFERENCE, **PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="errors"
+        command=REFERENCE, settings=PEERS, REDIS_URL=redis_server.url, ACCESS_LOG="errors"
     ) as server:
         for request_id, body in (("fine", {"data": [ROW]}), ("bad", {})):
             headers = {"X-Request-ID": request_id}

@@ -1,5 +1,7 @@
 """The targets of `bench/targets.toml`: read and judged."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -55,7 +57,7 @@ def test_a_limit_of_millions_is_shown_in_full() -> None:
     ],
 )
 def test_a_figure_is_judged_by_its_side_of_the_limit(
-    limit: dict[str, float], value: float, met: bool
+    limit: dict[str, Any], value: float, met: bool
 ) -> None:
     """At most and at least both include the limit itself; 0 is a limit too."""
     assert Target("what", **limit).is_met(value) is met

@@ -16,13 +16,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests import models
 from tests.bombs.cage import caged, forget_peak, peak_bytes, resident_bytes
 from tests.bombs.health import health_of
 from tests.bombs.table import BOMBS, MEGABYTE, Bomb
-from tests.server import Server
-from tests.web.conftest import end_well
-from tests.web.samples import ROW, write_wine
+from tests.server import Server, end_well
+from tests.web.samples import ROW, write_shapes
 
 TIMES_BODY, MORE_BYTES = 8, 64 * MEGABYTE
 """Memory that a bomb may take above what the server has before it; the largest is also the bound on
@@ -38,22 +36,11 @@ SECONDS = float(os.environ.get("BOMB_SECONDS", "0"))
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
-def write_models(folder: Path) -> Path:
-    """Those of `table.py`."""
-    write_wine(folder, "1")
-    for name, content in {
-        "pair": models.two_input_model(),
-        "words": models.words_model(),
-        "free": models.width_free_model(),
-    }.items():
-        (folder / f"{name}.onnx").write_bytes(content)
-    return folder
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The models of `table.py`."""
-    return write_models(tmp_path)
+    write_shapes(tmp_path)
+    return tmp_path
 
 
 class Harm(NamedTuple):

@@ -10,8 +10,7 @@ import pytest
 
 from tests import models
 from tests.bombs.health import health_of
-from tests.server import Server
-from tests.web.conftest import end_well
+from tests.server import Server, end_well
 
 MOST_SECONDS = 0.015
 ROWS = np.random.default_rng(1).integers(-99, 99, (3_000, 100)).astype("<f4")

@@ -18,9 +18,10 @@ from ml_pipeline.build import create_app
 from ml_pipeline.command import listen
 from ml_pipeline.settings import load_settings
 from tests.bombs.table import DENSE, STREAMS, Bomb
-from tests.bombs.test_bombs import STATUS, write_models
+from tests.bombs.test_bombs import STATUS
 from tests.server import free_port
 from tests.turns import Turns
+from tests.web.samples import write_shapes
 
 NUMBERS = b"[" + b"1," * 131_000 + b"1]"
 BOMBS = (*DENSE, *(bomb for bomb in STREAMS if bomb.name.startswith(("a target", "a query"))))
@@ -79,7 +80,8 @@ async def longest_turn(port: int, bomb: Bomb) -> float:
 
 async def test_no_turn_is_long(tmp_path: Path) -> None:
     """None of what is sent holds the loop for as long as 131,000 numbers in one go would."""
-    async with serving(write_models(tmp_path)) as port:
+    write_shapes(tmp_path)
+    async with serving(tmp_path) as port:
         found = {bomb.name: await longest_turn(port, bomb) for bomb in BOMBS}
 
     assert {name: each for name, each in found.items() if each > yardstick()} == {}

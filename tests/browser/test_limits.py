@@ -19,7 +19,8 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that allows one prediction in 2 s, and two more at once."""
     folder = tmp_path_factory.mktemp("limited")
     limits = {"RATE_LIMIT_PREDICT": "30", "RATE_LIMIT_PREDICT_BURST": "1"}
-    with Stack(folder, replicas=1, profile="default", RATE_LIMIT_API="600", **limits) as running:
+    limits["RATE_LIMIT_API"] = "600"
+    with Stack(folder, replicas=1, profile="default", settings=limits) as running:
         yield running
 
 
@@ -73,7 +74,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     path = tmp_path_factory.mktemp("slow") / "slow.onnx"
     path.write_bytes(models.loop_model())
     limits = {"SESSIONS": "1", "INLINE_BUDGET_US": "0", "MAX_BATCH_SIZE": "1"}
-    with Server(path, MAX_QUEUE_SIZE="2", **limits) as running:
+    with Server(path, MAX_QUEUE_SIZE="2", settings=limits) as running:
         yield running
 
 

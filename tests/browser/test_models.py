@@ -167,7 +167,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, 
     folder = tmp_path_factory.mktemp("replicas")
     write_wine(folder / "models", "1")
     environ = {"MODEL_PATH": str(folder / "models"), "ADMIN_TOKEN": TOKEN}
-    with Stack(folder / "s", **environ) as running:
+    with Stack(folder / "s", settings=environ) as running:
         yield running, folder / "models"
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitor import Visitor
@@ -160,7 +160,12 @@ def test_an_answer_to_something_else_says_so(visitor: Visitor) -> None:
 
 def test_an_answer_that_is_slower_than_who_types(visitor: Visitor) -> None:
     """An answer to rows that have changed meanwhile says so, and takes no focus away."""
-    visitor.page.route("**/predict?*", lambda route: (time.sleep(0.5), route.continue_()))
+
+    def answer_late(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    visitor.page.route("**/predict?*", answer_late)
     visitor.button("Predict").click()
     visitor.cell(2, 2).fill("99")
 

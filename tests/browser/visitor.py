@@ -12,6 +12,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    FilePayload,
     Locator,
     Playwright,
     Request,
@@ -125,8 +126,8 @@ class Visitor:
 
     def upload(self, text: str) -> None:
         """Choose a CSV file."""
-        file = {"name": "rows.csv", "mimeType": "text/csv", "buffer": text.encode()}
-        self.page.get_by_label("Upload a CSV file").set_input_files(files=[file])  # type: ignore[list-item]
+        file: FilePayload = {"name": "rows.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        self.page.get_by_label("Upload a CSV file").set_input_files(files=[file])
 
     # What a person sees.
 

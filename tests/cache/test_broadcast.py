@@ -156,6 +156,7 @@ async def test_what_is_not_signed_is_passed_over(join: Join, client: "redis.Redi
     await own.publish(b"moved", [])
     await (await join(name="elsewhere", token="secret")).publish(b"moved", ["moved"])
     moved = client.get("ml_pipeline:elsewhere:last:moved")
+    assert moved is not None
     client.set("ml_pipeline:test:last:moved", moved)
     await join(ear, token="secret")
 

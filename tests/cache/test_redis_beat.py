@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ml_pipeline.cache.redis_endpoint import CONNECT_SECONDS
+from ml_pipeline.cache.redis_errors import CLUSTER, REPLICA
 from ml_pipeline.cache.redis_lanes import BEAT_SECONDS
-from ml_pipeline.cache.redis_link import CLUSTER, REPLICA
 from tests.cache.conftest import OpenTier
 from tests.fakes import BUDGET
 from tests.redis_cache import (

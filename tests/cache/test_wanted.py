@@ -127,6 +127,7 @@ async def test_what_is_forged_is_nothing(new: Open, client: "redis.Redis") -> No
     wanted = new("token")
     await wanted.want(numbered, ["a"], 0)
     signed = client.get("ml_pipeline:test:wanted:a")
+    assert signed is not None
     client.set("ml_pipeline:test:wanted:a", b"9")
     client.set("ml_pipeline:test:wanted:b", signed)
     client.set("ml_pipeline:test:generation", b"9" * 17)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ml_pipeline.engine.signature.tensor import TensorSpec
+from ml_pipeline.engine.signature.tensor import Tensors, TensorSpec
 from ml_pipeline.engine.wire.cache_key import (
     PIECE,
     STRINGS_A_PIECE,
@@ -261,3 +261,22 @@ def test_a_key_is_the_same_in_pieces(name: str) -> None:
 
     assert at_once(cache_key_in_steps(IRIS, inputs, b"JSON")) == cache_key(IRIS, inputs, b"JSON")
     assert len(steps) > 3
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"x": np.arange(300_000, dtype=np.float32).reshape(-1, 3)},
+        {"x": np.arange(12, dtype=np.int64).reshape(3, 4)[:, ::2]},
+        {"x": np.zeros((0, 3), np.float32)},
+        {"x": np.array(1.0, np.float32)},
+        {"words": np.array([["a", "ä"]], object)},
+        {"b": np.ones((2, 1), np.float32), "a": np.array([[True]])},
+    ],
+    ids=["large", "not-in-one-piece", "empty", "scalar", "strings", "several"],
+)
+def test_a_key_that_is_made_in_steps_is_the_same(inputs: Tensors) -> None:
+    """Large requests find what small steps have stored, and the other way round."""
+    whole = cache_key(b"model", inputs, b"json")
+
+    assert at_once(cache_key_in_steps(b"model", inputs, b"json")) == whole

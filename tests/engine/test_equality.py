@@ -14,12 +14,8 @@ def differs(found: Any, expected: Any, scales: Any = None) -> list[bool]:
     """Tell by row, of which all are of one scale unless it is said."""
     found, expected = np.array(found, np.float32), np.array(expected, np.float32)
     scales = np.ones(len(expected)) if scales is None else np.array(scales)
-    values: list[bool] = (
-        unequal(found, expected, allowed(expected, scales, RELATIVE_TOLERANCE))
-        .reshape(len(found), -1)
-        .any(axis=1)
-    ).tolist()
-    return values
+    elements = unequal(found, expected, allowed(expected, scales, RELATIVE_TOLERANCE))
+    return [bool(row.any()) for row in elements]
 
 
 def test_the_last_digits_may_differ() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import os
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -23,6 +24,7 @@ def of_ratio(ratio: int, size: int) -> bytes:
 def test_what_was_compressed_comes_back(encoding: bytes, size: int) -> None:
     """Of any length, and the same byte for byte."""
     plain = os.urandom(size)
+    packers: dict[bytes, Callable[[bytes], bytes]]
     packers = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"identity": bytes}
 
     assert at_once(inflate(packers[encoding.strip().lower()](plain), encoding, MOST)) == plain

@@ -224,29 +224,20 @@ async def test_class_names_follow_labels_that_begin_at_one(
     assert labels == [names[label - 1] for label in expected]
 
 
-@pytest.mark.parametrize("labels", [(-1, 1), (0, 2, 5), (2, 0, 1)])
+@pytest.mark.parametrize(
+    ("labels", "listed"),
+    [
+        *[(labels, True) for labels in [(-1, 1), (0, 2, 5), (2, 0, 1)]],
+        *[(labels, False) for labels in [(-1, 1), (0, 2, 5), (1, 2, 3)]],
+    ],
+)
 async def test_class_names_follow_labels_of_any_kind(
-    labels: tuple[int, ...], write_model: WriteModel, serve: Serve
+    labels: tuple[int, ...], listed: bool, write_model: WriteModel, serve: Serve
 ) -> None:
-    """Names are in the order of the probabilities, also where labels have gaps or signs."""
+    """Names go to the right rows where labels have gaps or signs, and where nothing lists them."""
     names = ["low", "middle", "high"][: len(labels)]
-    path = write_model(labelled_model(labels), class_names=names, output_classes=list(labels))
-    expected = reference(path, {"x": ROWS})[0]
-    served = await serve(path)
-
-    replies = [await served.ask(ROWS[index : index + 1]) for index in range(len(ROWS))]
-
-    named = [label for reply in replies for label in reply.answer["labels"]]
-    assert named == [names[labels.index(label)] for label in expected]
-
-
-@pytest.mark.parametrize("labels", [(-1, 1), (0, 2, 5), (1, 2, 3)])
-async def test_class_names_follow_labels_that_nothing_lists(
-    labels: tuple[int, ...], write_model: WriteModel, serve: Serve
-) -> None:
-    """Where neither ZipMap nor metadata lists the labels, names still go to the right rows."""
-    names = ["low", "middle", "high"][: len(labels)]
-    path = write_model(labelled_model(labels), class_names=names, sample=ROWS.tolist())
+    metadata = {"output_classes": list(labels)} if listed else {"sample": ROWS.tolist()}
+    path = write_model(labelled_model(labels), class_names=names, **metadata)
     expected = reference(path, {"x": ROWS})[0]
     served = await serve(path)
 

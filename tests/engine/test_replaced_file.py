@@ -28,6 +28,7 @@ class Interrupted(GraphReader):
 
     def answer(self) -> GraphReport:
         """Tell of the file that was there."""
+        assert self._report is not None
         return self._report
 
 

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -670,7 +671,7 @@ async def test_metadata_that_changes_meanwhile_is_noticed(
     """It says another name, or comes only now: a load of one model never brings another."""
     put(folder / "other.onnx", 3.0)
     for version in ("1", "2"):
-        metadata = {"model_name": name} if name == "red" else {}
+        metadata: dict[str, Any] = {"model_name": name} if name == "red" else {}
         put(folder / "pair" / version / "model.onnx", **metadata)
     (folder / "pair" / "metadata.json").write_text('{"versions": 2}')
     reader = Interrupted()
@@ -694,7 +695,8 @@ async def test_names_that_paths_cannot_hold(
     field: str, name: str, folder: Path, serve: Serve
 ) -> None:
     """A proxy that merges slashes, or a client that resolves dots, would ask for another model."""
-    put(folder / "a.onnx", **{field: name})
+    metadata: dict[str, Any] = {field: name}
+    put(folder / "a.onnx", **metadata)
 
     with pytest.raises(ModelLoadError, match=rf"{field}: expected a name without empty parts"):
         await serve(folder)

@@ -96,7 +96,7 @@ class Writer:
         self.folder.joinpath(f"{name}.onnx").write_bytes(content)
         if metadata:
             self.folder.joinpath(f"{name}.json").write_text(json.dumps(metadata))
-        cut = {field: values[:NUM_ROWS] for field, values in expected.items()}
+        cut: dict[str, Any] = {field: values[:NUM_ROWS] for field, values in expected.items()}
         np.savez(self.folder / f"{name}.npz", rows=rows[:NUM_ROWS], **cut)
 
     def classifier(

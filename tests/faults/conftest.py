@@ -21,7 +21,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def start(redis_url: str, folder: Path | None = None, **environ: str) -> Server:
             folder = folder or write_model(tmp_path / "models")
-            server = Server(folder, REDIS_URL=redis_url, **{**ONLY_REDIS, **environ})
+            server = Server(folder, REDIS_URL=redis_url, settings={**ONLY_REDIS, **environ})
             servers.append(running.enter_context(server))
             return server
 

@@ -9,6 +9,8 @@ time: hits, misses and coalesced answers all occur.
 import asyncio
 import random
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from itertools import count
 from threading import Thread
@@ -17,8 +19,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import uvloop
+from redis import Redis
 
 from tests import models
+from tests.redis_server import RedisServer
 from tests.server import Server, wait_until
 
 OLD = models.sklearn_classifier((0, 1, 2), zipmap=False)
@@ -242,3 +246,14 @@ def _request(row: list[float]) -> bytes:
     body = msgspec.json.encode({"data": [row]})
     head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+@contextmanager
+def under_load(serve: Callable[[str], Server]) -> Iterator[tuple[Server, ReplicaLoad, Redis]]:
+    """Start a Redis and a replica at it, and ask that all the time; give a client of the Redis."""
+    with (
+        RedisServer() as redis,
+        ReplicaLoad(server := serve(redis.url)) as load,
+        closing(redis.client()) as client,
+    ):
+        yield server, load, client

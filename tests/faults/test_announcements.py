@@ -69,6 +69,7 @@ def test_a_message_that_is_lost_is_not_needed(serve: Serve, tmp_path: Path) -> N
         change(leader)
 
         wait_until(lambda: digest(leader) == digest(deaf), AGREE_SECONDS)
+        assert metric(deaf, "ml_api_reload_behind") == 0
 
 
 def test_a_change_that_nobody_was_told_of_is_in_health(serve: Serve, tmp_path: Path) -> None:

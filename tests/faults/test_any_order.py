@@ -66,7 +66,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (folder / "spare.onnx").write_bytes(models.scale_model(1.0))
     with RedisServer() as redis:
         environ = {"REDIS_URL": redis.url, "CACHE_POLICY": "always", "REDIS_TIMEOUT_MS": "500"}
-        with Server(folder, **environ) as leader, Server(folder, **environ) as follower:
+        with (
+            Server(folder, settings=environ) as leader,
+            Server(folder, settings=environ) as follower,
+        ):
             yield World(folder, redis, leader, follower)
             told = "".join(each.stdout + each.stderr for each in (leader, follower))
             assert "Traceback" not in told

@@ -39,7 +39,7 @@ class Replicas:
             command=("-c", START, "unknown"),
             REDIS_URL=self.redis.url,
             REDIS_TIMEOUT_MS="1000",
-            **ONLY_REDIS,
+            settings=ONLY_REDIS,
         )
         self._running.enter_context(server)
         wait_until(lambda: bool(health(server)["redis_connected"]))  # not at once on a busy machine
@@ -173,7 +173,7 @@ def test_a_redis_that_was_empty_is_told_again(replicas: Replicas) -> None:
     replicas.redis.kill()
     replicas.redis.start()
     with replicas.redis.client() as client:
-        wait_until(lambda: list(client.scan_iter("ml_pipeline:disproof:last:*")))
+        wait_until(lambda: any(client.scan_iter("ml_pipeline:disproof:last:*")))
 
     assert is_known(replicas.start())
 

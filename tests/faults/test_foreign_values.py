@@ -6,7 +6,7 @@ from contextlib import closing
 from redis import Redis
 
 from tests.faults.conftest import Serve
-from tests.faults.load import ReplicaLoad
+from tests.faults.load import ReplicaLoad, under_load
 from tests.faults.replica import metric
 from tests.redis_server import RedisServer
 from tests.server import wait_until
@@ -49,9 +49,14 @@ def one_bit_turned(values: Values) -> Values:
 
 def overwrite(client: Redis, spoil: Callable[[Values], Values]) -> None:
     """Replace every answer in one transaction."""
-    keys = client.keys(KEYS)
+    values: Values = {}
+    for key in client.keys(KEYS):
+        value = client.get(key)
+        assert isinstance(key, bytes)
+        assert isinstance(value, bytes)
+        values[key] = value
     pipeline = client.pipeline()
-    for key, value in spoil(dict(zip(keys, client.mget(keys), strict=True))).items():
+    for key, value in spoil(values).items():
         pipeline.set(key, value)
     pipeline.execute()
 
@@ -61,11 +66,7 @@ SPOILS = [junk, nothing, of_another_key, cut_short, only_the_header, one_bit_tur
 
 def test_foreign_strings(serve: Serve) -> None:
     """A string that is not what was stored under its key is counted unreadable, and replaced."""
-    with (
-        RedisServer() as redis,
-        ReplicaLoad(server := serve(redis.url)) as load,
-        closing(redis.client()) as client,
-    ):
+    with under_load(serve) as (server, load, client):
         num_unreadable = {}
         for spoil in SPOILS:
             client.flushdb()  # of what the last one has left

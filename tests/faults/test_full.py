@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from tests.faults.conftest import Serve
-from tests.faults.load import ReplicaLoad
+from tests.faults.load import ReplicaLoad, under_load
 from tests.faults.replica import health, metric
 from tests.redis_server import RedisServer
 from tests.server import wait_until
@@ -33,11 +33,7 @@ def test_eviction(serve: Serve) -> None:
 
 def test_full(serve: Serve) -> None:
     """A full Redis that refuses stores still answers; when there is room it is stored to again."""
-    with (
-        RedisServer() as redis,
-        ReplicaLoad(server := serve(redis.url)) as load,
-        closing(redis.client()) as client,
-    ):
+    with under_load(serve) as (server, load, client):
         load.wait_for("redis")
         client.config_set("maxmemory", 1)
         wait_until(lambda: metric(server, REFUSED) > 0)
@@ -58,11 +54,7 @@ def test_full(serve: Serve) -> None:
 
 def test_stores_that_take_long(serve: Serve) -> None:
     """While Redis lets stores wait, look-ups go on; later it is stored to again."""
-    with (
-        RedisServer() as redis,
-        ReplicaLoad(server := serve(redis.url)) as load,
-        closing(redis.client()) as client,
-    ):
+    with under_load(serve) as (server, load, client):
         load.wait_for("redis")
         num_keys = client.dbsize()
         client.client_pause(3500, all=False)

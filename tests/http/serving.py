@@ -11,7 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.fronts.http.message import Reply, Request
@@ -129,6 +129,11 @@ class Site(Listener):
         yield Client(reader, writer)
         writer.transport.abort()
 
+    async def takes(self, client: Client, *pieces: bytes) -> None:
+        """Have a client send pieces, until the first request of this listener is asked."""
+        await client.send(*pieces)
+        await eventually(lambda: len(self.asked) == 1)
+
     async def exchange(self, *pieces: bytes) -> list[Answer]:
         """Send pieces over a connection of their own, and read all answers to the end."""
         async with self.client() as client:
@@ -156,8 +161,11 @@ class Site(Listener):
         return Reply(200, [], f"{request.method} {request.path} ".encode() + request.body)
 
 
+Served = TypeVar("Served", bound=Site)
+
+
 @asynccontextmanager
-async def serving(site: Site) -> AsyncIterator[Site]:
+async def serving(site: Served) -> AsyncIterator[Served]:
     """Serve until the end of the block, and then leave nothing; a fault of ours fails the test."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, fault: site.faults.append(fault))

@@ -37,22 +37,24 @@ async def test_leaving_before_the_request_is_whole(site: Site, sent: bytes, how:
 async def test_leaving_cancels_the_answer(site: Site) -> None:
     """What a client waited for that is gone is worked out no further."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         client.reset()
         await eventually(lambda: site.num_connections == 0)
-        await eventually(lambda: site.left == ["/wait"])
+        await eventually(lambda: site.left != [])
+
+    assert site.left == ["/wait"]
 
 
 async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
     """A client that closes its connection, as most do, ends the work on its answer too."""
     site.idle_seconds = site.busy_seconds = site.linger_seconds = 60.0
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         client.writer.close()
         await eventually(lambda: site.num_connections == 0)
-        await eventually(lambda: site.left == ["/wait"])
+        await eventually(lambda: site.left != [])
+
+    assert site.left == ["/wait"]
 
 
 async def test_clients_of_http_1_0_get_no_interim_answer(site: Site) -> None:
@@ -71,8 +73,7 @@ async def test_clients_of_http_1_0_get_no_interim_answer(site: Site) -> None:
 async def test_leaving_drops_what_waits(site: Site) -> None:
     """Requests behind the one that was cancelled are never begun."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         await client.send(get("/b"))
         await asyncio.sleep(0.02)
         site.abort()  # a reset is not heard while reading pauses
@@ -87,10 +88,12 @@ async def test_leaving_while_a_large_answer_is_sent(site: Site) -> None:
     """A client that goes in the middle of its answer leaves nothing behind."""
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         client.reset()
         await eventually(lambda: site.num_connections == 0)
+
+    assert [request.path for request in site.asked] == ["/large"]
+    assert site.faults == []
 
 
 @pytest.mark.parametrize("path", ["/a", "/wait", "/large"])
@@ -116,8 +119,10 @@ async def test_half_closed_connections_end_with_their_answer(site: Site, path: s
         client.writer.write_eof()
         await eventually(lambda: len(site.asked) == 1)
         site.gate.set_result(None)
-        await client.rest()
+        received = await client.rest()
         await eventually(lambda: site.num_connections == 0)
+
+    assert b"HTTP/1.1 200 " in received
 
 
 async def test_half_a_request_and_an_end_is_no_request(site: Site) -> None:
@@ -136,9 +141,11 @@ async def test_a_client_that_closes_after_its_answer_is_forgotten(site: Site) ->
     """The end of an idle connection is the end of it here too."""
     async with site.client() as client:
         await client.send(get())
-        await client.answer()
+        answer = await client.answer()
         client.writer.close()
         await eventually(lambda: site.num_connections == 0)
+
+    assert answer.status == 200
 
 
 async def test_connections_that_come_and_go_leave_nothing(site: Site) -> None:

@@ -20,8 +20,7 @@ MANY = 5000
 async def test_answers_keep_the_order_of_requests(site: Site) -> None:
     """What is ready at once waits for what is not."""
     async with site.client() as client:
-        await client.send(get("/wait") + get("/a") + post(b"b") + LAST)
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait") + get("/a") + post(b"b") + LAST)
         site.gate.set_result(None)
         answers = await client.answers()
 
@@ -32,8 +31,7 @@ async def test_answers_keep_the_order_of_requests(site: Site) -> None:
 async def test_requests_are_answered_one_at_a_time(site: Site) -> None:
     """Nobody is asked for the second answer before the first is there."""
     async with site.client() as client:
-        await client.send(get("/wait") + get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait") + get("/wait"))
         await asyncio.sleep(0.02)
 
         assert len(site.asked) == 1
@@ -42,8 +40,7 @@ async def test_requests_are_answered_one_at_a_time(site: Site) -> None:
 async def test_thousands_behind_one_that_waits(site: Site) -> None:
     """However many answers are ready at once, all come, in their order."""
     async with site.client() as client:
-        await client.send(get("/wait") + b"".join(get(f"/{i}") for i in range(MANY)) + LAST)
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait") + b"".join(get(f"/{i}") for i in range(MANY)) + LAST)
         site.gate.set_result(None)
         answers = await client.answers()
 
@@ -103,8 +100,7 @@ async def test_a_client_that_does_not_read_is_answered_no_further(site: Site) ->
     """While a large answer is not read, those behind it are not worked out."""
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         await asyncio.sleep(0.05)
         await client.send(get("/large") + get("/large"))
         await asyncio.sleep(0.05)
@@ -129,8 +125,7 @@ async def test_a_reply_that_closes_drops_those_behind(site: Site) -> None:
 async def test_a_malformed_request_waits_for_its_turn(site: Site) -> None:
     """What cannot be read is refused behind the answers to what could."""
     async with site.client() as client:
-        await client.send(get("/wait") + get("/a") + b"no HTTP\r\n\r\n")
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait") + get("/a") + b"no HTTP\r\n\r\n")
         site.gate.set_result(None)
         answers = await client.answers()
 

@@ -71,6 +71,9 @@ async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: boo
             client.writer.write_eof()
         await eventually(lambda: len(site.asked) == 1)
         await eventually(lambda: site.num_connections == 0)
+        client.resume()
+
+        assert len(await client.rest()) < len(LARGE)
 
 
 async def test_a_client_that_reads_a_large_answer_slowly_gets_all(site: Site) -> None:
@@ -91,8 +94,7 @@ async def test_a_connection_is_idle_anew_after_a_large_answer(site: Site) -> Non
     site.idle_seconds = LONG
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         client.resume()
         await client.answer()
         await asyncio.sleep(3 * SHORT)
@@ -138,8 +140,10 @@ async def test_a_client_that_keeps_an_ended_connection_is_ended(site: Site) -> N
     """After the last answer a client that does not hang up is hung up on."""
     async with site.client() as client:
         await client.send(LAST)
-        await client.rest()
+        received = await client.rest()
         await eventually(lambda: site.num_connections == 0)
+
+    assert received.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_client_that_sends_without_end_is_ended(site: Site) -> None:

@@ -16,8 +16,9 @@ async def closed(site: Site) -> None:
 async def test_stop_without_connections(site: Site) -> None:
     """A listener that nobody is connected to is closed at once."""
     site.stop()
-
     await closed(site)
+
+    assert site.num_connections == 0
 
 
 async def test_stop_accepts_no_more(site: Site) -> None:
@@ -44,8 +45,7 @@ async def test_stop_ends_who_has_not_asked(site: Site, sent: bytes) -> None:
 async def test_stop_lets_answers_be_sent(site: Site) -> None:
     """Who is being answered gets the answer, with all that waits behind, and then the end."""
     async with site.client() as client:
-        await client.send(get("/wait") + get("/b"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait") + get("/b"))
         site.stop()
         site.gate.set_result(None)
         answers = await client.answers()
@@ -113,8 +113,7 @@ async def test_stop_lets_a_large_answer_be_read(site: Site) -> None:
     """An answer that is half sent when the listener stops comes whole."""
     async with site.client() as client:
         client.pause()
-        await client.send(get("/large"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/large"))
         await asyncio.sleep(0.02)
         site.stop()
         client.resume()
@@ -139,20 +138,19 @@ async def test_a_client_that_stays_does_not_hold_up_the_end(site: Site) -> None:
     """A client that keeps its connection after the last answer is hung up on in time."""
     site.linger_seconds = 0.1
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         site.stop()
         site.gate.set_result(None)
-        await client.rest()
-
+        received = await client.rest()
         await closed(site)
+
+    assert received.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_second_stop_is_harmless(site: Site) -> None:
     """Stopping twice is stopping once."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         site.stop()
         site.stop()
         site.gate.set_result(None)
@@ -164,8 +162,7 @@ async def test_a_second_stop_is_harmless(site: Site) -> None:
 async def test_abort_ends_what_is_left(site: Site) -> None:
     """Connections end at once, and what is worked out for them is cancelled."""
     async with site.client() as client:
-        await client.send(get("/wait"))
-        await eventually(lambda: len(site.asked) == 1)
+        await site.takes(client, get("/wait"))
         site.stop()
         site.abort()
 

@@ -1,6 +1,5 @@
 """A server of models that are not tables of floats, and Triton's client for it."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import tritonclient.http as triton
 from onnx import TensorProto, helper
 
 from tests import models
-from tests.server import Server
+from tests.server import Server, end_well
 from tests.web.samples import write_wine
 
 DTYPES = [name for name in models.ONNX_TYPES if name != "str"]
@@ -120,9 +119,7 @@ def server(folder: Path) -> Iterator[Server]:
     """A server of all of them."""
     with Server(folder) as running:
         yield running
-        running.send(signal.SIGTERM)
-        assert running.wait() == 0
-        assert "Traceback" not in running.stderr + running.stdout
+        end_well(running)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 
 from tests.server import ROOT, Server
 from tests.web.samples import WINE_ROWS, wine_answers
+
+README = (ROOT / "README.md").read_text()
 
 
 def run(packages: str, *command: str) -> str:
@@ -38,6 +42,25 @@ def test_kserves_client_is_answered(server: Server, form: str) -> None:
     assert found["outputs"]["label"] == labels.tolist()
     np.testing.assert_allclose(found["outputs"]["probabilities"], probabilities, rtol=1e-6)
     assert "expected one of" in found["error"]
+
+
+def test_the_readmes_example_of_kserve_runs(server: Server, tmp_path: Path) -> None:
+    """Within a coroutine, and with the `rows` of the example before it."""
+    [block] = re.findall(r"^```py\n(.+?)^```", README, re.DOTALL | re.MULTILINE)
+    pasted = tmp_path / "pasted.py"
+    pasted.write_text(
+        "import asyncio\nimport numpy as np\n"
+        f"rows = np.array([{WINE_ROWS[0]}], np.float32)\n"
+        "async def main():\n"
+        f"{indent(block.replace(':8000', f':{server.port}'), '    ')}\n"
+        "    print([output.data for output in answer.outputs if output.name == 'label'])\n"
+        "asyncio.run(main())\n"
+    )
+
+    printed = run("kserve", str(pasted))
+
+    labels, _ = wine_answers(WINE_ROWS[:1])
+    assert json.loads(printed.splitlines()[-1]) == [labels.tolist()]
 
 
 @pytest.mark.parametrize("options", [[], ["--binary-data"]], ids=["json", "binary"])

@@ -19,6 +19,7 @@ from ml_pipeline.engine.wire.infer_answer import with_id
 from ml_pipeline.engine.wire.infer_schema import datatypes
 from ml_pipeline.protocols.infer import InferCall
 from tests import models
+from tests.backend.serving import whole
 from tests.conftest import Serve
 from tests.server import ROOT
 
@@ -119,7 +120,7 @@ async def test_a_crowd_is_answered_as_each_alone(name: str, serve: Serve) -> Non
     assert model.graph.batching.verdict == real.verdict, model.graph.batching
     for inputs, answer in zip(requests, answers, strict=True):
         expected = models.reference(path, inputs)
-        found = msgspec.json.decode(with_id(answer, "").body)["outputs"]
+        found = msgspec.json.decode(whole(with_id(answer, "")))["outputs"]
         for output, values in zip(found, expected, strict=True):
             largest = float(np.abs(values).max()) or 1.0
             np.testing.assert_allclose(

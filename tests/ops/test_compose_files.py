@@ -30,7 +30,7 @@ OF_OPENTELEMETRY = {"OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRA
 """What the replicas' SDK reads by itself."""
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
     """Reads Compose's own tag too."""
 
 

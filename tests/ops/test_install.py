@@ -163,7 +163,7 @@ def test_a_second_start_installs_nothing() -> None:
         text=True,
     )
     assert started.stderr is not None
-    lines = []
+    lines: list[str] = []
     while not lines or "curl" not in lines[-1]:
         lines.append(started.stderr.readline())
         assert started.poll() is None, lines

@@ -10,13 +10,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
+from tests.http_service import HttpService, QuietHandler
 from tests.server import ROOT, free_port
 
 LOCKS = ("requirements.lock", "ops/otel/requirements.lock")
@@ -101,7 +100,7 @@ def test_it_leaves_out_what_the_image_does() -> None:
 # The audit.
 
 
-class Advisories:
+class Advisories(HttpService):
     """Answers as the OSV database does: that a package is vulnerable, or that none is.
 
     Attributes:
@@ -113,34 +112,17 @@ class Advisories:
         self.asked: list[str] = []
         advisories = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked = json.loads(self.read_body())
                 name = asked["package"]["name"]
                 advisories.asked.append(name)
                 found = [advisory(name)] if name == vulnerable else []
                 answer = json.dumps({"vulns": found} if found else {}).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.reply(200, answer, Content_Type="application/json")
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1/query"
-
-    def __enter__(self) -> "Advisories":
-        self._thread = Thread(target=self._server.serve_forever)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.url += "/v1/query"
 
 
 def advisory(name: str) -> dict[str, Any]:
@@ -183,7 +165,15 @@ def commit(folder: Path, *, days_ago: int) -> None:
 def audit(checkout: Path, url: str) -> subprocess.CompletedProcess[str]:
     """Run the audit to its end, with nothing remembered of the one before."""
     environ = {**os.environ, "PYTHON": sys.executable}
-    command = [checkout / "ops" / "audit", "-s", "osv", "--osv-url", url, "--timeout", "5"]
+    command: list[str | Path] = [
+        checkout / "ops" / "audit",
+        "-s",
+        "osv",
+        "--osv-url",
+        url,
+        "--timeout",
+        "5",
+    ]
     command += ["--cache-dir", checkout / "cache"]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
 
@@ -241,7 +231,7 @@ def test_old_pins_are_no_yes(
 def test_without_a_history_the_age_is_not_known(checkout: Path, clean: Advisories) -> None:
     """A copy without its history, such as CI makes, is told from one that is new."""
     shallow = checkout / "shallow"
-    command = ["git", "clone", "--quiet", "--depth", "1", f"file://{checkout}", shallow]
+    command = ["git", "clone", "--quiet", "--depth", "1", f"file://{checkout}", str(shallow)]
     subprocess.run(command, check=True, timeout=30)
     for name in ("ops", "pyproject.toml", ".venv"):
         (shallow / name).symlink_to(ROOT / name)

@@ -21,7 +21,8 @@ class Trained(NamedTuple):
     def run(self, rows: npt.NDArray[np.float32]) -> list[Any]:
         """Return its answers for rows float32 [B, 10]: labels [B], probabilities [B, 3]."""
         session = onnxruntime.InferenceSession(self.onnx_bytes)
-        return session.run(None, {"float_input": rows})
+        answers: list[Any] = session.run(None, {"float_input": rows})
+        return answers
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def all_wines(committed: Trained) -> npt.NDArray[np.float32]:
     """Every wine of the set, with the measurements that the committed model names."""
     wine = load_wine()
     columns = [wine.feature_names.index(name) for name in committed.metadata["features"]]
-    return wine.data[:, columns].astype(np.float32)
+    return np.asarray(wine.data[:, columns], np.float32)
 
 
 def test_retraining_gives_the_committed_metadata(committed: Trained, fresh: Trained) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server import Server
-from tests.stack.nginx import Gateway
+from tests.stack.nginx import Gateway, Stub
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,13 @@ def replica() -> Iterator[Server]:
     """A server that several instances of Nginx stand in front of."""
     with Server(ALLOWED_HOSTS="*") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    """A replica that says yes to everything, keeps what it was asked, and may be told to wait."""
+    with Stub() as stub:
+        yield stub
 
 
 @pytest.fixture(scope="session")

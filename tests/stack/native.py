@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import httpx
 
 from ops.native.state import Folder, State
 from ops.native.supervision import Supervisor
-from tests.server import ROOT, free_port, new_client
+from tests.server import NO_SETTINGS, ROOT, free_port, new_client
 
 COMMAND_SECONDS = 120.0
 INTERNAL_PORTS = (10_000, 32_000, 20)
@@ -29,7 +30,8 @@ class Stack:
         path: Its folder.
         replicas: To start with.
         profile: As of `ops/stack up`.
-        environ: Settings and Nginx's variables.
+        settings: Of the server, and Nginx's variables, where they are in a table.
+        environ: More of them.
 
     Attributes:
         url: Of Nginx.
@@ -37,7 +39,13 @@ class Stack:
     """
 
     def __init__(
-        self, path: Path, *, replicas: int = 2, profile: str = "bench", **environ: str
+        self,
+        path: Path,
+        *,
+        replicas: int = 2,
+        profile: str = "bench",
+        settings: Mapping[str, str] = NO_SETTINGS,
+        **environ: str,
     ) -> None:
         self._start = ("up", "--replicas", str(replicas), "--profile", profile)
         port = str(free_port())
@@ -47,6 +55,7 @@ class Stack:
             "HTTP_PORT": port,
             "PROMETHEUS_PORT": str(free_port()),
             "INTERNAL_PORTS_FROM": str(random.randrange(*INTERNAL_PORTS)),
+            **settings,
             **environ,
         }
         self._folder = Folder(path)

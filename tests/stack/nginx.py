@@ -11,12 +11,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import product, starmap
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import httpx
 import msgspec
@@ -25,7 +26,8 @@ import pytest
 from ops.native import nginx
 from ops.native.probes import answers
 from ops.native.state import Folder, State, free_port
-from tests.server import POLL_SECONDS, ROOT, START_SECONDS, settled, wait_until
+from tests.http_service import HttpService, QuietHandler
+from tests.server import NO_SETTINGS, ROOT, START_SECONDS, settled, wait_until
 
 ROW = [13.32, 3.24, 21.5, 1.93, 0.76, 0.45, 8.42, 0.55, 1.62, 650.0]
 PREDICTION = {"data": [ROW]}
@@ -59,7 +61,8 @@ class Gateway:
         replicas: Ports of the upstream `api`.
         prometheus_port: Where Prometheus is, if anywhere.
         listen: More lines of the service's `server` block, by name of the file in `listen/`.
-        environ: Variables of `nginx/variables.envsh`.
+        settings: Variables of `nginx/variables.envsh`, where they are in a table.
+        environ: More of them.
 
     Attributes:
         port: On 127.0.0.1, which takes clients from every loopback address.
@@ -73,6 +76,7 @@ class Gateway:
         *replicas: int,
         prometheus_port: int | None = None,
         listen: dict[str, str] | None = None,
+        settings: Mapping[str, str] = NO_SETTINGS,
         **environ: str,
     ) -> None:
         self.folder = Folder(path)
@@ -88,9 +92,9 @@ class Gateway:
         )
         self._listen = listen or {}
         self.pause_seconds = 0.0
-        self._environ = environ
+        self._environ = {**settings, **environ}
 
-    def __enter__(self) -> "Gateway":
+    def __enter__(self) -> Self:
         """Render, start, and wait until it answers."""
         self.render()
         options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
@@ -186,12 +190,12 @@ class Https(Gateway):
         variables |= {"TLS_CERTIFICATE": str(path / "tls.crt"), "TLS_KEY": str(path / "tls.key")}
         template = (ROOT / "nginx" / "listen" / "tls.conf.template").read_text()
         listen = {"tls.conf": nginx.substitute(template, variables)}
-        super().__init__(path, *replicas, listen=listen, **environ)
+        super().__init__(path, *replicas, listen=listen, settings=environ)
         command = "openssl req -x509 -newkey rsa -nodes -subj /CN=x -keyout tls.key -out tls.crt"
         subprocess.run(command.split(), cwd=path, check=True, capture_output=True, timeout=30)
 
 
-class Stub:
+class Stub(HttpService):
     """A replica that gives one answer to everything, and keeps what it was asked.
 
     Attributes:
@@ -209,52 +213,32 @@ class Stub:
         self.status, self.body, self.seconds = 200, body, 0.0
         self.connections: list[socket.socket] = []
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,))
-
-    def __enter__(self) -> "Stub":
-        self._thread.start()
-        return self
+        super().__init__(_handler(self), port=port)
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__()
         for connection in self.connections:
             with suppress(OSError):  # it is closed already
                 connection.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = 65536  # an answer is one packet: two would wait 40 ms for each other
-
+    class Handler(QuietHandler):
         def setup(self) -> None:
             super().setup()
             stub.connections.append(self.connection)
 
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.read_body()
             headers = [(name.lower(), value) for name, value in self.headers.items()]
             stub.asked.append((self.path, headers))
             time.sleep(stub.seconds)
             if not stub.status:
                 self.close_connection = True
                 return
-            self.send_response(stub.status)
-            for name, value in stub.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(stub.body)))
-            self.end_headers()
-            self.wfile.write(stub.body)
+            self.reply(stub.status, stub.body, **stub.headers)
 
         do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     return Handler
 

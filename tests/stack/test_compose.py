@@ -9,11 +9,9 @@ import pytest
 
 from tests.faults.load import OLD
 from tests.faults.replica import write_model
-from tests.server import ROOT, wait_until
+from tests.server import ROOT, settled, wait_until
 from tests.stack.compose import ComposeStack, published, service_of
 from tests.stack.load import StackLoad
-
-pytestmark = pytest.mark.docker
 
 SERVICES = ("nginx", "api", "redis", "prometheus", "nginx-exporter")
 
@@ -94,9 +92,10 @@ def test_the_dashboard_is_in_both_images(stack: ComposeStack, name: str) -> None
 
 def test_prometheus_scrapes_everything(stack: ComposeStack) -> None:
     """Replicas, Nginx and Prometheus itself are up."""
-    wait_until(lambda: stack.targets("nginx") == ["up"], SCRAPED_SECONDS)
-    wait_until(lambda: stack.targets("prometheus") == ["up"], SCRAPED_SECONDS)
-    wait_until(lambda: stack.targets("api") == ["up"], SCRAPED_SECONDS)
+    jobs = ("nginx", "prometheus", "api")
+    up = {job: ["up"] for job in jobs}
+
+    assert settled(lambda: {job: stack.targets(job) for job in jobs}, up, SCRAPED_SECONDS) == up
 
 
 def test_only_nginx_and_prometheus_are_published(stack: ComposeStack) -> None:
@@ -192,7 +191,9 @@ def test_scaling_up(stack: ComposeStack) -> None:
 
 def test_prometheus_finds_replicas(stack: ComposeStack) -> None:
     """Each replica is a target of its own."""
-    wait_until(lambda: stack.targets("api") == ["up"] * 3, SCRAPED_SECONDS)
+    up = ["up"] * 3
+
+    assert settled(lambda: stack.targets("api"), up, SCRAPED_SECONDS) == up
 
 
 def test_replicas_share_answers(stack: ComposeStack) -> None:

@@ -7,10 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from ml_pipeline.api_keys import make_key
-from tests.server import wait_until
+from tests.server import STOP_SECONDS, settled
 from tests.stack.compose import ComposeStack
-
-pytestmark = pytest.mark.docker
 
 
 class Keyed(NamedTuple):
@@ -48,4 +46,4 @@ def test_a_key_that_is_added_counts_without_a_restart(keyed: Keyed) -> None:
     with keyed.path.open("a") as file:
         file.write(f"{line}\n")
 
-    wait_until(lambda: keyed.status(**{"X-API-Key": key}) == 200)
+    assert settled(lambda: keyed.status(**{"X-API-Key": key}), 200, STOP_SECONDS) == 200

@@ -9,8 +9,6 @@ import pytest
 
 from tests.stack.compose import BASE, PRODUCTION, ComposeStack, published
 
-pytestmark = pytest.mark.docker
-
 TOKEN = "a-token-like-no-other-word"
 PASSWORD = "apasswordlikenootherword"
 

@@ -246,7 +246,7 @@ def test_logs_tell_why_up_failed(tmp_path: Path) -> None:
 )
 def test_a_value_that_cannot_be(tmp_path: Path, variable: str, value: str) -> None:
     """One line names the variable, what was expected and what was found."""
-    done = Stack(tmp_path / "s", **{variable: value}).run("up")
+    done = Stack(tmp_path / "s", settings={variable: value}).run("up")
 
     assert done.returncode == 1
     assert f"ops/stack: {variable}={value}: expected" in done.stderr

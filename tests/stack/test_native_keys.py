@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "LOG_LEVEL": "debug",
         "ACCESS_LOG": "all",
     }
-    with Stack(folder / "s", replicas=1, **settings) as running:
+    with Stack(folder / "s", replicas=1, settings=settings) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ from ops.native.probes import MOST_ENDS, wait_until_ready
 from ops.native.services import write_service
 from ops.native.state import Folder, StackError, State
 from ops.native.supervision import Supervisor
-from tests.server import free_port, wait_until
+from tests.server import free_port, settled, wait_until
 
 SERVICE = "api-1"
 
@@ -47,4 +47,4 @@ def test_it_is_started_until_it_runs(supervisor: Supervisor, tmp_path: Path) -> 
     wait_until(failed)
     (tmp_path / "go").touch()
 
-    wait_until(lambda: supervisor.state_of(SERVICE) == "RUNNING", 30.0)
+    assert settled(lambda: supervisor.state_of(SERVICE), "RUNNING", 30.0) == "RUNNING"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.native import nginx
-from tests.server import ROOT, free_port
+from tests.server import NO_SETTINGS, ROOT, free_port
 from tests.stack.nginx import Gateway, Https
 
 SEVERE = {"MEDIUM", "HIGH"}
@@ -27,7 +27,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "tls":
         gateway: Gateway = Https(tmp_path, *ports)
     else:
-        gateway = Gateway(tmp_path, *ports, **(every if request.param == "every variable" else {}))
+        gateway = Gateway(
+            tmp_path, *ports, settings=every if request.param == "every variable" else NO_SETTINGS
+        )
     gateway.render()
     return gateway.folder.nginx
 

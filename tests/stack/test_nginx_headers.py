@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ def answers(gateway: Gateway) -> dict[str, Answer]:
 @pytest.fixture(scope="module")
 def rude(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Nginx in front of a replica and a Prometheus that send the headers that are Nginx's."""
-    headers = {"X_Content_Type_Options": "nosniff", "Referrer_Policy": "unsafe-url"}
+    headers: dict[str, Any] = {"X_Content_Type_Options": "nosniff", "Referrer_Policy": "unsafe-url"}
     headers |= {"X_Request_ID": "another", "Permissions_Policy": "camera=*"}
     headers |= {"Strict_Transport_Security": "max-age=1"}
     with Stub(**headers) as stub:

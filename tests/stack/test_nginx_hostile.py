@@ -70,17 +70,10 @@ FRAMING = {
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that says yes to everything."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def open_gateway(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers, and no limits for this machine."""
     variables = {"RATE_LIMIT_EXEMPT": "127.0.0.0/8", "WORKER_PROCESSES": "2"}
-    with Gateway(tmp_path_factory.mktemp("open"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("open"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

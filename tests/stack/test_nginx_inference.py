@@ -1,6 +1,7 @@
 """Clients of the Open Inference Protocol behind Nginx, with and without a folder before it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_limits_tell_the_protocols_clients_when_to_come_again(
 ) -> None:
     """429 with `Retry-After`, as everywhere, in the protocol's words."""
     with Stack(tmp_path_factory.mktemp("limited"), replicas=1, profile="default") as limited:
-        body = {"inputs": []}
+        body: dict[str, Any] = {"inputs": []}
         slashes = [limited.client.post("/v2/models/a%2Fb/infer", json=body) for _ in range(20)]
         answers = [limited.client.post("/v2/models/wine/infer", json=body) for _ in range(30)]
         refused = [answer for answer in answers if answer.status_code == 429]

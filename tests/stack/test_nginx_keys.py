@@ -19,13 +19,6 @@ LONG = "0" * 63
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that keeps what it was asked."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def keyed(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Six predictions a minute by name, two by address, 127.9.1.0/24 exempt."""
     names = ["alice", "bob", "forged", "many", "both", "default", LONG, "a-1_x"]
@@ -36,7 +29,7 @@ def keyed(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate
         "RATE_LIMIT_PREDICT_BURST": "0",
         "RATE_LIMIT_EXEMPT": "127.9.1.0/24",
     }
-    with Gateway(tmp_path_factory.mktemp("keyed"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("keyed"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

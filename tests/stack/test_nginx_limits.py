@@ -25,13 +25,6 @@ UPLOAD = b"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica whose answers take as long as a test says."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def narrow(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A prediction a second, three at once; 127.9.1.0/24 and 127.9.2.2 are exempt."""
     variables = {
@@ -41,7 +34,7 @@ def narrow(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gat
         "RATE_LIMIT_EXEMPT": "127.9.1.0/24 127.9.2.2 2001:db8::/32",
         "CONNECTIONS_PER_CLIENT": "3",
     }
-    with Gateway(tmp_path_factory.mktemp("narrow"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("narrow"), stub.port, settings=variables) as gateway:
         yield gateway
 
 
@@ -110,7 +103,7 @@ def test_who_waits_as_told_gets_in(stub: Stub, tmp_path: Path) -> None:
     """After the seconds of Retry-After, and no more, a request passes."""
     variables = {"RATE_LIMIT_API": "20", "RATE_LIMIT_API_BURST": "0"}
     with (
-        Gateway(tmp_path, stub.port, **variables) as gateway,
+        Gateway(tmp_path, stub.port, settings=variables) as gateway,
         new_client(gateway.port, new_address()) as client,
     ):
         asked = [client.get("/api/models") for _ in range(21)]

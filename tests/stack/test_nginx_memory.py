@@ -50,7 +50,8 @@ def memory(gateway: Gateway) -> int:
     master = psutil.Process(int((gateway.folder.nginx / "nginx.pid").read_text()))
     processes = [master, *master.children()]
     files = [path.stat().st_size for path in gateway.folder.nginx.rglob("*") if path.is_file()]
-    return sum(process.memory_full_info().uss for process in processes) + sum(files)
+    own: list[int] = [process.memory_full_info().uss for process in processes]
+    return sum(own) + sum(files)
 
 
 def upload(path: str, size: int, *, chunked: bool = False) -> bytes:
@@ -122,7 +123,7 @@ def test_large_bodies_of_one_client(stub: Stub, tmp_path: Path) -> None:
     """One address has a third of what there is for large bodies, unless it is exempt."""
     variables = {"BODY_MEMORY": "9m", "RATE_LIMIT_EXEMPT": "127.78.0.2"}
     found = {}
-    with Gateway(tmp_path, stub.port, WORKER_PROCESSES="1", **variables) as gateway:
+    with Gateway(tmp_path, stub.port, WORKER_PROCESSES="1", settings=variables) as gateway:
         for client in ("127.78.0.1", "127.78.0.2"):
             with ExitStack() as opened:
                 connections = [
@@ -158,7 +159,7 @@ def test_everything_at_once(stub: Stub, tmp_path: Path) -> None:
     stub.body = b"x" * 200_000
     variables = {"RATE_LIMIT_EXEMPT": "127.77.0.0/16", "WORKER_PROCESSES": "1"}
     head = b"".join(b"X-%d: %s\r\n" % (number, b"h" * 7900) for number in range(3))
-    with Gateway(tmp_path, stub.port, **variables) as gateway, ExitStack() as opened:
+    with Gateway(tmp_path, stub.port, settings=variables) as gateway, ExitStack() as opened:
         connections = [
             opened.enter_context(connect(gateway.port, client))
             for client in clients(8)

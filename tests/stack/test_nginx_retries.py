@@ -27,7 +27,7 @@ def stubs() -> Iterator[list[Stub]]:
 @pytest.fixture
 def gateway(stubs: list[Stub], tmp_path: Path) -> Iterator[Gateway]:
     """In front of them; it has a connection to each that it has kept."""
-    with Gateway(tmp_path, *(stub.port for stub in stubs), **OPEN) as gateway:
+    with Gateway(tmp_path, *(stub.port for stub in stubs), settings=OPEN) as gateway:
         gateway.statuses(2 * NUM_REPLICAS, PREDICT, "POST")
         assert all(stub.asked for stub in stubs)
         for stub in stubs:
@@ -76,7 +76,7 @@ def test_replicas_that_are_not_there(tmp_path: Path, method: str) -> None:
     """Who refuses a connection was given nothing: a prediction goes on to the one that is there."""
     path = PREDICT if method == "POST" else "/api/models"
     ports = [free_port() for _ in range(1 if method == "GET" else 3)]
-    with Stub() as stub, Gateway(tmp_path, *ports, stub.port, **OPEN) as gateway:
+    with Stub() as stub, Gateway(tmp_path, *ports, stub.port, settings=OPEN) as gateway:
         assert gateway.statuses(50, path, method) == [200] * 50
 
 
@@ -128,7 +128,7 @@ def test_who_waited_for_one_that_hung(tmp_path: Path) -> None:
     with (
         Stub() as other,
         Stub() as hung,
-        Gateway(tmp_path, hung.port, other.port, **OPEN) as gateway,
+        Gateway(tmp_path, hung.port, other.port, settings=OPEN) as gateway,
         ThreadPoolExecutor(2) as threads,
     ):
         hung.seconds = 60.0

@@ -59,17 +59,10 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that keeps what it was asked."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def slow_gateway(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """No limits on rates; one worker, which a client that blocks would block for all."""
     variables = {"RATE_LIMIT_EXEMPT": "127.0.0.0/8", "WORKER_PROCESSES": "1"}
-    with Gateway(tmp_path_factory.mktemp("slow"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("slow"), stub.port, settings=variables) as gateway:
         yield gateway
 
 

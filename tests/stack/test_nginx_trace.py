@@ -18,13 +18,6 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that says yes to everything."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def traced(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Nginx with no limits for this machine, to which each value was sent once."""
     folder = tmp_path_factory.mktemp("traced")

@@ -29,7 +29,7 @@ def stubs() -> Iterator[list[Stub]]:
 def gone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """No replica and no Prometheus."""
     ports = [free_port(), free_port()]
-    with Gateway(tmp_path_factory.mktemp("gone"), *ports, **OPEN) as gateway:
+    with Gateway(tmp_path_factory.mktemp("gone"), *ports, settings=OPEN) as gateway:
         yield gateway
 
 
@@ -42,8 +42,9 @@ def asked(server: Server, path: str) -> float:
 @pytest.mark.parametrize("path", CACHED)
 def test_cached_routes_are_asked_once_a_second(replica: Server, tmp_path: Path, path: str) -> None:
     """However many ask at the same time, and for however long."""
-    with Gateway(tmp_path, replica.port, **OPEN) as gateway, ThreadPoolExecutor(8) as pool:
-        before, started, statuses = asked(replica, path), time.monotonic(), []
+    with Gateway(tmp_path, replica.port, settings=OPEN) as gateway, ThreadPoolExecutor(8) as pool:
+        statuses: list[int] = []
+        before, started = asked(replica, path), time.monotonic()
         while time.monotonic() < started + 1.5 or len(statuses) <= 16:
             statuses += pool.map(lambda _: gateway.ask(f"/api{path}").status, range(16))
         seconds = time.monotonic() - started
@@ -55,7 +56,7 @@ def test_cached_routes_are_asked_once_a_second(replica: Server, tmp_path: Path, 
 @pytest.mark.parametrize("path", CACHED)
 def test_cached_routes_by_their_query(replica: Server, tmp_path: Path, path: str) -> None:
     """What is kept for one query string is not the answer to another, nor GET's that to HEAD."""
-    with Gateway(tmp_path, replica.port, **OPEN) as gateway:
+    with Gateway(tmp_path, replica.port, settings=OPEN) as gateway:
         assert gateway.ask(f"/api{path}").status == 200
         assert gateway.ask(f"/api{path}?model=nope").status == 404
         assert gateway.ask(f"/api{path}?model=wine").status == 200
@@ -66,7 +67,7 @@ def test_cached_routes_by_their_query(replica: Server, tmp_path: Path, path: str
 
 def test_cached_answers_keep_their_clients_apart(replica: Server, tmp_path: Path) -> None:
     """Who finds an answer that another has caused gets the id of the own request."""
-    with Gateway(tmp_path, replica.port, **OPEN) as gateway:
+    with Gateway(tmp_path, replica.port, settings=OPEN) as gateway:
         ids = [{"X-Request-ID": name} for name in ("one", "other")]
         answers = [gateway.ask("/api/models/info", headers=headers) for headers in ids]
 
@@ -77,7 +78,10 @@ def test_cached_answers_keep_their_clients_apart(replica: Server, tmp_path: Path
 def test_cached_answers_for_other_origins(tmp_path: Path) -> None:
     """What was kept for who named no origin does not shut out a browser of an allowed one."""
     origin = "https://example.org"
-    with Server(CORS_ORIGINS=origin) as replica, Gateway(tmp_path, replica.port, **OPEN) as gateway:
+    with (
+        Server(CORS_ORIGINS=origin) as replica,
+        Gateway(tmp_path, replica.port, settings=OPEN) as gateway,
+    ):
         assert gateway.ask("/api/models/info").all("access-control-allow-origin") == []
         answer = gateway.ask("/api/models/info", headers={"Origin": origin})
 
@@ -87,7 +91,7 @@ def test_cached_answers_for_other_origins(tmp_path: Path) -> None:
 def test_a_replica_that_is_back_is_asked_at_once(tmp_path: Path) -> None:
     """Also while every replica is left out for having failed."""
     ports = [quiet_port(), quiet_port()]
-    with Gateway(tmp_path, *ports, **OPEN) as gateway:
+    with Gateway(tmp_path, *ports, settings=OPEN) as gateway:
         while_gone = gateway.statuses(20, "/api/models")
         with Stub(port=ports[0]):
             back = gateway.statuses(5, "/api/models")
@@ -100,7 +104,7 @@ def test_stale_answers_when_all_replicas_are_gone(tmp_path: Path) -> None:
     """The last answer of a cached route is given again at once; of others nothing is kept."""
     with ExitStack() as opened:
         stub = opened.enter_context(Stub(body=b'"first"'))
-        gateway = opened.enter_context(Gateway(tmp_path, stub.port, **OPEN))
+        gateway = opened.enter_context(Gateway(tmp_path, stub.port, settings=OPEN))
         paths = [*(f"/api{path}" for path in CACHED), "/api/models", "/api/health"]
         assert [gateway.ask(path).json() for path in paths] == ["first"] * 4
         stub.status, stub.body = 503, b'"refused"'
@@ -121,7 +125,7 @@ def test_predictions_are_never_cached(stubs: list[Stub], tmp_path: Path) -> None
     """Each reaches a replica, whatever that says of caching."""
     for stub in stubs:
         stub.headers["Cache-Control"] = "public, max-age=3600"
-    with Gateway(tmp_path, *(stub.port for stub in stubs), **OPEN) as gateway:
+    with Gateway(tmp_path, *(stub.port for stub in stubs), settings=OPEN) as gateway:
         assert gateway.statuses(20, "/api/predict", "POST") == [200] * 20
         assert gateway.statuses(20, "/api/predict", "GET") == [200] * 20
 
@@ -160,7 +164,7 @@ def test_a_replica_that_takes_no_connections(tmp_path: Path) -> None:
             waiting = opened.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        with Gateway(tmp_path, listener.getsockname()[1], **OPEN) as gateway:
+        with Gateway(tmp_path, listener.getsockname()[1], settings=OPEN) as gateway:
             answer, seconds = quickest(gateway.predict, 2.0)
 
     assert seconds < 2.0
@@ -170,7 +174,7 @@ def test_a_replica_that_takes_no_connections(tmp_path: Path) -> None:
 
 def test_a_dead_replica_costs_nobody_an_answer(replica: Server, tmp_path: Path) -> None:
     """With one of two replicas dead each of many predictions is answered by the other."""
-    with Gateway(tmp_path, free_port(), replica.port, **OPEN) as gateway:
+    with Gateway(tmp_path, free_port(), replica.port, settings=OPEN) as gateway:
         assert gateway.statuses(100, "/api/predict", "POST") == [200] * 100
 
 
@@ -180,7 +184,7 @@ def test_a_replicas_own_error(stubs: list[Stub], tmp_path: Path, status: int) ->
     for stub in stubs:
         stub.status, stub.body = status, b'{"detail":"mine"}'
         stub.headers |= {"Content-Type": PROBLEM_TYPE, "Retry-After": "17"}
-    with Gateway(tmp_path, *(stub.port for stub in stubs), **OPEN) as gateway:
+    with Gateway(tmp_path, *(stub.port for stub in stubs), settings=OPEN) as gateway:
         answers = [gateway.predict() for _ in range(10)]
 
     assert {answer.status for answer in answers} == {status}
@@ -192,7 +196,7 @@ def test_a_replicas_own_error(stubs: list[Stub], tmp_path: Path, status: int) ->
 
 def test_the_least_busy_replica_is_asked(stubs: list[Stub], tmp_path: Path) -> None:
     """While one replica has a long run, the other gets the requests."""
-    with Gateway(tmp_path, *(stub.port for stub in stubs), **OPEN) as gateway:
+    with Gateway(tmp_path, *(stub.port for stub in stubs), settings=OPEN) as gateway:
         for stub in stubs:
             stub.seconds = 1.0
         with ThreadPoolExecutor(1) as pool:
@@ -209,7 +213,7 @@ def test_the_least_busy_replica_is_asked(stubs: list[Stub], tmp_path: Path) -> N
 
 def test_connections_to_replicas_are_kept(stubs: list[Stub], tmp_path: Path) -> None:
     """Many requests of many clients need few connections."""
-    with Gateway(tmp_path, stubs[0].port, WORKER_PROCESSES="1", **OPEN) as gateway:
+    with Gateway(tmp_path, stubs[0].port, WORKER_PROCESSES="1", settings=OPEN) as gateway:
         for _ in range(30):
             assert gateway.ask("/api/predict", "POST", json=PREDICTION).status == 200
 
@@ -237,7 +241,7 @@ class AdminApart(Gateway):
 def test_admin_routes_have_an_address_of_their_own(tmp_path: Path, path: str) -> None:
     """Of replicas that are not ready too, which no prediction is sent to."""
     with Stub() as ready, Stub() as empty:
-        gateway = AdminApart(tmp_path, ready.port, **OPEN)
+        gateway = AdminApart(tmp_path, ready.port, settings=OPEN)
         gateway.admin_port = empty.port
         with gateway:
             found = [

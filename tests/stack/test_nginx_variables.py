@@ -45,25 +45,18 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[Stub]:
-    """A replica that keeps what it was asked."""
-    with Stub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def behind(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Behind the proxies 127.8.0.0/24 and 127.8.1.1; two predictions at once for everybody."""
     variables = {"TRUSTED_PROXIES": "127.8.0.0/24 127.8.1.1", "RATE_LIMIT_PREDICT": "1"}
     variables |= {"RATE_LIMIT_PREDICT_BURST": "1", "RATE_LIMIT_EXEMPT": "198.51.100.0/24"}
-    with Gateway(tmp_path_factory.mktemp("behind"), stub.port, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("behind"), stub.port, settings=variables) as gateway:
         yield gateway
 
 
 @pytest.mark.parametrize(("variable", "value"), BAD, ids=[f"{a}={b[:20]}" for a, b in BAD])
 def test_a_value_that_makes_no_sense(tmp_path: Path, variable: str, value: str) -> None:
     """`ops/stack up` starts nothing, and says which variable expects what and what it found."""
-    stack = Stack(tmp_path / "s", **{variable: value})
+    stack = Stack(tmp_path / "s", settings={variable: value})
     done = stack.run("up", "--profile", "default")
     if done.returncode == 0:
         assert stack.run("down").returncode == 0
@@ -75,14 +68,14 @@ def test_a_value_that_makes_no_sense(tmp_path: Path, variable: str, value: str) 
 def test_the_smallest_limits(tmp_path: Path) -> None:
     """One a minute without a burst is a limit as good as any."""
     variables = {"RATE_LIMIT_PREDICT": "1", "RATE_LIMIT_PREDICT_BURST": "0"}
-    with Stub() as stub, Gateway(tmp_path, stub.port, **variables) as gateway:
+    with Stub() as stub, Gateway(tmp_path, stub.port, settings=variables) as gateway:
         assert gateway.statuses(2, "/api/predict", "POST") == [200, 429]
 
 
 @pytest.mark.parametrize("variable", ["RATE_LIMIT_PREDICT", "MAX_BODY_SIZE", "RATE_LIMIT_EXEMPT"])
 def test_an_empty_variable_counts_as_unset(tmp_path: Path, variable: str) -> None:
     """As with the server's settings."""
-    gateway = Gateway(tmp_path, free_port(), **{variable: ""})
+    gateway = Gateway(tmp_path, free_port(), settings={variable: ""})
     with gateway:
         text = (gateway.folder.nginx / "nginx.conf").read_text()
 

@@ -1,6 +1,5 @@
 """Servers that run for the whole session, one a set of settings."""
 
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests import models
 from tests.keys import Keyed, write_keys
-from tests.server import Server
+from tests.server import Server, end_well
 from tests.web import samples
 from tests.web.occupied import Occupied
 
@@ -82,11 +81,3 @@ def occupied(slow: Server) -> Iterator[Occupied]:
     """A busy server; the test ends when all of its requests have."""
     with ThreadPoolExecutor(8) as threads:
         yield Occupied(slow, threads)
-
-
-def end_well(server: Server) -> None:
-    """Stop a server; nothing may have gone wrong that no test looked at."""
-    server.send(signal.SIGTERM)
-
-    assert server.wait() == 0
-    assert "Traceback" not in server.stderr + server.stdout

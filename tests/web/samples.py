@@ -52,6 +52,17 @@ def write_wine(folder: Path, version: str, name: str = "wine") -> None:
     (folder / f"{name}.onnx.new").replace(folder / f"{name}.onnx")
 
 
+def write_shapes(folder: Path) -> None:
+    """Put "wine" into a folder, "pair" (two inputs), "words" and "free" (rows of any width)."""
+    write_wine(folder, "1")
+    for name, content in {
+        "pair": models.two_input_model(),
+        "words": models.words_model(),
+        "free": models.width_free_model(),
+    }.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+
+
 def write_many(folder: Path) -> None:
     """Put models of every kind into a folder.
 

@@ -339,7 +339,7 @@ def test_the_document_tells_of_keys() -> None:
     """Each operation names the ways in, and that it may do without, where no key is asked for."""
     document = msgspec.json.decode(openapi_document())
     schemes = document["components"]["securitySchemes"]
-    keys = [{"ApiKey": []}, {"BearerKey": []}, {}]
+    keys: list[dict[str, list[str]]] = [{"ApiKey": []}, {"BearerKey": []}, {}]
 
     assert (schemes["ApiKey"]["in"], schemes["ApiKey"]["name"]) == ("header", "X-API-Key")
     for path, item in document["paths"].items():

@@ -56,12 +56,13 @@ def test_all_that_a_page_loads_is_there(client: httpx.Client, path: str) -> None
 
 @pytest.mark.parametrize("path", [f"{path}/" for path in PAGES])
 def test_a_slash_at_the_end_breaks_nothing(client: httpx.Client, path: str) -> None:
-    """With a slash at its end a page is not there, or all that it loads still is."""
-    page = client.get(path)
+    """With a slash at its end a page leads to the one without, and all that it loads is there."""
+    page = client.get(path, follow_redirects=True)
+    links = linked(client, page)
 
-    assert page.status_code == 404 or all(
-        client.get(link).status_code == 200 for link in linked(client, page)
-    )
+    assert page.url.path == path.removesuffix("/")
+    assert {link.rsplit("/", 1)[1] for link in links} == ASSETS[page.url.path]
+    assert {client.get(link).status_code for link in links} == {200}
 
 
 @pytest.mark.parametrize("path", PAGES)

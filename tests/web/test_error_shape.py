@@ -122,8 +122,8 @@ def kinds(base: type[Exception]) -> list[Any]:
 
 
 def test_codes_are_unique() -> None:
-    """Each error of the tree has a code of its own, in snake_case."""
-    codes = [kind.code for kind in kinds(errors.InferenceError)]
+    """Each code is given by one class of the tree, which its refinements share, in snake_case."""
+    codes = [vars(kind)["code"] for kind in kinds(errors.InferenceError) if "code" in vars(kind)]
 
-    assert len(set(codes)) == len(codes)
+    assert len(set(codes)) == len(codes) > 10
     assert all(code.replace("_", "").isalpha() and code.islower() for code in codes)

@@ -14,10 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from tests import models
-from tests.server import Server
-from tests.web.conftest import end_well
-from tests.web.samples import ROW, write_wine
+from tests.server import Server, end_well
+from tests.web.samples import ROW, write_shapes
 
 MOST_GROWTH_MB = 150
 """A body of 16 MB is held two or three times while it is read."""
@@ -129,7 +127,7 @@ def deep() -> dict[str, Sent]:
 
 def numbers() -> dict[str, Sent]:
     """Numbers that no type holds, in each place that takes one."""
-    found = {}
+    found: dict[str, Sent] = {}
     tensor = '{"inputs":[{"name":"left","shape":[%s,2],"datatype":"FP32","parameters":%s,'
     tensor += '"data":[1,%s]}]}'
     for name, number in {
@@ -212,13 +210,7 @@ KINDS = {
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Models of rows, of two inputs, of strings, and of rows of any width."""
     folder = tmp_path_factory.mktemp("heavy")
-    write_wine(folder, "1")
-    for name, content in {
-        "pair": models.two_input_model(),
-        "words": models.words_model(),
-        "free": models.width_free_model(),
-    }.items():
-        (folder / f"{name}.onnx").write_bytes(content)
+    write_shapes(folder)
     with Server(folder) as running:
         yield running
         end_well(running)

@@ -214,7 +214,7 @@ def test_reload_under_load_fails_not_one_request(reloading: Server, folder: Path
     expected = wine_answers([ROW])[1]
 
     def ask() -> set[str]:
-        versions = []
+        versions: list[str] = []
         with new_client(reloading.url) as client:
             while not stop.is_set():
                 use_cache = len(versions) % 2 == 0

@@ -37,7 +37,7 @@ def slow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(slow_path: Path) -> Iterator[Server]:
     """One session, every run in it, and 50 ms are slow."""
     options = {"SESSIONS": "1", "INLINE_BUDGET_US": "0", "SLOW_REQUEST_MS": "50"}
-    with Server(slow_path, ADMIN_TOKEN="secret", **options) as running:
+    with Server(slow_path, ADMIN_TOKEN="secret", settings=options) as running:
         yield running
 
 
@@ -207,8 +207,9 @@ def test_zero_turns_it_off(slow_path: Path) -> None:
     """With SLOW_REQUEST_MS=0 nothing is slow."""
     with Server(slow_path, SLOW_REQUEST_MS="0", ACCESS_LOG="all") as server:
         ask(server, "off", BUSY)
-
         lines_of(server, "off", "request")
+
+        assert "slow_request" not in server.events_of("off")
 
 
 # Which request a line is about.

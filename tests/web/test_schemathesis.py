@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import models
-from tests.server import Server
+from tests.server import Server, end_well
 from tests.web.samples import write_wine
 from tests.web.schemathesis.command import schemathesis_command
 
@@ -30,9 +29,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         (tmp_path / "words.onnx").write_bytes(models.words_model())
     with Server(*paths, ADMIN_TOKEN=TOKEN) as running:
         yield running
-        running.send(signal.SIGTERM)
-        assert running.wait() == 0
-        assert "Traceback" not in running.stderr + running.stdout
+        end_well(running)
 
 
 def test_the_server_does_what_its_document_says(

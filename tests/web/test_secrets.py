@@ -45,7 +45,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "LOG_LEVEL": "debug",
             "ACCESS_LOG": "all",
         }
-        with Server(**settings) as server:
+        with Server(settings=settings) as server:
             everything = tell(server.client.request)
             for name, head in MALFORMED.items():
                 answer = exchange(server, head.encode())

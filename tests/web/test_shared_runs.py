@@ -24,7 +24,7 @@ def serve(path: Path, **metadata: Any) -> Server:
     """Serve a model whose rows say how long they take, one after the other."""
     path.write_bytes(models.loop_model())
     path.with_suffix(".json").write_bytes(msgspec.json.encode(metadata))
-    return Server(path, **ONE_BY_ONE)
+    return Server(path, settings=ONE_BY_ONE)
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,7 @@ class Graph:
         inputs = []
         for name in given:
             kind = helper.np_dtype_to_tensor_dtype(self.found[name][0].dtype)
+            shape: list[str | int | None] | None
             shape = ["B", *self.inputs[name]] if name in self.inputs else None
             inputs.append(helper.make_tensor_value_info(name, kind, shape))
         used = {name for node in nodes for name in node.input}

@@ -1,5 +1,7 @@
 """Ways for a random graph to grow: nodes that move, pick, repeat and number elements."""
 
+from typing import Any
+
 import numpy as np
 
 from tests.engine.graph.random_graphs import FLOAT, Graph, by_axes, ints, small
@@ -64,7 +66,7 @@ def concat(graph: Graph) -> None:
 def split(graph: Graph) -> None:
     """In two halves, or at a fixed place."""
     x = graph.pick()
-    more = {"num_outputs": 2} if graph.version >= 18 else {}
+    more: dict[str, Any] = {"num_outputs": 2} if graph.version >= 18 else {}
     graph.add("Split", [x], 2, axis=graph.axis(x), **more)
 
 
@@ -134,7 +136,11 @@ def gather_nd(graph: Graph) -> None:
 
 def one_hot(graph: Graph) -> None:
     """A new axis."""
-    operands = [graph.pick("i"), graph.constant(ints(2)), graph.constant(np.float32([0, 1]))]
+    operands = [
+        graph.pick("i"),
+        graph.constant(ints(2)),
+        graph.constant(np.array([0, 1], np.float32)),
+    ]
     graph.add("OneHot", operands, axis=graph.one_of((-1, 0, 1)))
 
 
@@ -144,7 +150,7 @@ def place(graph: Graph) -> None:
     (largest,) = graph.add("ArgMax", [x], axis=graph.axis(x), keepdims=graph.draw(2))
     kind = graph.draw(4)
     if kind == 0:
-        values = graph.constant(np.float32([0, 1]))
+        values = graph.constant(np.array([0, 1], np.float32))
         graph.add("OneHot", [largest, graph.constant(ints(3)), values], axis=graph.draw(3) - 1)
     elif kind == 1:
         graph.add("Gather", [small(graph, 24, 2), largest], axis=graph.draw(2))

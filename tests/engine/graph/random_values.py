@@ -1,5 +1,7 @@
 """Ways for a random graph to grow: nodes that compute."""
 
+from typing import Any
+
 import numpy as np
 from onnx import ValueInfoProto, helper
 
@@ -48,7 +50,7 @@ def reduce(graph: Graph) -> None:
     """Over one axis, two, or all."""
     x, operator = graph.pick(), graph.one_of(REDUCE)
     axes = [graph.axis(x) for _ in range(graph.one_of((1, 1, 1, 2)))]
-    keep = {"keepdims": graph.draw(2)}
+    keep: dict[str, Any] = {"keepdims": graph.draw(2)}
     if graph.draw(8) == 0:
         graph.add(operator, [x], **keep)
     else:
@@ -196,7 +198,7 @@ def quantise(graph: Graph) -> None:
 def compress(graph: Graph) -> None:
     """What a condition leaves of an axis, or of all elements."""
     x = graph.pick()
-    more = {"axis": graph.axis(x)} if graph.draw(4) else {}
+    more: dict[str, Any] = {"axis": graph.axis(x)} if graph.draw(4) else {}
     graph.add("Compress", [x, graph.constant(np.array([True, False, True]))], **more)
 
 

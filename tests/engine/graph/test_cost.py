@@ -10,7 +10,8 @@ from onnx import GraphProto, NodeProto, TensorProto, helper
 from ml_pipeline.engine.graph.cost import BY_OPERANDS, unbounded_node
 from tests import models
 
-SIZE, ROW = [TensorProto.INT64, [1]], [TensorProto.FLOAT, [None, 4]]
+SIZE: tuple[int, list[int | str | None]] = (TensorProto.INT64, [1])
+ROW: tuple[int, list[int | str | None]] = (TensorProto.FLOAT, [None, 4])
 
 
 def unbounded(*nodes: NodeProto, **constants: Any) -> str:

@@ -189,7 +189,7 @@ masks = [
 ]
 
 
-NEVER = {"one": np.array(1, np.float32), "never": np.array(-1e4, np.float32)}
+NEVER: dict[str, Any] = {"one": np.array(1, np.float32), "never": np.array(-1e4, np.float32)}
 
 
 @pytest.mark.parametrize("nodes", masks)

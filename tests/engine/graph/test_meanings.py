@@ -320,14 +320,14 @@ def test_the_node_is_named_that_made_it_so() -> None:
 
 def test_a_graph_of_a_thousand_steps_is_read_at_once() -> None:
     """Without recursion, and each tensor once."""
-    steps = [step("Add", f"h{k} z", f"h{k + 1}") for k in range(3000)]
+    steps = [step("Add", f"h{k} z", f"h{k + 1}") for k in range(1100)]
 
     told = meanings(
-        [step("Identity", "z", "h0"), *steps, step("ArgMax", "h3000", "label", axis=1)],
-        {"label": "int64", "h3000": "float32"},
+        [step("Identity", "z", "h0"), *steps, step("ArgMax", "h1100", "label", axis=1)],
+        {"label": "int64", "h1100": "float32"},
     )
 
-    assert told["h3000"].kind == "score"
+    assert told["h1100"].kind == "score"
 
 
 def test_subgraphs_are_left_alone() -> None:

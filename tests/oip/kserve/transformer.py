@@ -8,7 +8,7 @@ import argparse
 from kserve import InferRequest, Model, ModelServer, model_server
 
 
-class Reversed(Model):
+class Reversed(Model):  # type: ignore[misc]  # KServe is in a folder of its own
     """Takes the features of each row from last to first."""
 
     def load(self) -> bool:

@@ -70,6 +70,8 @@ def environment(overlay: str, name: str) -> dict[str, str]:
 
 def quantity(text: str) -> float:
     """Read an amount of CPU (cores) or memory (bytes)."""
-    number, unit = re.fullmatch(r"(\d+)(m|Mi|Gi|mb)?", text).groups()
+    amount = re.fullmatch(r"(\d+)(m|Mi|Gi|mb)?", text)
+    assert amount is not None, text
+    number, unit = amount.groups()
     factor = {None: 1, "m": 0.001, "Mi": 2**20, "mb": 2**20, "Gi": 2**30}[unit]
     return int(number) * factor

@@ -91,12 +91,12 @@ def test_nginx_has_time_to_drain(overlay: str) -> None:
     """An Nginx that goes closes connections after their answers, and then waits for the last."""
     pod = pods(overlay)["nginx"]["spec"]
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
-    pause = int(re.search(r"sleep (\d+)", command)[1])
+    [pause] = re.findall(r"sleep (\d+)", command)
     [longest] = re.findall(r"worker_shutdown_timeout (\d+)s", TEMPLATE)
 
     assert "touch /run/nginx/closing" in command
     assert "${RUN_FOLDER}/closing" in TEMPLATE
-    assert pod["terminationGracePeriodSeconds"] > pause + int(longest)
+    assert pod["terminationGracePeriodSeconds"] > int(pause) + int(longest)
 
 
 @overlays

@@ -9,13 +9,13 @@ import schemathesis
 from schemathesis.transport.requests import REQUESTS_TRANSPORT
 
 
-@REQUESTS_TRANSPORT.serializer("application/msgpack")
+@REQUESTS_TRANSPORT.serializer("application/msgpack")  # type: ignore[untyped-decorator]  # as below
 def write_msgpack(_: Any, value: Any) -> dict[str, Any]:
     """Write a body."""
     return {"data": msgspec.msgpack.encode(_writable(value))}
 
 
-@schemathesis.deserializer("application/msgpack")
+@schemathesis.deserializer("application/msgpack")  # type: ignore[untyped-decorator]  # elsewhere
 def read_msgpack(_: Any, response: Any) -> Any:
     """Read an answer."""
     return msgspec.msgpack.decode(response.content)

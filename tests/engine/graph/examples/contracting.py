@@ -120,31 +120,35 @@ EXAMPLES = [
         s=ints(-1, 20),
     ),
     # Resizing, warping
-    apart("y = Resize(x, , s)", IMAGE, s=np.float32([1, 1, 2, 2])),
+    apart("y = Resize(x, , s)", IMAGE, s=np.array([1, 1, 2, 2], np.float32)),
     apart(
         "n = Shape<end = 2>(x)  t = Concat<axis = 0>(n, p)  y = Resize(x, , , t)",
         IMAGE,
         p=ints(4, 4),
     ),
-    apart('y = Resize<axes = [2, 3], mode = "linear">(x, , s)', IMAGE, s=np.float32([0.5, 2])),
-    apart("y = Resize(x, s)", IMAGE, s=np.float32([1, 1, 2, 2]), version=10),
-    apart("y = Upsample(x, s)", IMAGE, s=np.float32([1, 1, 2, 2]), version=9),
+    apart(
+        'y = Resize<axes = [2, 3], mode = "linear">(x, , s)',
+        IMAGE,
+        s=np.array([0.5, 2], np.float32),
+    ),
+    apart("y = Resize(x, s)", IMAGE, s=np.array([1, 1, 2, 2], np.float32), version=10),
+    apart("y = Upsample(x, s)", IMAGE, s=np.array([1, 1, 2, 2], np.float32), version=9),
     apart("y = Upsample<scales = [1.0, 1.0, 2.0, 2.0]>(x)", IMAGE, version=8),
-    mixed("y = Resize(x, , s)", IMAGE, s=np.float32([2, 1, 1, 1])),
-    mixed('y = Resize<mode = "linear">(x, , s)', "float[B, 8] x", s=np.float32([2, 1])),
+    mixed("y = Resize(x, , s)", IMAGE, s=np.array([2, 1, 1, 1], np.float32)),
+    mixed('y = Resize<mode = "linear">(x, , s)', "float[B, 8] x", s=np.array([2, 1], np.float32)),
     apart(
         'y = Resize<axes = [2, 3], coordinate_transformation_mode = "tf_crop_and_resize">'
         "(x, r, , s)",
         IMAGE,
-        r=np.float32([0.1, 0.2, 0.8, 0.9]),
+        r=np.array([0.1, 0.2, 0.8, 0.9], np.float32),
         s=ints(4, 4),
     ),
     mixed(
         'y = Resize<mode = "linear", coordinate_transformation_mode = "tf_crop_and_resize">'
         "(x, r, s)",
         "float[B, 4] x",
-        r=np.float32([0.5, 0, 1, 1]),
-        s=np.float32([1, 2]),
+        r=np.array([0.5, 0, 1, 1], np.float32),
+        s=np.array([1, 2], np.float32),
         shown=False,  # ONNX Runtime takes no notice of a region of an axis that keeps its size
     ),
     apart("y = GridSample(x, g)", "float[B, 1, 4, 4] x, float[B, 2, 2, 2] g", among={"g": (-1, 1)}),

@@ -25,8 +25,12 @@ EXAMPLES = [
     apart("y = Not(x)", "bool[B, 4] x"),
     apart("y = BitwiseNot(x)", "int32[B, 4] x"),
     apart("y = BitCast<to = 6>(x)", X, version=26),
-    apart('y = BitShift<direction = "LEFT">(x, w)', "uint8[B, 4] x", w=np.uint8([1, 2, 3, 0])),
-    apart("y = Mod(x, w)", "int64[B, 4] x", w=np.int64([2, 3, 5, 7])),
+    apart(
+        'y = BitShift<direction = "LEFT">(x, w)',
+        "uint8[B, 4] x",
+        w=np.array([1, 2, 3, 0], np.uint8),
+    ),
+    apart("y = Mod(x, w)", "int64[B, 4] x", w=np.array([2, 3, 5, 7], np.int64)),
     apart("y = Cast<to = 7>(x)", X),
     apart("y = CastLike(x, w)", X, w=np.int64(0)),
     apart("y = Swish(x)", X, version=24),
@@ -39,7 +43,11 @@ EXAMPLES = [
     apart("y = StringConcat(x, z)", "string[B, 2] x, string[B, 2] z"),
     apart('y = RegexFullMatch<pattern = "a.*">(x)', "string[B, 2] x"),
     # Broadcasting: a row of another rank, a constant of one row, a constant that adds an axis.
-    apart("a = Unsqueeze(z, i)  y = Mul(x, a)", "float[B, 3] z, float[B, 3, 4] x", i=np.int64([2])),
+    apart(
+        "a = Unsqueeze(z, i)  y = Mul(x, a)",
+        "float[B, 3] z, float[B, 3, 4] x",
+        i=np.array([2], np.int64),
+    ),
     apart("y = Add(x, w)", X, w=weights(1, 4)),
     mixed("y = Add(x, w)", X, w=weights(2, 4)),
     mixed("y = Add(x, w)", "float[B] x", w=weights(3, 1)),
@@ -50,8 +58,8 @@ EXAMPLES = [
     mixed(
         "a = Concat<axis = 0>(x, x)  b = Reshape(z, s)  c = Add(a, b)  y = Reshape(c, t)",
         "float[B, 4] x, float[B, 8] z",
-        s=np.int64([-1, 4]),
-        t=np.int64([-1, 8]),
+        s=np.array([-1, 4], np.int64),
+        t=np.array([-1, 8], np.int64),
     ),
     # The number of rows as a number.
     mixed("s = Shape(x)  a = Cast<to = 1>(s)  b = ReduceMax(a)  y = Div(x, b)", X),
@@ -60,13 +68,17 @@ EXAMPLES = [
     mixed("a = ReduceMax<keepdims = 0>(x)  b = CastLike(a, x)  y = Sub(x, b)", X),
     # One scale for all, or one along an axis.
     apart("y = QuantizeLinear(x, s, o)", X, s=SCALE, o=ZERO),
-    apart("y = QuantizeLinear<axis = 1>(x, s)", X, s=np.float32([0.1, 0.2, 0.3, 0.4])),
+    apart("y = QuantizeLinear<axis = 1>(x, s)", X, s=np.array([0.1, 0.2, 0.3, 0.4], np.float32)),
     apart("y = QuantizeLinear(x, s)", X, s=SCALE, version=10),
     apart("y = DequantizeLinear(x, s, o)", "uint8[B, 4] x", s=SCALE, o=ZERO),
     apart(
-        "y = DequantizeLinear<axis = -1>(x, s)", "int8[B, 4] x", s=np.float32([0.1, 0.2, 0.3, 0.4])
+        "y = DequantizeLinear<axis = -1>(x, s)",
+        "int8[B, 4] x",
+        s=np.array([0.1, 0.2, 0.3, 0.4], np.float32),
     ),
-    mixed("y = DequantizeLinear<axis = 0>(x, s)", "int8[B, 4] x", s=np.float32([0.1, 0.2])),
+    mixed(
+        "y = DequantizeLinear<axis = 0>(x, s)", "int8[B, 4] x", s=np.array([0.1, 0.2], np.float32)
+    ),
     mixed("m = ReduceMax<keepdims = 0>(x)  y = QuantizeLinear(x, m)", X),
     # com.microsoft
     *(apart(f"y = com.microsoft.{name}(x)", X) for name in ("Gelu", "QuickGelu", "FastGelu")),

@@ -78,7 +78,7 @@ def _drawn(
         return rng.random(shape) < 0.5
     if kind.kind in "iu":
         low, high = among or (0 if kind.kind == "u" else -3, 4)
-        return rng.integers(low, high, shape, endpoint=True).astype(kind)
+        return rng.integers(int(low), int(high), shape, endpoint=True).astype(kind)
     if among is not None:
         return rng.uniform(*among, shape).astype(kind)
     return (rng.standard_normal(shape) * scale).astype(kind)

@@ -130,7 +130,7 @@ EXAMPLES = [
         BYTES,
         w=SMALL,
         s=S,
-        r=np.float32([0.1, 0.2, 0.3]),
+        r=np.array([0.1, 0.2, 0.3], np.float32),
         o=Z,
         z=I8,
         b=weights(3),
@@ -146,13 +146,13 @@ EXAMPLES = [
         "y = com.microsoft.MatMulNBits<K = 16, N = 3, bits = 4, block_size = 16>(x, w, s)",
         "float[B, 16] x",
         w=BLOCKS,
-        s=np.float32([0.1, 0.2, 0.3]),
+        s=np.array([0.1, 0.2, 0.3], np.float32),
     ),
     apart(
         "y = com.microsoft.MatMulBnb4<K = 16, N = 4, block_size = 16, quant_type = 1>(x, w, s)",
         "float[B, 16] x",
         w=np.arange(32, dtype=np.uint8),
-        s=np.float32([0.1, 0.2, 0.3, 0.4]),
+        s=np.array([0.1, 0.2, 0.3, 0.4], np.float32),
     ),
     apart(
         "y = com.microsoft.GatherBlockQuantized<block_size = 16>(w, i, s)",
@@ -183,8 +183,8 @@ EXAMPLES = [
         STATES,
         w=(weights(1, 8, 8) * 9).astype(np.int8),
         r=(weights(1, 2, 8) * 9).astype(np.int8),
-        s=np.float32([0.1]),
-        z=np.int8([0]),
+        s=np.array([0.1], np.float32),
+        z=np.array([0], np.int8),
     ),
     # Pictures
     apart(

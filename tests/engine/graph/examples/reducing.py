@@ -79,7 +79,7 @@ EXAMPLES = [
         s=weights(1),
         t=weights(1),
         m=weights(1),
-        v=np.float32([1]),
+        v=np.array([1], np.float32),
     ),
     apart("y = InstanceNormalization(x, s, b)", IMAGE, s=weights(3), b=weights(3)),
     mixed(

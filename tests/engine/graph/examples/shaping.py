@@ -65,7 +65,11 @@ EXAMPLES = [
     apart("s = Shape(z)  y = Expand(x, s)", "float[B, 1] x, float[B, 4] z"),
     mixed("y = Expand(x, s)", X, s=ints(2, 1, 4)),
     mixed("y = Expand(x, s)", X, s=ints(6, 4)),
-    apart("s = Shape(x)  w = Expand(row, s)  y = Add(x, w)", X, row=np.float32([[1, 2, 3, 4]])),
+    apart(
+        "s = Shape(x)  w = Expand(row, s)  y = Add(x, w)",
+        X,
+        row=np.array([[1, 2, 3, 4]], np.float32),
+    ),
     apart("s = Shape(x)  w = ConstantOfShape(s)  y = Add(x, w)", X),
     apart(
         "s = Shape<end = 1>(x)  w = ConstantOfShape(s)  u = Unsqueeze(w, a)  y = Add(x, u)",

@@ -1,7 +1,7 @@
 """The hot path with Redis behind it: one look-up for many, in time, and what may stand there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -53,29 +53,6 @@ def _join(served: Served, tier: RedisTier) -> None:
         default_ttl_seconds=3600,
         max_ttl_seconds=MAX_TTL_SECONDS,
     )
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[RedisServer]:
-    """A server for all tests of this file."""
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-def client(shared_server: RedisServer) -> Iterator["redis.Redis"]:
-    """To look and meddle with; the server is empty."""
-    with shared_server.client() as client:
-        client.flushall()
-        client.config_resetstat()
-        yield client
-
-
-@pytest.fixture
-def server(shared_server: RedisServer, client: "redis.Redis") -> Iterator[RedisServer]:
-    """The server, empty; it may be frozen."""
-    yield shared_server
-    shared_server.thaw()
 
 
 @pytest.fixture
@@ -315,7 +292,7 @@ async def test_random_model_is_not_kept_in_redis(new_replica: NewReplica, client
     ids=["asked", "bounded", "default"],
 )
 async def test_time_to_live_is_as_asked_within_its_bound(
-    fields: dict[str, int], ttl_seconds: int, replica: Replica, client: Any
+    fields: dict[str, Any], ttl_seconds: int, replica: Replica, client: Any
 ) -> None:
     """An answer stays in Redis as long as `cache_ttl` says, or the default, at most the maximum."""
     await replica.served.ask(ROW, **fields)
