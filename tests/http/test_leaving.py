@@ -1,12 +1,15 @@
 """Clients that leave, before, during and after their request, and those that only stop sending."""
 
 import asyncio
+import gc
 import socket
 import struct
 import time
 
 import pytest
 
+from ml_pipeline.fronts.http.connection import Connection
+from ml_pipeline.fronts.http.parser import Parser
 from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post
 from tests.server import Server, settled
 
@@ -46,7 +49,7 @@ async def test_leaving_cancels_the_answer(site: Site) -> None:
 
 async def test_leaving_in_order_cancels_the_answer(site: Site) -> None:
     """A client that closes its connection, as most do, ends the work on its answer too."""
-    site.idle_seconds = site.busy_seconds = site.linger_seconds = 60.0
+    site.patience.idle_seconds = site.patience.busy_seconds = site.patience.linger_seconds = 60.0
     async with site.client() as client:
         await client.send(get("/wait"))
         await eventually(lambda: len(site.asked) == 1)
@@ -75,7 +78,7 @@ async def test_leaving_drops_what_waits(site: Site) -> None:
         await eventually(lambda: len(site.asked) == 1)
         await client.send(get("/b"))
         await asyncio.sleep(0.02)
-        site.abort()  # a reset is not heard while reading pauses
+        site.listener.abort()  # a reset is not heard while reading pauses
         await eventually(lambda: site.num_connections == 0)
         site.gate.set_result(None)
         await asyncio.sleep(0.02)
@@ -110,7 +113,7 @@ async def test_half_closed_clients_read_their_answers(site: Site, path: str) -> 
 @pytest.mark.parametrize("path", ["/a", "/wait", "/large"])
 async def test_half_closed_connections_end_with_their_answer(site: Site, path: str) -> None:
     """When both sides have said all, the connection is closed without waiting for a sweep."""
-    site.idle_seconds = site.linger_seconds = 60.0
+    site.patience.idle_seconds = site.patience.linger_seconds = 60.0
     async with site.client() as client:
         await client.send(get(path))
         client.writer.write_eof()
@@ -157,7 +160,9 @@ async def test_connections_that_come_and_go_leave_nothing(site: Site) -> None:
             client.writer.write_eof()
     await eventually(lambda: site.num_connections == 0)
 
-    assert site._unflushed == []
+    gc.collect()
+    held = [type(each) for each in gc.get_objects() if isinstance(each, Connection | Parser)]
+    assert held == []
 
 
 # The real server.

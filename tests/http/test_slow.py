@@ -5,21 +5,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
+from ml_pipeline.fronts.http.service import Patience
+from tests.http.serving import (
+    LARGE,
+    LAST,
+    SWEEP_SECONDS,
+    Site,
+    chunked,
+    eventually,
+    get,
+    post,
+    serving,
+)
 
 SHORT, LONG = 0.1, 60.0
 
 
-class Patient(Site):
-    """Waits for nobody longer than for a moment."""
-
-    idle_seconds = busy_seconds = linger_seconds = SHORT
-
-
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    """A listener that soon ends who keeps it waiting."""
-    async with serving(Patient()) as site:
+    """A listener that waits for nobody longer than for a moment."""
+    patience = Patience(SHORT, SHORT, SHORT, SWEEP_SECONDS)
+    async with serving(Site(patience=patience)) as site:
         yield site
 
 
@@ -75,7 +81,7 @@ async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: boo
 
 async def test_a_client_that_reads_a_large_answer_slowly_gets_all(site: Site) -> None:
     """The last answer is not cut off by the time that is read on after it."""
-    site.busy_seconds = LONG
+    site.patience.busy_seconds = LONG
     async with site.client() as client:
         client.pause()
         await client.send(get("/large", "Connection: close"))
@@ -88,7 +94,7 @@ async def test_a_client_that_reads_a_large_answer_slowly_gets_all(site: Site) ->
 
 async def test_a_connection_is_idle_anew_after_a_large_answer(site: Site) -> None:
     """The time for reading an answer ends when it is read: the connection is idle from then."""
-    site.idle_seconds = LONG
+    site.patience.idle_seconds = LONG
     async with site.client() as client:
         client.pause()
         await client.send(get("/large"))
