@@ -29,8 +29,7 @@ class Connection(asyncio.Protocol):
         service: What it shares with other connections: who answers, bounds, clock, turns.
 
     Attributes:
-        deadline: When it is ended, by the loop's clock; a client that has to act is what is
-            waited for.
+        deadline: When it is ended, by the loop's clock, if its client has not acted by then.
     """
 
     __slots__ = (
@@ -124,7 +123,7 @@ class Connection(asyncio.Protocol):
 
         Args:
             events: In their order.
-            at_once: Whether the next request may be answered in this turn; others of a read wait.
+            at_once: Whether the first request may be answered in this turn; others of a read wait.
 
         Returns:
             Whether one that comes behind these may.
@@ -135,7 +134,8 @@ class Connection(asyncio.Protocol):
             is_free = self._work is None and not self._waiting  # of what is due before
             if isinstance(event, Request):
                 self._closing = not event.keep_alive
-                if at_once and is_free and self._sender.is_writable:
+                may = at_once or event.fault is not None  # to tell of a fault costs no more time
+                if may and is_free and self._sender.is_writable:
                     self._answer(event)
                 else:
                     self._wait_in_line(event)
