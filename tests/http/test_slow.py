@@ -67,6 +67,17 @@ async def test_a_trickle_is_not_enough(site: Site, start: bytes) -> None:
     assert site.asked == []
 
 
+@pytest.mark.parametrize("sent", [b"G", get()[:20], get("/a") + get()[:20], post(b"body")[:-2]])
+async def test_who_has_begun_a_request_has_less_time(site: Site, sent: bytes) -> None:
+    """A connection may be idle for long, and half a request may not, whatever came before it."""
+    site.patience.idle_seconds = LONG
+    async with site.client() as client:
+        await client.send(sent)
+        await client.rest()
+
+    assert site.num_connections == 0
+
+
 @pytest.mark.parametrize("half_closed", [False, True])
 async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: bool) -> None:
     """An answer that is not read is given up after a while, half-closed or not."""

@@ -6,6 +6,7 @@ was then, between two requests. Behind Nginx no head is like the one before: it 
 it.
 """
 
+from ml_pipeline.fronts.http.events import Event
 from ml_pipeline.fronts.http.message import HeaderList, Request
 
 MAX_KEPT_BYTES = 2048
@@ -43,25 +44,25 @@ class KeptHead:
         self._num_in_vain = 0
         return Request(*self._known, data[len(self._head) :], now, client, True)
 
-    def keep(self, data: bytes, request: Request) -> None:
-        """Keep the head of a request, if `data` is that and no more, and only its body may change.
+    def keep(self, data: bytes, event: Event) -> None:
+        """Keep a request's head, if `data` is that and no more, and only the body may change.
 
         Args:
             data: All that came, from between two requests on.
-            request: The last that was read of it.
+            event: The last that was read of it.
         """
-        if self._num_in_vain >= MAX_KEPT_IN_VAIN:
+        if self._num_in_vain >= MAX_KEPT_IN_VAIN or not isinstance(event, Request):
             return
         head_bytes = data.find(b"\r\n\r\n", 0, MAX_KEPT_BYTES) + 4
         if (
-            head_bytes + len(request.body) == len(data)
-            and request.keep_alive
-            and not request.is_http_1_0
-            and b"expect" not in request.fields
+            head_bytes + len(event.body) == len(data)
+            and event.keep_alive
+            and not event.is_http_1_0
+            and b"expect" not in event.fields
         ):
             self._head, self._num_bytes = data[:head_bytes], len(data)
             self._known = (
-                *(request.method, request.path, request.raw_path, request.query_string),
-                *(request.headers, request.fields),
+                *(event.method, event.path, event.raw_path, event.query_string),
+                *(event.headers, event.fields),
             )
             self._num_in_vain += 1

@@ -10,7 +10,6 @@ from ml_pipeline.fronts.http.assembler import Assembler
 from ml_pipeline.fronts.http.events import Event
 from ml_pipeline.fronts.http.hosts import Hosts
 from ml_pipeline.fronts.http.kept_head import KeptHead
-from ml_pipeline.fronts.http.message import Request
 
 PIECE_BYTES = 8192
 """Of a read are parsed in one go, but for a body, which is one piece: 300 requests, or 1,400 chunks
@@ -64,7 +63,8 @@ class Parser:
             self._unread, self._unread_from = data, 0
             return self.go_on(now)
         events = self._assembler.feed(data, now)
-        self._keep_head(data, events)
+        if events and self._began_between:
+            self._kept_head.keep(data, events[-1])
         return events
 
     def go_on(self, now: float) -> list[Event]:
@@ -80,12 +80,9 @@ class Parser:
         self.has_unread = end < len(data) and not self._assembler.is_closed
         if not self.has_unread:
             self._unread = b""
-            self._keep_head(data, events)
+            if events and self._began_between:
+                self._kept_head.keep(data, events[-1])
         return events
-
-    def _keep_head(self, data: bytes, events: list[Event]) -> None:
-        if self._began_between and events and isinstance(request := events[-1], Request):
-            self._kept_head.keep(data, request)
 
     def refuse_half_read(self) -> list[Event]:
         """Give up a request whose body does not come while there is time."""
