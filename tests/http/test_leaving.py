@@ -150,6 +150,7 @@ async def test_a_client_that_closes_after_its_answer_is_forgotten(site: Site) ->
 @pytest.fixture
 def without_collector() -> Iterator[None]:
     """Only what nothing refers to is freed, and no cycle."""
+    gc.collect()
     gc.disable()
     yield
     gc.enable()
