@@ -69,7 +69,6 @@ LINES = {
         "tests/http/test_refusals.py::test_refusals_are_problems",
         "tests/oip",
         "tests/ops",
-        "tests/bench/soak",
         "tests/test_api_keys.py",
         "tests/test_hang_watch.py",
         "tests/test_layers.py::test_a_lone_server_does_not_load_the_redis_client",
@@ -105,7 +104,6 @@ SECONDS = {
     "tests/browser": 900,
     "tests/families": 1800,
     "tests/ops": 1800,  # installs
-    "tests/bench/soak": 1800,
     "tests/stack": 900,
     "tests/stack/test_compose.py": 3600,  # builds images
     "tests/stack/test_compose_keys.py": 3600,

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ml_pipeline.fronts.http.listener import Listener
 from ml_pipeline.fronts.http.message import Reply, Request
+from ml_pipeline.fronts.http.service import Patience
 from tests.server import free_port
 
 LARGE = b"x" * 8_000_000
 """More than the kernel keeps for a client that does not read."""
 
 TIMEOUT_SECONDS = 5.0
+SWEEP_SECONDS = 0.02
 
 
 class Answer(NamedTuple):
@@ -93,10 +95,16 @@ class Client:
         self.writer.transport.abort()
 
 
-class Site(Listener):
-    """A listener that answers as its module says.
+class Site:
+    """A listener, and what answers as its module says.
+
+    Args:
+        max_body_bytes: Of the listener.
+        max_connections: Likewise.
+        patience: Likewise; may be changed later.
 
     Attributes:
+        port: That it listens on.
         asked: Requests so far, the oldest first.
         left: Paths whose answer was cancelled.
         gate: What `/wait` waits for.
@@ -104,23 +112,32 @@ class Site(Listener):
         may_fail: Whether they are what a test wants.
     """
 
-    sweep_seconds = 0.02
     may_fail = False
 
-    def __init__(self, *, max_body_bytes: int = 1000, max_connections: int = 100) -> None:
-        super().__init__(
-            self._answer_one, max_body_bytes=max_body_bytes, max_connections=max_connections
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int = 1000,
+        max_connections: int = 100,
+        patience: Patience | None = None,
+    ) -> None:
+        self.patience = patience or Patience(sweep_seconds=SWEEP_SECONDS)
+        self.listener = Listener(
+            self.answer,
+            max_body_bytes=max_body_bytes,
+            max_connections=max_connections,
+            patience=self.patience,
         )
+        self.port = free_port()
         self.asked: list[Request] = []
         self.left: list[str] = []
         self.faults: list[dict[str, Any]] = []
-        self.gate: asyncio.Future[None] = self.loop.create_future()
-        self.port = free_port()
+        self.gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def num_connections(self) -> int:
-        """How many connections it holds."""
-        return len(self._connections)
+        """How many connections are open."""
+        return self.listener.num_connections
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
@@ -140,7 +157,8 @@ class Site(Listener):
             await client.send(*pieces)
             return await client.answers()
 
-    async def _answer_one(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request by its path."""
         self.asked.append(request)
         if request.fault is not None:
             return Reply(request.fault.status, [], request.fault.detail.encode())
@@ -153,7 +171,7 @@ class Site(Listener):
         if request.path.startswith("/status/"):
             return Reply(int(request.path.removeprefix("/status/")), [], b"text")
         if request.path == "/stop":
-            self.loop.call_soon(self.stop)
+            asyncio.get_running_loop().call_soon(self.listener.stop)
         if request.path == "/large":
             return Reply(200, [], LARGE)
         if request.path == "/close":
@@ -169,12 +187,12 @@ async def serving(site: Served) -> AsyncIterator[Served]:
     """Serve until the end of the block, and then leave nothing; a fault of ours fails the test."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, fault: site.faults.append(fault))
-    await site.listen("127.0.0.1", site.port, backlog=1024)
+    await site.listener.listen("127.0.0.1", site.port, backlog=1024)
     yield site
-    site.stop()
-    site.abort()
+    site.listener.stop()
+    site.listener.abort()
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await site.wait_closed()
+        await site.listener.wait_closed()
     loop.set_exception_handler(None)
     assert site.may_fail or not site.faults, site.faults
 

@@ -1,53 +1,17 @@
 """A head like the one before is not parsed again, and is read as if it were."""
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ml_pipeline.fronts.http.listener import Listener
+from ml_pipeline.fronts.http.kept_head import MAX_KEPT_BYTES, MAX_KEPT_IN_VAIN
 from ml_pipeline.fronts.http.message import Request
-from ml_pipeline.fronts.http.reader import MAX_KEPT_BYTES, MAX_KEPT_IN_VAIN, Reader
+from tests.http.parsing import new_parser, parse, requests, told
 from tests.http.serving import LAST, chunked, get, post
-
-CLOCK = SimpleNamespace(
-    now=0.0, idle_seconds=1.0, busy_seconds=1.0, max_body_bytes=1000, hosts=None
-)
-"""What a reader asks of its listener."""
-
-
-class Collector(Reader):
-    """Keeps the requests it reads; answers none, so that nothing is waited for."""
-
-    def __init__(self) -> None:
-        super().__init__(cast(Listener, CLOCK))
-        self._client = ("127.0.0.1", 1)
-        self.taken: list[Request] = []
-
-    def _take(self, request: Request) -> None:
-        self._closing = self._closing or not request.keep_alive
-        self.taken.append(request)
-
-    def _send(self, data: bytes) -> None:
-        pass
 
 
 def read(*reads: bytes) -> list[Request]:
     """Requests of one connection, by what came in each read."""
-    collector = Collector()
-    for data in reads:
-        collector.data_received(data)
-    return collector.taken
-
-
-def told(requests: list[Request]) -> list[dict[str, Any]]:
-    """All that is known of requests, but for the time."""
-    names = [name for name in Request.__struct_fields__ if name not in ("started", "fault")]
-    return [
-        {"fault": str(request.fault)} | {name: getattr(request, name) for name in names}
-        for request in requests
-    ]
+    return requests(parse(new_parser(), reads))
 
 
 ONE, TWO = post(b"one"), post(b"two")
@@ -73,9 +37,9 @@ READS = st.lists(st.lists(PIECES, min_size=1, max_size=3).map(b"".join), max_siz
 def test_it_makes_no_difference_how_the_bytes_come(reads: list[bytes]) -> None:
     """Read by read, where heads are kept, and byte by byte, where none is, requests are equal."""
     stream = b"".join(reads)
-    byte_by_byte = read(*(stream[at : at + 1] for at in range(len(stream))))
+    bytes_of_it = [stream[at : at + 1] for at in range(len(stream))]
 
-    assert told(read(*reads)) == told(byte_by_byte)
+    assert told(parse(new_parser(), reads)) == told(parse(new_parser(), bytes_of_it))
 
 
 def test_a_head_that_comes_again_is_not_parsed_again() -> None:

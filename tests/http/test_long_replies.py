@@ -17,12 +17,13 @@ REST = (memoryview(b"abc" * 100_000)[3:], b"", b"d" * 1_000_000)
 class LongSite(Site):
     """Answers `/long` and `/parts` with what is long."""
 
-    async def _answer_one(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request by its path."""
         if request.path == "/long":
             return Reply(200, [], BODY)
         if request.path == "/parts":
             return Reply(200, [], b"first", b"x-a: b\r\n", REST)
-        return await super()._answer_one(request)
+        return await super().answer(request)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.http.serving import LAST, Answer, Site, chunked, get, post, serving
+from tests.http.streams import NOISE, cut
 
 OFFER = ("Connection: Upgrade", "Upgrade: h2c")
 REQUESTS = st.lists(
@@ -27,20 +28,6 @@ REQUESTS = st.lists(
     ),
     max_size=8,
 )
-NOISE = st.one_of(
-    st.binary(max_size=500),
-    st.lists(
-        st.sampled_from(
-            [
-                *(b"GET ", b"POST ", b"/", b" HTTP/1.1", b"\r\n", b"\n", b"\r\n\r\n", b"Host: x"),
-                *(b"Content-Length: ", b"Transfer-Encoding: chunked", b"5", b"0", b"\0", b":"),
-                *(b"Connection: ", b"upgrade", b"close", b"Upgrade: h2c", b"Expect: 100-continue"),
-                *(b"abcde", b"; a=b", b"http://", b"\xff", get(), post(b"b"), chunked(b"c")),
-            ]
-        ),
-        max_size=30,
-    ).map(b"".join),
-)
 
 
 def talk(pieces: list[bytes]) -> list[Answer]:
@@ -60,12 +47,6 @@ def talk(pieces: list[bytes]) -> list[Answer]:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(exchange())
-
-
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    """Cut data at places."""
-    ends = sorted({place % len(data) for place in places} - {0})
-    return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from ml_pipeline.fronts.http.connection import Connection
 from ml_pipeline.fronts.http.message import Reply, Request
-from ml_pipeline.fronts.http.reader import PIECE_BYTES, TURN_SECONDS
+from ml_pipeline.fronts.http.parser import PIECE_BYTES
+from ml_pipeline.fronts.http.turns import TURN_SECONDS
 from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
 from tests.turns import Turns
 
@@ -134,7 +136,7 @@ async def test_a_malformed_request_waits_for_its_turn(site: Site) -> None:
 
 async def test_what_follows_a_refusal_that_waited_loses_no_answer(site: Site) -> None:
     """A client that sends on behind its malformed request still reads all answers."""
-    site.linger_seconds = 60.0
+    site.patience.linger_seconds = 60.0
     async with site.client() as client:
         client.writer.write(get("/wait") + b"no HTTP\r\n\r\n" + b"x" * 30_000_000)
         await eventually(lambda: len(site.asked) == 1)
@@ -165,7 +167,8 @@ TURN_LIMIT_SECONDS = 0.005
 class Busy(Site):
     """Takes 20 µs of CPU for an answer, as a prediction does."""
 
-    async def _answer_one(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply:
+        """Take that time."""
         until = time.thread_time() + 20e-6
         while time.thread_time() < until:
             pass
@@ -250,8 +253,10 @@ async def test_what_a_client_does_not_read_is_bounded() -> None:
     async with serving(Busy()) as site:
         with flood(site.port, get("/flood"), reads=False):
             await asyncio.sleep(0.5)
-            (connection,) = site._connections
-            waiting, outgoing = len(connection._waiting), sum(map(len, connection._outgoing))
+            (connection,) = site.listener._crowd
+            assert isinstance(connection, Connection)
+            waiting = len(connection._waiting)
+            outgoing = sum(map(len, connection._sender._parts))
             kept = connection._transport.get_write_buffer_size()
 
     assert waiting <= PIECE_BYTES // len(get("/flood")) + 1

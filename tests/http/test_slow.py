@@ -5,21 +5,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post, serving
+from ml_pipeline.fronts.http.service import Patience
+from tests.http.serving import (
+    LARGE,
+    LAST,
+    SWEEP_SECONDS,
+    Site,
+    chunked,
+    eventually,
+    get,
+    post,
+    serving,
+)
 
 SHORT, LONG = 0.1, 60.0
 
 
-class Patient(Site):
-    """Waits for nobody longer than for a moment."""
-
-    idle_seconds = busy_seconds = linger_seconds = SHORT
-
-
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    """A listener that soon ends who keeps it waiting."""
-    async with serving(Patient()) as site:
+    """A listener that waits for nobody longer than for a moment."""
+    patience = Patience(SHORT, SHORT, SHORT, SWEEP_SECONDS)
+    async with serving(Site(patience=patience)) as site:
         yield site
 
 
@@ -61,6 +67,17 @@ async def test_a_trickle_is_not_enough(site: Site, start: bytes) -> None:
     assert site.asked == []
 
 
+@pytest.mark.parametrize("sent", [b"G", get()[:20], get("/a") + get()[:20], post(b"body")[:-2]])
+async def test_who_has_begun_a_request_has_less_time(site: Site, sent: bytes) -> None:
+    """A connection may be idle for long, and half a request may not, whatever came before it."""
+    site.patience.idle_seconds = LONG
+    async with site.client() as client:
+        await client.send(sent)
+        await client.rest()
+
+    assert site.num_connections == 0
+
+
 @pytest.mark.parametrize("half_closed", [False, True])
 async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: bool) -> None:
     """An answer that is not read is given up after a while, half-closed or not."""
@@ -78,7 +95,7 @@ async def test_a_client_that_does_not_read_is_ended(site: Site, half_closed: boo
 
 async def test_a_client_that_reads_a_large_answer_slowly_gets_all(site: Site) -> None:
     """The last answer is not cut off by the time that is read on after it."""
-    site.busy_seconds = LONG
+    site.patience.busy_seconds = LONG
     async with site.client() as client:
         client.pause()
         await client.send(get("/large", "Connection: close"))
@@ -91,7 +108,7 @@ async def test_a_client_that_reads_a_large_answer_slowly_gets_all(site: Site) ->
 
 async def test_a_connection_is_idle_anew_after_a_large_answer(site: Site) -> None:
     """The time for reading an answer ends when it is read: the connection is idle from then."""
-    site.idle_seconds = LONG
+    site.patience.idle_seconds = LONG
     async with site.client() as client:
         client.pause()
         await site.takes(client, get("/large"))

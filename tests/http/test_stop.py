@@ -10,12 +10,12 @@ from tests.http.serving import LARGE, LAST, Site, chunked, eventually, get, post
 async def closed(site: Site) -> None:
     """Wait until the last connection is closed; TimeoutError if that takes seconds."""
     async with asyncio.timeout(3.0):
-        await site.wait_closed()
+        await site.listener.wait_closed()
 
 
 async def test_stop_without_connections(site: Site) -> None:
     """A listener that nobody is connected to is closed at once."""
-    site.stop()
+    site.listener.stop()
     await closed(site)
 
     assert site.num_connections == 0
@@ -23,7 +23,7 @@ async def test_stop_without_connections(site: Site) -> None:
 
 async def test_stop_accepts_no_more(site: Site) -> None:
     """After a stop nobody can connect."""
-    site.stop()
+    site.listener.stop()
     await asyncio.sleep(0.01)
 
     with pytest.raises(ConnectionRefusedError):
@@ -36,7 +36,7 @@ async def test_stop_ends_who_has_not_asked(site: Site, sent: bytes) -> None:
     async with site.client() as client:
         await client.send(sent)
         await eventually(lambda: site.num_connections == 1)
-        site.stop()
+        site.listener.stop()
 
         assert await client.rest() == b""
         await closed(site)
@@ -46,7 +46,7 @@ async def test_stop_lets_answers_be_sent(site: Site) -> None:
     """Who is being answered gets the answer, with all that waits behind, and then the end."""
     async with site.client() as client:
         await site.takes(client, get("/wait") + get("/b"))
-        site.stop()
+        site.listener.stop()
         site.gate.set_result(None)
         answers = await client.answers()
 
@@ -69,7 +69,7 @@ async def test_stop_lets_a_body_come(site: Site, half: bytes, rest: bytes) -> No
     async with site.client() as client:
         await client.send(half)
         await asyncio.sleep(0.02)
-        site.stop()
+        site.listener.stop()
         await asyncio.sleep(0.02)
         await client.send(rest + get("/behind"))
         answers = await client.answers()
@@ -85,8 +85,8 @@ async def test_a_body_that_does_not_come_is_answered(site: Site, half: bytes, _:
     async with site.client() as client:
         await client.send(half)
         await asyncio.sleep(0.02)
-        site.stop()
-        site.refuse_half_read()
+        site.listener.stop()
+        site.listener.refuse_half_read()
         answers = await client.answers()
 
     assert answers[-1].status == 503
@@ -100,8 +100,8 @@ async def test_a_body_that_comes_together_with_its_refusal_is_answered_once(site
     async with site.client() as client:
         await client.send(post(b"body")[:-1])
         await asyncio.sleep(0.02)
-        site.stop()
-        site.refuse_half_read()
+        site.listener.stop()
+        site.listener.refuse_half_read()
         await client.send(b"y" + get("/behind"))
         answers = await client.answers()
 
@@ -115,7 +115,7 @@ async def test_stop_lets_a_large_answer_be_read(site: Site) -> None:
         client.pause()
         await site.takes(client, get("/large"))
         await asyncio.sleep(0.02)
-        site.stop()
+        site.listener.stop()
         client.resume()
         (answer,) = await client.answers()
 
@@ -125,7 +125,7 @@ async def test_stop_lets_a_large_answer_be_read(site: Site) -> None:
 
 async def test_stop_in_the_turn_of_an_answer(site: Site) -> None:
     """An answer that is ready, but not on its way when the listener stops, is sent."""
-    site.linger_seconds = 0.1
+    site.patience.linger_seconds = 0.1
     async with site.client() as client:
         await client.send(get("/stop"))
         answers = await client.answers()
@@ -136,10 +136,10 @@ async def test_stop_in_the_turn_of_an_answer(site: Site) -> None:
 
 async def test_a_client_that_stays_does_not_hold_up_the_end(site: Site) -> None:
     """A client that keeps its connection after the last answer is hung up on in time."""
-    site.linger_seconds = 0.1
+    site.patience.linger_seconds = 0.1
     async with site.client() as client:
         await site.takes(client, get("/wait"))
-        site.stop()
+        site.listener.stop()
         site.gate.set_result(None)
         received = await client.rest()
         await closed(site)
@@ -151,8 +151,8 @@ async def test_a_second_stop_is_harmless(site: Site) -> None:
     """Stopping twice is stopping once."""
     async with site.client() as client:
         await site.takes(client, get("/wait"))
-        site.stop()
-        site.stop()
+        site.listener.stop()
+        site.listener.stop()
         site.gate.set_result(None)
 
         assert len(await client.answers()) == 1
@@ -163,8 +163,8 @@ async def test_abort_ends_what_is_left(site: Site) -> None:
     """Connections end at once, and what is worked out for them is cancelled."""
     async with site.client() as client:
         await site.takes(client, get("/wait"))
-        site.stop()
-        site.abort()
+        site.listener.stop()
+        site.listener.abort()
 
         assert await client.rest() == b""
         await closed(site)

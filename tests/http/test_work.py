@@ -134,11 +134,7 @@ class Faulty(Site):
 
     may_fail = True
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.answer, self.respond = self.respond, self.fail
-
-    async def fail(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Reply:
         """Answer a request, or do not."""
         if "later" in request.query_string.decode():
             await asyncio.sleep(0)
@@ -148,7 +144,7 @@ class Faulty(Site):
             raise asyncio.CancelledError
         if request.path == "/nonsense":
             return Reply(999, [], b"")
-        return await self.answer(request)
+        return await super().answer(request)
 
 
 @pytest.mark.parametrize("query", ["", "?later"])

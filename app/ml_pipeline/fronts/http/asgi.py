@@ -29,8 +29,7 @@ async def ask(app: ASGIApp, request: Request, scope: Scope) -> Reply:
     body = [request.body]
     headers: HeaderList = []
     chunks: list[bytes] = []
-    status = 0
-    complete = False
+    status, complete = 0, False
 
     async def receive() -> Message:
         if body:
