@@ -26,10 +26,11 @@ from app.engine.large_packed import (
     refuse_long_lists,
 )
 from app.engine.large_rows import read_rows, read_texts
+from app.engine.odd_rows import read_odd_rows
 from app.engine.schema import PredictBody, WireTensor
 from app.engine.tensor import Array, Tensors, TensorSpec, dtype_names, whole_numbers
 from app.engine.turns import HEAVY_BYTES, Steps
-from app.errors import InvalidInput
+from app.errors import BodyTooLarge, InferenceError, InvalidInput
 
 # numpy converts 1e39 to float32 as inf and only warns; as an error it becomes a 422 at no cost to
 # valid requests (np.errstate around each conversion would cost 1 µs).
@@ -183,16 +184,25 @@ class RequestCodec:
             array, options = yield from read_packed_rows(body, self._spec, self._max_rows)
             self._spec.check(array)
         elif self._keys_only_strings:
-            array, options = yield from read_rows(body, self._spec, self._max_rows)
+            try:
+                array, options = yield from read_rows(body, self._spec, self._max_rows)
+            except InferenceError:
+                most_rows = max(self._max_rows, MANY)
+                array, options = yield from read_odd_rows(body, self._spec, most_rows)
         else:
-            texts, options = read_texts(body, self._rows)
+            try:
+                texts, options = read_texts(body, self._rows)
+            except BodyTooLarge:
+                raise
+            except InferenceError:  # it is short enough
+                return self.decode(body, wire_format)
             array = self._to_array(texts)
         self._spec.check_shape(array.shape)
         return self._to_request(array, options)
 
     def _explain(self, error: Exception, body: Any, wire_format: WireFormat) -> NoReturn:
         """Raise our error for one of msgspec's; a list that is too long is told with its length."""
-        if "of length <=" in str(error) and len(body) <= MAX_PACKED_BYTES:
+        if "of length <=" in str(error) and len(body) <= HEAVY_BYTES:
             with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 found = self._to_array(self._loose[wire_format].decode(body).data)
                 self._spec.check_shape(found.shape)

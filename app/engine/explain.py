@@ -5,7 +5,6 @@ Only bad requests come here, so nothing in this module is fast. The decoders are
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
@@ -14,16 +13,13 @@ import numpy as np
 from app.engine.tensor import TensorSpec
 from app.errors import InvalidInput, MalformedRequest
 
-LARGE_BODY_BYTES = 65_536
-"""A body is not read a second time beyond this, for a better message."""
+LARGE_BODY_BYTES = 131_072
+"""MessagePack is not read a second time beyond this, for a better message."""
 
 _mismatch = re.compile(
     r"Expected (?P<expected>.+?)(?:, got (?P<found>.+?))?(?: - at `(?P<path>.+)`)?$"
 )
-_parsers: dict[str, Callable[[Any], Any]] = {
-    "JSON": msgspec.json.decode,
-    "MSGPACK": msgspec.msgpack.decode,
-}
+_number = re.compile(rb"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}(-?[0-9.eE+-]{1,24})")
 
 
 def explain_decode_error(
@@ -82,15 +78,24 @@ def byte_order_mark(body: Any) -> str:
 
 def _value_at(field: str, body: Any, language: str) -> str:
     """Show the scalar at a path such as `cache_ttl`; never more than 24 characters of it."""
+    if language == "JSON":
+        return _number_of(field, body)
     if len(body) > LARGE_BODY_BYTES:  # what it holds beside the scalar may take 80 times the memory
         return "another value"
     try:
-        value = _parsers[language](body)
+        value = msgspec.msgpack.decode(body)
         for step in re.findall(r"[^.\[\]]+", field):
             value = value[int(step)] if isinstance(value, list) else value[step]
     except Exception:  # a path we cannot follow costs the message one word, no more
         return "another value"
     return repr(value)[:24] if isinstance(value, int | float | str | bool) else type(value).__name__
+
+
+def _number_of(key: str, body: Any) -> str:
+    """Show the number behind a key of JSON, however long all of it is."""
+    text = bytes(body)
+    found = _number.match(text, text.find(b'"%b"' % key.encode()) + len(key) + 2)
+    return found[1].decode()[:24] if found else "another value"
 
 
 def explain_rows(data: Any, spec: TensorSpec) -> NoReturn:
@@ -99,22 +104,41 @@ def explain_rows(data: Any, spec: TensorSpec) -> NoReturn:
     Raises:
         InvalidInput: Always; names the first place.
     """
-    fault = _first_fault(data, "data", spec)
+    fault = _first_fault(data, (), spec)
     raise InvalidInput(fault or f"data: expected values of {spec.dtype}, found others")
 
 
-def _first_fault(data: Any, field: str, spec: TensorSpec) -> str | None:
+def _first_fault(data: Any, path: tuple[int, ...], spec: TensorSpec) -> str | None:
     if not isinstance(data, list):
-        try:
-            np.asarray(data, spec.numpy_dtype)
-        except (ValueError, OverflowError, RuntimeWarning):
-            return f"{field}: expected {spec.dtype}, found a number out of its range"
-        return None
+        return None if is_in_range(data, spec.numpy_dtype) else out_of_range(path, spec)
     for index, member in enumerate(data):
-        place = f"{field}[{index}]"
+        place = (*path, index)
         if isinstance(member, list) and len(member) != len(data[0]):
-            wanted = f"{len(data[0])} values as in {field}[0]"
-            return f"{place}: expected {wanted}, found {len(member)}"
+            return uneven(place, len(data[0]), len(member))
         if fault := _first_fault(member, place, spec):
             return fault
     return None
+
+
+def is_in_range(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a dtype has a number."""
+    try:
+        np.asarray(value, dtype)
+    except (ValueError, OverflowError, RuntimeWarning):
+        return False
+    return True
+
+
+def uneven(path: tuple[int, ...], wanted: int, found: int) -> str:
+    """Say that a list in `data` is of another length than the first one beside it."""
+    place = _place((*path[:-1], 0))
+    return f"{_place(path)}: expected {wanted} values as in {place}, found {found}"
+
+
+def out_of_range(path: tuple[int, ...], spec: TensorSpec) -> str:
+    """Say that a number in `data` is beyond its dtype."""
+    return f"{_place(path)}: expected {spec.dtype}, found a number out of its range"
+
+
+def _place(path: tuple[int, ...]) -> str:
+    return "data" + "".join(f"[{index}]" for index in path)

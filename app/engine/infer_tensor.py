@@ -119,7 +119,7 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
     count = prod(shape)
     if count > text.stop - text.start:  # less than a byte for each
         raise InvalidInput(f"{field}.data: expected {count} values for {list(shape)}, found fewer")
-    values, skeleton = yield from read_numbers(text, spec.numpy_dtype, count, f"{field}.data")
+    values, skeleton, _ = yield from read_numbers(text, spec.numpy_dtype, count, f"{field}.data")
     if len(values) != count:
         raise InvalidInput(
             f"{field}.data: expected {count} values for {list(shape)}, found {len(values)}"

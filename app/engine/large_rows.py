@@ -10,7 +10,7 @@ from app.engine.duplicate_keys import refuse_json_duplicates
 from app.engine.explain import explain_decode_error
 from app.engine.json_numbers import Text, read_numbers, shape_of
 from app.engine.schema import PredictBody
-from app.engine.tensor import Array, TensorSpec
+from app.engine.tensor import MOST_EXACT, Array, TensorSpec
 from app.engine.turns import Steps
 from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
 
@@ -47,7 +47,9 @@ def read_rows(body: bytes, spec: TensorSpec, max_rows: int) -> Steps[Rows]:
     """
     text, options = _open(body)
     most = max_rows * prod(spec.shape[1:]) if spec.settled else None
-    values, skeleton = yield from read_numbers(text, spec.numpy_dtype, most, "data")
+    values, skeleton, as_floats = yield from read_numbers(text, spec.numpy_dtype, most, "data")
+    if as_floats and max(values.max(), -int(values.min())) > MOST_EXACT:
+        raise InvalidInput("data: expected whole numbers that floats can tell, found others")
     shape = yield from shape_of(skeleton, len(spec.shape), "data")
     if prod(shape) != len(values):
         raise InvalidInput("data: expected lists of at least 1 value, found an empty one")

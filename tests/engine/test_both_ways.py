@@ -1,0 +1,123 @@
+"""Large bodies and small ones: one document, read in one go and in pieces, ends in the same way.
+
+The bounds of the pieces are lowered, so that documents of a few bytes take all of the ways.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.engine import json_windows, large_rows, odd_rows
+from app.engine.codec import DecodedRequest, RequestCodec, WireFormat
+from app.engine.json_numbers import read_numbers
+from app.engine.tensor import TensorSpec
+from app.engine.turns import at_once
+from app.errors import InferenceError
+
+JSON = WireFormat.JSON
+MAX_ROWS = 6
+SPECS = [
+    TensorSpec("x", dtype, shape)
+    for dtype in ("float32", "float64", "int8", "int64", "uint64", "bool", "str")
+    for shape in ((-1, 3), (-1, -1), (-1, 2, 2), (-1,), (-1, -1, 2), (2, 3))
+]
+VALUES = [
+    b"1", b"0", b"-1", b"2.0", b"1.5", b"1e39", b"1e400", b"300", b"true", b"null", b'"a"', b"",
+    b"[]", b"{}", b"9007199254740993", b"18446744073709551616", b"-0", b"01", b"1 2", b"nul", b'"a',
+    b'"\xff"', b'"]\\"["',
+]  # fmt: skip
+BLANKS = [b"", b"", b"", b" ", b"\n\t", b" " * 80]
+BESIDE = [
+    b'"use_cache":false', b'"use_cache":1', b'"use_cache" : "[x"', b'"cache_ttl":5',
+    b'"cache_ttl":0', b'"cache_ttl":null', b'"cache_ttl":[]', b'"cache_ttl":99999999999',
+    b'"more":1', b'"more":[[1]]', b'"mo\xffre":1', b'"a":{"data":[[1]]}', b"", b"1", b'"x"',
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True, params=[5, 40])
+def _short_pieces(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(json_windows, "WINDOW_BYTES", request.param)
+        changed.setattr(odd_rows, "WINDOW_BYTES", request.param)
+        changed.setattr(odd_rows, "PIECE_BYTES", 8)
+        changed.setattr(large_rows, "read_numbers", partial(read_numbers, piece_bytes=8))
+        yield
+
+
+every = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@st.composite
+def lists(draw: st.DrawFn, spec: TensorSpec, odd: float, depth: int = 0) -> bytes:
+    """Rows, of which some are not what they should be."""
+    if depth == len(spec.shape):
+        if draw(st.floats(0, 1)) < odd:
+            return draw(st.sampled_from(VALUES))
+        good = {"bool": b"true", "str": b'"b"'}.get(spec.dtype, b"12")
+        return draw(st.sampled_from([good] * 9 + [b"2.0"]))
+    size = {0: draw(st.integers(1, 8))}.get(depth, max(spec.shape[depth], 2))
+    if draw(st.floats(0, 1)) < odd:
+        size = draw(st.integers(0, 5))
+    members = [draw(lists(spec, odd, depth + 1)) for _ in range(size)]
+    blank = draw(st.sampled_from(BLANKS))
+    trailing = b"," if draw(st.floats(0, 1)) < odd / 4 else b""
+    return b"[%b%b%b]" % (blank, (blank + b"," + blank).join(members), trailing)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> tuple[TensorSpec, bytes]:
+    """A body for an input; whole, cut off, or with a byte too many."""
+    spec = draw(st.sampled_from(SPECS))
+    odd = draw(st.sampled_from([0.0, 0.0, 0.05, 0.2]))
+    keys = st.sampled_from([b'"data"'] * 6 + [b'"d\\u0061ta"', b'"daat"'])
+    parts = [
+        draw(keys) + b":" + draw(st.sampled_from(BLANKS)) + draw(lists(spec, odd))
+        for _ in range(draw(st.sampled_from([1, 1, 1, 2])))
+    ]
+    parts += draw(st.lists(st.sampled_from(BESIDE), max_size=2))
+    text = b"{%b}" % b",".join(draw(st.permutations(parts)))
+    return spec, draw(damaged(text))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: bytes) -> bytes:
+    """Mostly as it was."""
+    place = draw(st.integers(0, len(text)))
+    wound = draw(st.sampled_from([None] * 6 + [b"", b"x", b"]", b"[", b"}", b'"', b",", b" "]))
+    if wound is None:
+        return text
+    return text[:place] + wound + text[place + draw(st.integers(0, 1)) :]
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """What a client would see: the values, or status, code and text."""
+    try:
+        found = read()
+    except InferenceError as error:
+        return error.status, error.code, error.detail
+    if isinstance(found, DecodedRequest):
+        array = found.inputs["x"]
+        told = str(array.dtype), array.shape, array.tolist()
+        return *told, found.num_rows, found.use_cache, found.cache_ttl
+    return [bytes(each) for each in found]
+
+
+@every
+@example((SPECS[0], b'{"data":[[1,2,3],[1,2]],"data":[[1,2,3]]}'))
+@example((SPECS[0], b'{"data":[[1,2,3],[1,2,3,4]],"cache_ttl":0}'))
+@example((TensorSpec("x", "int64", (-1, 2)), b'{"data":[[9007199254740993,1],[2.0,1]]}'))
+@given(rows())
+def test_rows_end_in_the_same_way(asked: tuple[TensorSpec, bytes]) -> None:
+    """The same values, or the same status, code and text."""
+    spec, body = asked
+    codec = RequestCodec(spec, MAX_ROWS)
+
+    whole = outcome(lambda: codec.decode(body, JSON))
+
+    assert outcome(lambda: at_once(codec.decode_in_steps(body, JSON))) == whole
