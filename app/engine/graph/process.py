@@ -76,11 +76,11 @@ class GraphReader:
             raise OSError(errno.ECANCELED, "it is not wanted any more")
         niceness = os.getpriority(os.PRIO_PROCESS, 0)  # of this thread, in Linux
         with self._ending:
+            as_nice = self._end_of_rest is None or niceness == self._niceness
             if self._end_of_rest is not None:
                 self._end_of_rest.cancel()
                 self._end_of_rest = None
-            child = self._child
-            if child is not None and child.poll() is None and niceness == self._niceness:
+            if as_nice and self._child is not None and self._child.poll() is None:
                 return
             self.close()
             self._niceness = niceness

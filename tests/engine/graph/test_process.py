@@ -114,8 +114,8 @@ def test_a_child_that_rests_is_asked_again(path: Path) -> None:
     assert len(children) == 1
 
 
-def test_a_child_is_as_nice_as_who_asks(path: Path) -> None:
-    """One that was started by a thread of another niceness is replaced."""
+def test_a_child_that_rests_is_replaced_by_one_as_nice_as_who_asks() -> None:
+    """One that was started by a thread of another niceness would disturb clients."""
     reader = GraphReader(linger_seconds=60.0)
     reader.start()
     first = reader.process_id
