@@ -12,18 +12,18 @@ MAX_STRING_BYTES = 1_048_576
 _string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
-def end_of_string(body: bytes, start: int) -> int:
+def end_of_string(body: bytes, start: int, most: int = MAX_STRING_BYTES) -> int:
     """Tell where a string ends, or the body if it does not.
 
     Raises:
         BodyTooLarge: It is longer than is looked through in one go.
     """
-    found = _string.match(body, start, start + MAX_STRING_BYTES)
+    found = _string.match(body, start, start + most)
     if found is not None:
         return found.end()
-    if len(body) - start <= MAX_STRING_BYTES:
+    if len(body) - start <= most:
         return len(body)
-    raise BodyTooLarge(f"body: expected strings of at most {MAX_STRING_BYTES} bytes, found more")
+    raise BodyTooLarge(f"body: expected strings of at most {most} bytes, found more")
 
 
 class Ragged(NamedTuple):

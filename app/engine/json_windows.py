@@ -62,6 +62,11 @@ def walk_lists(
     raise msgspec.DecodeError(TRUNCATED)
 
 
+def seen_ahead(body: bytes, start: int, stop: int) -> int:
+    """Tell how far msgspec looks ahead: four bytes from the first of a word."""
+    return stop + 4 if _half_word.search(body, max(stop - 6, start), stop) else stop
+
+
 class _Walk:
     """From one bracket to the next.
 
@@ -129,8 +134,7 @@ class _Walk:
         Raises:
             msgspec.DecodeError: It is not what it has to be.
         """
-        if _half_word.search(self._body, max(stop - 6, self.begun), stop):
-            stop += 4  # to where msgspec looks
+        stop = seen_ahead(self._body, self.begun, stop)
         try:
             self._decoder.decode(self._before + self._body[self.begun : stop])
         except msgspec.DecodeError as error:

@@ -6,6 +6,7 @@ of a small one. That takes twice as long, so `large_rows.py` is asked first.
 
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -13,59 +14,18 @@ import numpy as np
 
 from app.engine.duplicate_keys import refuse_json_duplicates
 from app.engine.explain import explain_decode_error, is_in_range, out_of_range, uneven
-from app.engine.json_lists import MAX_STRING_BYTES, Lists, end_of_string
+from app.engine.json_document import walk_document
+from app.engine.json_lists import Lists
 from app.engine.json_numbers import PIECE_BYTES, decoders
-from app.engine.json_windows import TRUNCATED, WINDOW_BYTES, walk_lists
+from app.engine.json_windows import walk_lists
 from app.engine.large_rows import Rows
 from app.engine.schema import PredictBody
 from app.engine.tensor import Array, TensorSpec, whole_numbers
 from app.engine.turns import Steps
-from app.errors import BodyTooLarge, InvalidInput
+from app.errors import InvalidInput
 
-_mark = re.compile(rb'["\[\]{}]')
-_colon = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
-_byte = re.compile(r"\(byte (\d+)\)")
-_LONGEST_KEY_BYTES = 64
 _commas = re.compile(rb",,+")
 _body_decoder: msgspec.json.Decoder[PredictBody[Any]] = msgspec.json.Decoder(PredictBody[list[Any]])
-
-
-class _Document:
-    """What stands beside the lists of a body, which are empty in it.
-
-    Mutable state: its parts, and how much was left out before each.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._parts: list[bytes] = []
-        self.place = 0
-
-    def lift(self, lists: Lists) -> None:
-        """Take a list out."""
-        self._parts += (self._body[self.place : lists.text.start], b"[]")
-        self.place = lists.text.stop
-
-    def text(self, stop: int) -> bytes:
-        """Give it, as far as a place in the body."""
-        return b"".join([*self._parts, self._body[self.place : stop]])
-
-    def decode(self, stop: int) -> PredictBody[Any] | None:
-        """Decode it as far as here; None where it is sound so far.
-
-        Raises:
-            msgspec.DecodeError: As of the whole.
-        """
-        document = self.text(stop)
-        try:
-            return _body_decoder.decode(document)
-        except msgspec.DecodeError as error:
-            text = str(error)
-            if text == TRUNCATED and stop < len(self._body):
-                return None
-            left_out = stop - len(document)
-            told = _byte.sub(lambda byte: f"(byte {int(byte[1]) + left_out})", text)
-            raise type(error)(told) from None
 
 
 class _Walked(NamedTuple):
@@ -131,48 +91,9 @@ def _walk(body: bytes, kind: str, limits: list[int]) -> Steps[_Walked]:
         msgspec.DecodeError: As of the whole.
         BodyTooLarge: What stands beside the rows is too long.
     """
-    document = _Document(body)
-    lists: Lists | None = None
-    place, within = 0, False
-    while place < len(body):
-        found = _mark.search(body, place, place + WINDOW_BYTES)
-        if place - document.place > MAX_STRING_BYTES:
-            raise BodyTooLarge(
-                f"body: expected at most {MAX_STRING_BYTES} bytes beside data, found more"
-            )
-        if found is None:
-            place += WINDOW_BYTES
-            yield
-            continue
-        place, mark = found.end(), found[0]
-        if mark == b'"':
-            place = end_of_string(body, found.start())
-            colon = _colon.match(body, place, place + MAX_STRING_BYTES)
-            if within and colon and _is_data(body, found.start(), place, colon.end()):
-                document.decode(colon.end())
-                lists = yield from walk_lists(body, colon.end(), kind, limits)
-                document.lift(lists)
-                place = lists.text.stop
-        elif mark == b"{" and not within:
-            within = True
-        else:
-            document.decode(place)  # a bracket that stands where none may, or the last
-            break
-    options = document.decode(len(body))
-    assert options is not None
-    if lists is None:
-        raise msgspec.DecodeError(TRUNCATED)  # not reached: data would be missing
-    return _Walked(lists, options, document.text(len(body)))
-
-
-def _is_data(body: bytes, start: int, stop: int, value: int) -> bool:
-    """Tell whether a key is `data`, and has a list."""
-    if body[value : value + 1] != b"[" or stop - start > _LONGEST_KEY_BYTES:
-        return False
-    try:
-        return bool(msgspec.json.decode(body[start:stop]) == "data")
-    except _Unread:
-        return False
+    read = partial(walk_lists, kind=kind, limits=limits)
+    lists, options, beside = yield from walk_document(body, "data", read, _body_decoder)
+    return _Walked(lists, options, beside)
 
 
 def _read(lists: Lists, spec: TensorSpec) -> Steps[Array]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.engine import json_windows, large_rows, odd_rows
+from app.engine import json_document, json_windows, large_rows, odd_rows
 from app.engine.codec import DecodedRequest, RequestCodec, WireFormat
 from app.engine.json_numbers import read_numbers
 from app.engine.tensor import TensorSpec
@@ -42,7 +42,7 @@ BESIDE = [
 def _short_pieces(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(json_windows, "WINDOW_BYTES", request.param)
-        changed.setattr(odd_rows, "WINDOW_BYTES", request.param)
+        changed.setattr(json_document, "WINDOW_BYTES", request.param)
         changed.setattr(odd_rows, "PIECE_BYTES", 8)
         changed.setattr(large_rows, "read_numbers", partial(read_numbers, piece_bytes=8))
         yield
