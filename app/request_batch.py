@@ -22,7 +22,7 @@ from app.engine.json_pieces import is_heavy_answer
 from app.engine.model import Model
 from app.engine.schema import BatchResponse, FailedMember, to_problem
 from app.engine.turns import Steps
-from app.errors import InferenceError, InvalidInput, RunFailed
+from app.errors import InferenceError, RunFailed
 from app.pipeline import Predictor
 
 MEMBERS_A_TURN = 32
@@ -120,12 +120,8 @@ class BatchPredictor:
     def _split(self, batch: PredictCall) -> Steps[list[msgspec.Raw]]:
         body = bytes(batch.body)
         if batch.heavy:
-            raws = yield from decode_batch_in_steps(body, batch.body_format, self._max_members)
-        else:
-            raws = decode_batch(body, batch.body_format)
-        if len(raws) > self._max_members:
-            raise InvalidInput(f"requests: expected at most {self._max_members}, found {len(raws)}")
-        return raws
+            return (yield from decode_batch_in_steps(body, batch.body_format, self._max_members))
+        return decode_batch(body, batch.body_format, self._max_members)
 
     async def _look_up(self, model: Model, members: list[_Member], batch: PredictCall) -> None:
         """Answer the members that are cached; one round trip for all."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.engine import json_document, json_windows, large_rows, odd_rows
+from app.engine import json_document, json_members, json_windows, large_rows, odd_rows
+from app.engine.batch_body import decode_batch, decode_batch_in_steps
 from app.engine.codec import DecodedRequest, RequestCodec, WireFormat
 from app.engine.json_numbers import read_numbers
 from app.engine.tensor import TensorSpec
@@ -43,6 +44,7 @@ def _short_pieces(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(json_windows, "WINDOW_BYTES", request.param)
         changed.setattr(json_document, "WINDOW_BYTES", request.param)
+        changed.setattr(json_members, "WINDOW_BYTES", request.param)
         changed.setattr(odd_rows, "PIECE_BYTES", 8)
         changed.setattr(large_rows, "read_numbers", partial(read_numbers, piece_bytes=8))
         yield
@@ -121,3 +123,38 @@ def test_rows_end_in_the_same_way(asked: tuple[TensorSpec, bytes]) -> None:
     whole = outcome(lambda: codec.decode(body, JSON))
 
     assert outcome(lambda: at_once(codec.decode_in_steps(body, JSON))) == whole
+
+
+MEMBERS = [
+    b"{}", b"7", b"null", b"true", b"tru", b'"x"', b'"],[\\""', b"[]", b"[[1,2],[3]]", b"[1,2,3]",
+    b'{"data":[[1,2,3]],"cache_ttl":5}', b'{"a":{"b":[{},{"c":[]}]}}', b'{"a":1,"b":"}"}', b"",
+    b"[1,,2]", b"[1,]", b'{"a":}', b'{"a"}', b"{,}", b"1 2", b"1e400", b"01", b"\xff",
+    b'"\xff"', b" ",
+]  # fmt: skip
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> bytes:
+    """Members, good or not, and what may stand beside them."""
+    keys = st.sampled_from([b'"requests"'] * 6 + [b'"r\\u0065quests"', b'"request"'])
+    parts = []
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
+        known = st.sampled_from(MEMBERS[: draw(st.sampled_from([4, 12, len(MEMBERS)]))])
+        blank = draw(st.sampled_from(BLANKS))
+        listed = (blank + b"," + blank).join(draw(st.lists(known, max_size=8)))
+        parts.append(draw(keys) + blank + b":" + blank + b"[" + listed + blank + b"]")
+    parts += draw(st.lists(st.sampled_from(BESIDE), max_size=1))
+    return draw(damaged(b"{%b}" % b",".join(draw(st.permutations(parts)))))
+
+
+@every
+@example(b'{"requests":[{}],"requests":[{}]}')
+@example(b'{"requests":[[1,2,3,[4,5,{"a":[6,7]}],8],9]}')
+@given(batches())
+def test_batches_end_in_the_same_way(body: bytes) -> None:
+    """The same members, or the same status, code and text."""
+    whole = outcome(lambda: decode_batch(body, JSON, MAX_ROWS))
+
+    found = outcome(lambda: at_once(decode_batch_in_steps(body, JSON, MAX_ROWS)))
+
+    assert found == whole or "at most 6, found more" in found[-1]  # all that is wrong is not sought

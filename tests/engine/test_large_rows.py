@@ -277,31 +277,32 @@ def test_a_batch_is_split_as_a_small_one_is(members: list[Any]) -> None:
     ("body", "told"),
     [
         (b'{"requests":[' + b"{}," * 20_000 + b"{}]}", "requests: expected at most 10000"),
-        (b'{"requests":[' + b"{}," * 9_000 + b"{]}", "requests: expected JSON"),
-        (b'{"requests":[' + b"{}," * 90_000 + b"]}", "requests: expected"),
-        (b'{"requests":[{}],"requests":[{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}],"more":1}', "body: expected"),
-        (b'{"requests":' + b"[" * 300_000, "body: expected"),
-        (b"[" * 300_000, "body: expected"),
-        (b"", "body: expected"),
+        (b'{"requests":[' + b"{}," * 9_000 + b"{]}", "body: expected JSON, found: JSON is malf"),
+        (b'{"requests":[' + b"{}," * 90_000 + b"]}", "requests: expected at most 10000"),
+        (b'{"requests":[{}],"requests":[{}]}', "requests: expected once, found twice"),
+        (b'{"requests":[{}],"more":1}', "more: expected one of requests, found an unknown field"),
+        (b'{"requests":' + b"[" * 300_000, "body: expected JSON, found nesting too deep"),
+        (b"[" * 300_000, "body: expected object, found array"),
+        (b"", "body: expected JSON, found: Input data was truncated"),
         (b'{"requests":[' + b" " * 300_000 + b"]}", "requests: expected at least 1"),
-        (b'{"requests":[{},]}', "requests: expected JSON"),
-        (b'{"requests":[,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{},,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}, ,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}7]}', "requests: expected JSON"),
-        (b'{"requests":[7{}]}', "requests: expected JSON"),
-        (b'{"requests":[{"data":["}]}', "requests: expected JSON, found a string without"),
-        (b'{\x0b"requests":[{}]}', "body: expected"),
+        (b'{"requests":[{},]}', "body: expected JSON, found: JSON is malformed: trailing comma"),
+        (b'{"requests":[,{}]}', "body: expected JSON, found: JSON is malformed"),
+        (b'{"requests":[{},,{}]}', "body: expected JSON, found: JSON is malformed"),
+        (b'{"requests":[{}{}]}', "body: expected JSON, found: JSON is malformed: expected ','"),
+        (b'{"requests":[{}7]}', "body: expected JSON, found: JSON is malformed: expected ','"),
+        (b'{"requests":[{"data":["}]}', "body: expected JSON, found: Input data was truncated"),
+        (b'{\x0b"requests":[{}]}', "body: expected JSON, found: JSON is malformed"),
     ],
 )
 def test_a_bad_batch_is_told_why(body: bytes, told: str) -> None:
-    """As a whole; members answer for themselves."""
+    """As a small one is; members answer for themselves."""
     with pytest.raises(InferenceError) as caught:
         split(body)
+    with pytest.raises(InferenceError) as small:
+        decode_batch(body, JSON, 10_000)
 
     assert caught.value.detail.startswith(told)
+    assert caught.value.detail == small.value.detail or "at most" in told
 
 
 def test_strings_of_brackets_take_no_longer_than_others() -> None:
