@@ -184,11 +184,13 @@ class RequestCodec:
             array, options = yield from read_packed_rows(body, self._spec, self._max_rows)
             self._spec.check(array)
         elif self._keys_only_strings:
-            try:
-                array, options = yield from read_rows(body, self._spec, self._max_rows)
-            except InferenceError:
+            rows = None
+            with suppress(InferenceError):
+                rows = yield from read_rows(body, self._spec, self._max_rows)
+            if rows is None:  # not within `except`, whose error would hold the body as a context
                 most_rows = max(self._max_rows, MANY)
-                array, options = yield from read_odd_rows(body, self._spec, most_rows)
+                rows = yield from read_odd_rows(body, self._spec, most_rows)
+            array, options = rows
         else:
             try:
                 texts, options = read_texts(body, self._rows)

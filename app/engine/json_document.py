@@ -13,12 +13,15 @@ from app.engine.json_lists import MAX_STRING_BYTES, end_of_string
 from app.engine.json_numbers import Text
 from app.engine.json_windows import TRUNCATED
 from app.engine.turns import Steps
-from app.errors import BodyTooLarge
+from app.errors import BodyTooLarge, InvalidInput
 
 WINDOW_BYTES = 65_536
 """Without any string or bracket, 5 to 10 ns each."""
 
 LONGEST_KEY_BYTES = 64
+
+MOST_LISTS = 16
+"""Of one key: what stands before a list is read again for each."""
 
 _mark = re.compile(rb'["\[\]{}]')
 _colon = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
@@ -52,11 +55,12 @@ def walk_document(
 
     Raises:
         msgspec.DecodeError: As of the whole.
+        InvalidInput: The key is there far too often.
         BodyTooLarge: What stands beside the list is too long.
     """
     document = _Document(body, decoder)
     found: Found | None = None
-    place, within = 0, False
+    place, within, count = 0, False, 0
     while place < len(body):
         mark = _mark.search(body, place, place + WINDOW_BYTES)
         if place - document.place > MAX_STRING_BYTES:
@@ -77,6 +81,9 @@ def walk_document(
                 and _is_list_of(key, body[start:place], body[colon.end() : colon.end() + 1])
             ):
                 document.decode(colon.end())
+                if count == MOST_LISTS:
+                    raise InvalidInput(f"{key}: expected once, found twice")
+                count += 1
                 found = yield from read(body, colon.end())
                 document.lift(found.text.start, found.text.stop)
                 place = found.text.stop

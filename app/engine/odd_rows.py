@@ -54,7 +54,7 @@ def read_odd_rows(body: bytes, spec: TensorSpec, most_rows: int) -> Steps[Rows]:
     try:
         walked = yield from _walk(body, kind, limits)
     except _Unread as error:
-        fault = error
+        fault = error.with_traceback(None)  # it would hold this frame, and that the body
     else:
         array = yield from _read(walked.lists, spec)
         refuse_json_duplicates(walked.beside, keys_only_strings=True)
