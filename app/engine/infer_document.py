@@ -19,8 +19,13 @@ LOOKED_THROUGH_BYTES = 65_536
 MAX_DOCUMENT_BYTES = 1_048_576
 """Of what is left: 5 ns a byte, or 1 ns where it is strings."""
 
-_data = re.compile(rb'"data"(?<!\\"data")[ \t\r\n]{0,64}:[ \t\r\n]{0,64}\[')
+_letters = [rb"(?:%b|\\u00%02x)" % (letter.encode(), ord(letter)) for letter in "data"]
+_data = re.compile(rb'(?<!\\)"%b"[ \t\r\n]*+:[ \t\r\n]*+\[' % b"".join(_letters))
 """Stands in no string of sound JSON: there each quote has a backslash before it."""
+_string = re.compile(
+    rb'[ \t\r\n]*+,[ \t\r\n]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+[,\]]', re.DOTALL
+)
+"""Is a member of a list; a key has a colon behind it."""
 _value = re.compile(rb"[^ \t\r\n\[\],]")
 
 
@@ -58,8 +63,12 @@ def cut(document: bytes, max_lists: int) -> Cut:
         if quote < 0 and brace < 0:
             raise MalformedRequest("body: expected JSON, found a list without its end")
         stop = document.rfind(b"]", start, behind if brace < 0 else brace) + 1
-        # Strings, or nothing:
-        if not stop or not _value.search(document, start, min(stop, start + LOOKED_THROUGH_BYTES)):
+        # Strings, also behind numbers, or nothing:
+        if (
+            not stop
+            or _string.match(document, stop)
+            or not _value.search(document, start, min(stop, start + LOOKED_THROUGH_BYTES))
+        ):
             num_left_in += 1
             if num_left_in > max_lists + MOST_UNKNOWN:
                 raise InvalidInput(f"inputs: expected at most {max_lists} with data, found more")
@@ -67,7 +76,7 @@ def cut(document: bytes, max_lists: int) -> Cut:
             left += found.end() - position
             position = found.end()
         else:
-            if len(lists) == max_lists:
+            if len(lists) == max_lists + MOST_UNKNOWN:
                 raise InvalidInput(f"inputs: expected at most {max_lists} with data, found more")
             name = b'"%b-%d"' % (secret, len(lists))
             parts += (document[position:start], name)

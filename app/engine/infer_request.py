@@ -14,6 +14,7 @@ import numpy as np
 
 from app.engine.explain import explain_decode_error
 from app.engine.infer_document import cut
+from app.engine.infer_numbers import body_decoder, check_list, refuse_document
 from app.engine.infer_parameters import MAX_PRIORITY, flag, timeout_seconds, whole_number
 from app.engine.infer_schema import (
     WITHOUT_JSON,
@@ -32,15 +33,13 @@ from app.engine.infer_tensor import (
 from app.engine.json_numbers import Text
 from app.engine.tensor import Array, Tensors, TensorSpec
 from app.engine.turns import Steps
-from app.errors import InvalidInput, MalformedRequest
+from app.errors import InferenceError, InvalidInput, MalformedRequest
 
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
 MAX_EMPTY = 2**20
 """Product of the other free sizes beside one of 0: no bytes of the body stand for them, and a model
 may answer with as many values."""
-
-_body_decoder = msgspec.json.Decoder(InferBody)
 
 
 class RequestedOutput(msgspec.Struct, frozen=True, gc=False):
@@ -125,11 +124,20 @@ class InferReader:
         length = len(body) if header is None else _json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
-        document, lists = cut(body[:length], len(self._known))
+        parts = cut(body[:length], len(self._known))
+        document, lists = parts
         yield
-        request = _decode(document)
+        try:
+            request = body_decoder.decode(document)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            yield from refuse_document(parts, error.with_traceback(None))
         rest = memoryview(body)[length:]
-        inputs = yield from self._read_in_steps(request.inputs, rest, lists)
+        try:
+            inputs = yield from self._read_in_steps(request.inputs, rest, dict(lists))
+        except InferenceError:
+            for text in lists.values():  # what is no JSON is told first
+                yield from check_list(text)
+            raise
         return self._finish(request, inputs)
 
     def _finish(self, request: InferBody, inputs: Tensors) -> InferRequest:
@@ -172,8 +180,8 @@ class InferReader:
                 array = from_json(tensor, spec, field)
             found[tensor.name], rest = array, rest[size or 0 :]
             yield
-        if lists:
-            raise InvalidInput("inputs: expected each data to be an input's, found another")
+        for text in lists.values():  # of keys that nobody knows: JSON they have to be
+            yield from check_list(text)
         return self._in_order(found, len(rest))
 
     def _check(
@@ -268,7 +276,7 @@ class InferReader:
 
 def _decode(document: bytes) -> InferBody:
     try:
-        return _body_decoder.decode(document)
+        return body_decoder.decode(document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         explain_decode_error(error, document, "JSON", InferBody)
 

@@ -4,12 +4,14 @@ For the Open Inference Protocol; the whole of a request is `infer_request.py`.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from app.engine.infer_numbers import check_list, read_odd_numbers
 from app.engine.infer_schema import WITHOUT_JSON, InferInput, datatypes
 from app.engine.json_numbers import Text, is_balanced, read_numbers
 from app.engine.tensor import Array, TensorSpec
@@ -112,23 +114,20 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
 
     Raises:
         InvalidInput: As `from_json`.
+        MalformedRequest: It is no JSON.
     """
-    if spec.dtype == "str" or datatypes[spec.dtype] in WITHOUT_JSON:
-        wanted = "strings" if spec.dtype == "str" else f"binary data for {datatypes[spec.dtype]}"
-        raise InvalidInput(f"{field}.data: expected {wanted}, found others")
-    count = prod(shape)
-    if count > text.stop - text.start:  # less than a byte for each
-        raise InvalidInput(f"{field}.data: expected {count} values for {list(shape)}, found fewer")
-    values, skeleton, _ = yield from read_numbers(text, spec.numpy_dtype, count, f"{field}.data")
-    if len(values) != count:
-        raise InvalidInput(
-            f"{field}.data: expected {count} values for {list(shape)}, found {len(values)}"
-        )
-    if skeleton.count(b",") != len(skeleton) - 2 or skeleton[-1:] != b"]":  # they are not flat
-        balanced = yield from is_balanced(skeleton)
-        if not balanced:
-            raise InvalidInput(f"{field}.data: expected lists of values, found others")
-    return values.reshape(shape)
+    if datatypes[spec.dtype] in WITHOUT_JSON:
+        raise InvalidInput(f"{field}: expected binary data for {datatypes[spec.dtype]}, found JSON")
+    if spec.dtype != "str" and prod(shape) <= text.stop - text.start:  # a byte for each
+        with suppress(InvalidInput):
+            values, skeleton, _ = yield from read_numbers(
+                text, spec.numpy_dtype, prod(shape), f"{field}.data"
+            )
+            flat = skeleton.count(b",") == len(skeleton) - 2 and skeleton[-1:] == b"]"
+            if len(values) == prod(shape) and (flat or (yield from is_balanced(skeleton))):
+                return values.reshape(shape)
+    yield from check_list(text)
+    return (yield from read_odd_numbers(text, shape, spec, field))
 
 
 def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:

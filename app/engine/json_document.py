@@ -18,6 +18,9 @@ from app.errors import BodyTooLarge, InvalidInput
 WINDOW_BYTES = 65_536
 """Without any string or bracket, 5 to 10 ns each."""
 
+MARKS_A_PIECE = 512
+"""Strings and brackets, 0.5 to 1 µs each."""
+
 LONGEST_KEY_BYTES = 64
 
 MOST_LISTS = 16
@@ -61,6 +64,7 @@ def walk_document(
     document = _Document(body, decoder)
     found: Found | None = None
     place, within, count = 0, False, 0
+    num_marks, next_look = 0, MARKS_A_PIECE
     while place < len(body):
         mark = _mark.search(body, place, place + WINDOW_BYTES)
         if place - document.place > MAX_STRING_BYTES:
@@ -71,6 +75,12 @@ def walk_document(
             place += WINDOW_BYTES
             yield
             continue
+        num_marks += 1
+        if num_marks % MARKS_A_PIECE == 0:
+            yield
+            if num_marks == next_look:  # many keys are none of ours, and need not all be read
+                document.decode(place)
+                next_look *= 2
         start, place = mark.span()
         if mark[0] == b'"':
             place = end_of_string(body, start)

@@ -35,13 +35,13 @@ class Members(NamedTuple):
     raws: list[msgspec.Raw]
 
 
-def walk_members(body: bytes, start: int, most: int) -> Steps[Members]:
+def walk_members(body: bytes, start: int, most: int | None) -> Steps[Members]:
     """Split a list.
 
     Args:
         body: It stands in.
         start: Of its bracket.
-        most: Members that it may have.
+        most: Members that it may have; None to look it through alone.
 
     Raises:
         msgspec.DecodeError: As of the whole.
@@ -69,7 +69,7 @@ class _Walk:
     text; what is open; the members, and where the one under way began.
     """
 
-    def __init__(self, body: bytes, start: int, most: int) -> None:
+    def __init__(self, body: bytes, start: int, most: int | None) -> None:
         self._body = body
         self._most = most
         self.place = self.seen = self.begun = start
@@ -95,7 +95,7 @@ class _Walk:
         elif mark == ord('"'):
             stop = end_of_string(self._body, start, MAX_TEXT_BYTES)
         else:
-            if len(self._open) == 1:
+            if len(self._open) == 1 and self._most is not None:
                 self._end(start, last=True)
             self._open.pop()
         self.place = self.seen = stop
@@ -148,7 +148,7 @@ class _Walk:
 
     def _split(self, stop: int) -> None:
         """End members at the commas from where it is to here."""
-        if len(self._open) != 1:
+        if len(self._open) != 1 or self._most is None:
             return
         comma = self._body.find(b",", max(self.place, self._member), stop)
         while comma >= 0:

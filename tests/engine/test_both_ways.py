@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.engine import json_document, json_members, json_windows, large_rows, odd_rows
 from app.engine.batch_body import decode_batch, decode_batch_in_steps
 from app.engine.codec import DecodedRequest, RequestCodec, WireFormat
+from app.engine.infer_request import InferReader, InferRequest
 from app.engine.json_numbers import read_numbers
 from app.engine.tensor import TensorSpec
 from app.engine.turns import at_once
@@ -103,6 +104,9 @@ def outcome(read: Callable[[], Any]) -> Any:
         found = read()
     except InferenceError as error:
         return error.status, error.code, error.detail
+    if isinstance(found, InferRequest):
+        arrays = {name: (str(a.dtype), a.tolist()) for name, a in found.inputs.items()}
+        return arrays, found.id, found.use_cache, found.outputs
     if isinstance(found, DecodedRequest):
         array = found.inputs["x"]
         told = str(array.dtype), array.shape, array.tolist()
@@ -158,3 +162,49 @@ def test_batches_end_in_the_same_way(body: bytes) -> None:
     found = outcome(lambda: at_once(decode_batch_in_steps(body, JSON, MAX_ROWS)))
 
     assert found == whole or "at most 6, found more" in found[-1]  # all that is wrong is not sought
+
+
+NUMBERS = [
+    b"1", b"0", b"-1", b"2.0", b"1.5", b"1e39", b"1e400", b"300", b"true", b"null", b"[1]", b"[]",
+    b"[[]]", b"01", b"1 2", b"nul", b"",
+]  # fmt: skip
+DATATYPES = {"float32": b"FP32", "int8": b"INT8", "bool": b"BOOL", "str": b"BYTES"}
+UNKNOWN = [b'"more":{"data":[1,[2]]}', b'"data":[1]', b'"more":[1,2]', b'"more":{"data":[1,]}']
+
+
+@st.composite
+def inferences(draw: st.DrawFn) -> tuple[InferReader, bytes]:
+    """A body for a model with two inputs, of which some are not what they should be."""
+    specs = [
+        TensorSpec(name, draw(st.sampled_from(sorted(DATATYPES))), (-1, 2)) for name in ("x", "y")
+    ]
+    tensors = []
+    for spec in specs:
+        good = {"bool": b"true", "str": b'"b"'}.get(spec.dtype, b"12")
+        values = st.sampled_from([good] * 12 + NUMBERS[: draw(st.sampled_from([1, 10, 17]))])
+        listed = b",".join(
+            draw(st.lists(values, min_size=4, max_size=draw(st.sampled_from([4, 5]))))
+        )
+        blank = draw(st.sampled_from(BLANKS))
+        key = draw(st.sampled_from([b'"data"'] * 4 + [b'"d\\u0061ta"']))
+        named = b'"name":"%b"' % spec.name.encode()
+        typed = b'"datatype":"%b"' % DATATYPES[spec.dtype]
+        parts = [named, typed, b'"shape":[2,2]', key + blank + b":" + blank + b"[%b]" % listed]
+        parts += draw(st.lists(st.sampled_from(UNKNOWN[:1] + UNKNOWN[2:]), max_size=1))
+        tensors.append(b"{%b}" % b",".join(draw(st.permutations(parts))))
+    parts = [b'"inputs":[%b]' % b",".join(tensors), b'"id":"\\"data\\":[1]"']
+    parts += draw(st.lists(st.sampled_from(UNKNOWN), max_size=1))
+    text = b"{%b}" % b",".join(draw(st.permutations(parts)))
+    reader = InferReader(specs, [TensorSpec("z", "float32", (-1, 2))], (), MAX_ROWS)
+    return reader, draw(damaged(text))
+
+
+@every
+@given(inferences())
+def test_inferences_end_in_the_same_way(asked: tuple[InferReader, bytes]) -> None:
+    """The same tensors, or the same status, code and text."""
+    reader, body = asked
+
+    whole = outcome(lambda: reader.read(body, None))
+
+    assert outcome(lambda: at_once(reader.read_in_steps(body, None))) == whole
