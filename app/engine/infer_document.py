@@ -22,9 +22,7 @@ MAX_DOCUMENT_BYTES = 1_048_576
 _letters = [rb"(?:%b|\\u00%02x)" % (letter.encode(), ord(letter)) for letter in "data"]
 _data = re.compile(rb'(?<!\\)"%b"[ \t\r\n]*+:[ \t\r\n]*+\[' % b"".join(_letters))
 """Stands in no string of sound JSON: there each quote has a backslash before it."""
-_string = re.compile(
-    rb'[ \t\r\n]*+,[ \t\r\n]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+[,\]]', re.DOTALL
-)
+_string = re.compile(rb'[^"\[\]{}:]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+[,\]]', re.DOTALL)
 """Is a member of a list; a key has a colon behind it."""
 _value = re.compile(rb"[^ \t\r\n\[\],]")
 

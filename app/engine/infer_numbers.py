@@ -31,7 +31,7 @@ _types: dict[str, tuple[type, ...]] = {
 }
 _byte = re.compile(r"\(byte (\d+)\)")
 _object: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
-body_decoder = msgspec.json.Decoder(InferBody)
+_body = msgspec.json.Decoder(InferBody)
 _commas = re.compile(rb",,+")
 
 
@@ -51,7 +51,7 @@ def check_list(text: Text) -> Steps[None]:
 
 def _refuse_rest(rest: bytes, place: int) -> None:
     """Raise for what stands behind a list that was closed."""
-    before = b'{"":0'
+    before = b'{"":[]'
     try:
         _object.decode(before + rest)
     except msgspec.DecodeError as error:
@@ -60,7 +60,28 @@ def _refuse_rest(rest: bytes, place: int) -> None:
         raise msgspec.DecodeError(told) from None
 
 
-def refuse_document(cut: Cut, error: Exception) -> Steps[NoReturn]:
+def decode_document(document: bytes) -> InferBody:
+    """Decode the JSON of a request.
+
+    Raises:
+        InferenceError: What is wrong with it.
+    """
+    try:
+        return _body.decode(document)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        explain_decode_error(error, document, "JSON", InferBody)
+
+
+def decode_cut(cut: Cut) -> Steps[InferBody]:
+    """Decode what is left of the JSON of a large one; errors as of the whole."""
+    try:
+        return _body.decode(cut.document)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        fault = error.with_traceback(None)
+    return (yield from _refuse_document(cut, fault))
+
+
+def _refuse_document(cut: Cut, error: Exception) -> Steps[NoReturn]:
     """Raise for the first fault of a document that is none, or of a list that was cut out of it.
 
     Args:
@@ -74,7 +95,7 @@ def refuse_document(cut: Cut, error: Exception) -> Steps[NoReturn]:
     for name, text in cut.lists.items():
         place = cut.document.find(name)
         try:
-            body_decoder.decode(cut.document[:place])
+            _body.decode(cut.document[:place])
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as found:
             if str(found) != TRUNCATED:
                 break

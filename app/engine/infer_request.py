@@ -12,9 +12,8 @@ from math import prod
 import msgspec
 import numpy as np
 
-from app.engine.explain import explain_decode_error
 from app.engine.infer_document import cut
-from app.engine.infer_numbers import body_decoder, check_list, refuse_document
+from app.engine.infer_numbers import check_list, decode_cut, decode_document
 from app.engine.infer_parameters import MAX_PRIORITY, flag, timeout_seconds, whole_number
 from app.engine.infer_schema import (
     WITHOUT_JSON,
@@ -111,7 +110,7 @@ class InferReader:
         if length == 0 and header is not None:
             return self._read_raw(body)
         document = body if length == len(body) else body[:length]
-        request = _decode(document)
+        request = decode_document(document)
         inputs = self._read_inputs(request.inputs, memoryview(body)[length:])
         return self._finish(request, inputs)
 
@@ -125,17 +124,13 @@ class InferReader:
         if length == 0 and header is not None:
             return self._read_raw(body)
         parts = cut(body[:length], len(self._known))
-        document, lists = parts
         yield
-        try:
-            request = body_decoder.decode(document)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            yield from refuse_document(parts, error.with_traceback(None))
+        request = yield from decode_cut(parts)
         rest = memoryview(body)[length:]
         try:
-            inputs = yield from self._read_in_steps(request.inputs, rest, dict(lists))
+            inputs = yield from self._read_in_steps(request.inputs, rest, dict(parts.lists))
         except InferenceError:
-            for text in lists.values():  # what is no JSON is told first
+            for text in parts.lists.values():  # what is no JSON is told first
                 yield from check_list(text)
             raise
         return self._finish(request, inputs)
@@ -272,13 +267,6 @@ class InferReader:
         spec.check_shape(shape, field)
         array = from_bytes(memoryview(body), shape, spec, field)
         return InferRequest({spec.name: array}, self._all[True])
-
-
-def _decode(document: bytes) -> InferBody:
-    try:
-        return body_decoder.decode(document)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, document, "JSON", InferBody)
 
 
 def _json_length(header: bytes, num_bytes: int) -> int:
