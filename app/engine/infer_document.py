@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from app.engine.json_numbers import Text
-from app.errors import BodyTooLarge, InvalidInput, MalformedRequest
+from app.errors import BodyTooLarge, InvalidInput
 
 MOST_UNKNOWN = 64
 """Lists called `data` that are no input's: of what the protocol lets clients send beside them."""
@@ -45,7 +45,6 @@ def cut(document: bytes, max_lists: int) -> Cut:
         max_lists: Most of them: the inputs of the model.
 
     Raises:
-        MalformedRequest: A list does not end.
         InvalidInput: There are more lists.
         BodyTooLarge: What is left is more than is read in one go.
     """
@@ -59,7 +58,9 @@ def cut(document: bytes, max_lists: int) -> Cut:
         behind = len(document) if quote < 0 else quote
         brace = document.find(b"}", start, behind)  # no farther: this is done for each list
         if quote < 0 and brace < 0:
-            raise MalformedRequest("body: expected JSON, found a list without its end")
+            name = b'"%b-%d"' % (secret, len(lists))  # it has no end, as its reader will tell
+            lists[name] = Text(document, start, len(document))
+            return Cut(b"".join([*parts, document[position:start], name]), lists)
         stop = document.rfind(b"]", start, behind if brace < 0 else brace) + 1
         # Strings, also behind numbers, or nothing:
         if (

@@ -52,7 +52,10 @@ def _short_pieces(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 every = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -128,8 +128,8 @@ MANY = values(ROWS, 9000).ravel().tolist()
         (dump(*[tensor(ROWS, [1, 10], data=[1])] * 900), (ROWS,), InvalidInput, "at most 1 with"),
         (dump(more={"data": MANY}), (ROWS,), InvalidInput, "expected 'x', found none"),
         (dump(tensor(ROWS, [1, 10], data=0), more={"data": MANY}), (ROWS,), InvalidInput, "data"),
-        (b'{"inputs":[{"data":[' + b"1," * 99_999, (ROWS,), InferenceError, "without its end"),
-        (b'{"inputs":[{"data":' + b"[" * 999_999, (ROWS,), InferenceError, "without its end"),
+        (b'{"inputs":[{"data":[' + b"1," * 99_999, (ROWS,), InferenceError, "was truncated"),
+        (b'{"inputs":[{"data":' + b"[" * 999_999, (ROWS,), InferenceError, "too deep"),
     ],
 )  # fmt: skip
 def test_a_bad_one_is_told_why(
