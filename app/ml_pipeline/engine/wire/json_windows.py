@@ -97,7 +97,10 @@ class Walk:
             if found is None:
                 continue
             self.pass_values(stop)
-            yield from self._pass_mark(stop)
+            behind = stop + 1
+            if self.body[stop] == QUOTE:
+                behind = yield from string_end(self.body, stop)
+            self._pass_mark(stop, behind)
             if not self.open:
                 self.check(self.place)
                 return Text(self.body, self._start, self.place)
@@ -175,11 +178,9 @@ class Walk:
         self.begin(comma)
         return True
 
-    def _pass_mark(self, start: int) -> Steps[None]:
+    def _pass_mark(self, start: int, stop: int) -> None:
         """Pass a string or a bracket."""
-        mark, stop = self.body[start], start + 1
-        if mark == QUOTE:
-            stop = yield from string_end(self.body, start)
+        mark = self.body[start]
         if not self.is_wanted(mark):
             self.check(stop)
             raise msgspec.DecodeError(TRUNCATED)
