@@ -4,6 +4,7 @@ Models run for real; only HTTP is missing.
 """
 
 import asyncio
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
+from ml_pipeline.engine.wire.turns import Steps
 from ml_pipeline.errors import (
     DeadlineExceeded,
     InferenceError,
@@ -669,6 +671,31 @@ async def test_batch_past_its_deadline_answers_each_member_so(served: Served) ->
     assert [call.cache_state for call in calls] == ["l1"]
 
 
+async def test_a_deadline_that_passes_amid_a_long_answer_is_that_members(served: Served) -> None:
+    """Its answer waits for its turn to be written until it is too late; neighbours have theirs."""
+    turns, done = served.predictor.turns, False
+
+    def hold() -> Steps[None]:
+        while not done:
+            yield
+
+    held = asyncio.create_task(turns.take(hold(), math.inf))
+    await asyncio.sleep(0)
+    long = [[float(number), 0.0, 0.0] for number in range(6000)]
+    results, calls = await served.ask_batch(
+        [{"data": ROW}, {"data": long}, {"data": OTHER_ROW}], timeout_seconds=2.0
+    )
+    with pytest.raises(DeadlineExceeded, match="before a large body had its turn"):
+        await served.ask(long[1:], timeout_seconds=2.0)
+    done = True
+    await held
+
+    assert [results[index]["predictions"] for index in (0, 2)] == [DOUBLED, [[8.0, 10.0, 12.0]]]
+    assert results[1]["error"]["status"] == 504
+    assert results[1]["error"]["code"] == "deadline_exceeded"
+    assert len(calls) == 2
+
+
 async def test_batch_for_several_inputs_names_them(write_model: WriteModel, serve: Serve) -> None:
     """Each member for a model with two inputs is told which they are."""
     served = await serve(write_model(two_input_model()))
@@ -702,7 +729,7 @@ async def test_batch_that_is_none_is_refused_as_a_whole(
 
 async def test_too_many_members_are_refused_before_any_work(served: Served) -> None:
     """A batch over the limit is one error, with limit and number, and nothing is run."""
-    with pytest.raises(InvalidInput, match="requests: expected at most 100, found 101"):
+    with pytest.raises(InvalidInput, match="requests: expected at most 100, found more"):
         await served.ask_batch([{"data": ROW}] * 101)
 
     assert served.batches == []

@@ -13,16 +13,16 @@ def _redis_url(text: str) -> list[str]:
     expected = (
         "REDIS_URL: expected redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// or unix://PATH"
     )
+    if "sentinel" in text.partition("://")[0].lower():  # several addresses are none to urlsplit
+        return [
+            f"{expected}, found Sentinels: name an address that follows the master, such as a "
+            "service, a virtual address or HAProxy"
+        ]
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError:  # brackets that do not match, or a port that is no number
         return [f"{expected}, found an address or port that cannot be read"]
-    if "sentinel" in url.scheme:
-        return [
-            f"{expected}, found Sentinels: name an address that follows the master, such as a "
-            "service, a virtual address or HAProxy"
-        ]
     if url.scheme not in ("redis", "rediss", "unix"):
         return [f"{expected}, found another scheme"]
     if url.fragment:

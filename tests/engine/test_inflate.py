@@ -45,17 +45,49 @@ def test_the_loop_gets_a_turn_after_each_piece() -> None:
         gzip.compress(b"{}")[:-4],
         gzip.compress(os.urandom(3 * PIECE_BYTES))[: 2 * PIECE_BYTES],
         gzip.compress(b"{}") + b"more",
-        gzip.compress(b"{}") * 2,
+        gzip.compress(b"{}") * 2 + gzip.compress(b"{}")[:-1],
         gzip.compress(b"{}") + b"\0" * 2 * PIECE_BYTES,
         gzip.compress(b"{}")[:-8] + b"\1" * 8,
         zlib.compress(b"{}"),
     ],
-    ids=["empty", "none", "cut", "cut-late", "more", "twice", "much-more", "checksum", "deflate"],
+    ids=[
+        "empty",
+        "none",
+        "cut",
+        "cut-late",
+        "more",
+        "cut-member",
+        "much-more",
+        "checksum",
+        "deflate",
+    ],
 )
 def test_what_is_no_gzip_is_refused(body: bytes) -> None:
     """Also what is cut off, and what goes on behind its end."""
     with pytest.raises(MalformedRequest, match="expected gzip, found something else"):
         at_once(inflate(body, b"gzip", MOST))
+
+
+@pytest.mark.parametrize("count", [2, 5958, 5959, 20_000])
+def test_a_gzip_may_have_members(count: int) -> None:
+    """As RFC 1952 has it, wherever the pieces end that they are read in."""
+    assert at_once(inflate(gzip.compress(b"{}") * count, b"gzip", MOST)) == b"{}" * count
+
+
+def test_members_are_bounded_together() -> None:
+    """However little each of them holds."""
+    body = gzip.compress(b"0" * FREE_BYTES) * 8
+
+    with pytest.raises(BodyTooLarge, match=f"at most {MAX_RATIO} times what was sent"):
+        at_once(inflate(body, b"gzip", MOST))
+    with pytest.raises(BodyTooLarge, match="at most 9 bytes when decompressed"):
+        at_once(inflate(gzip.compress(b"{}") * 5, b"gzip", 9))
+
+
+def test_a_deflate_has_no_members() -> None:
+    """RFC 1950 knows one stream."""
+    with pytest.raises(MalformedRequest, match="expected deflate, found something else"):
+        at_once(inflate(zlib.compress(b"{}") * 2, b"deflate", MOST))
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"x-gzip", b""])

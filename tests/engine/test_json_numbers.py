@@ -36,7 +36,7 @@ def read(text: str | bytes, dtype: str = "float32", most: int | None = None) -> 
 
 def array_of(text: str, rank: int) -> Any:
     """The array that a text is, as `large_rows.py` makes it."""
-    values, skeleton = read(text)
+    values, skeleton, _ = read(text)
     shape = at_once(shape_of(skeleton, rank, "data"))
     if np.prod(shape) != len(values):
         raise InvalidInput("data: expected values, found none")
@@ -51,7 +51,7 @@ def test_values_and_shape_come_back(dtype: str, shape: list[int], indent: int | 
     array = (np.random.default_rng(1).uniform(0, 200, shape)).astype(dtype)
     text = json.dumps(array.tolist(), indent=indent)
 
-    values, skeleton = read(text, dtype)
+    values, skeleton, _ = read(text, dtype)
 
     assert at_once(shape_of(skeleton, len(shape), "data")) == shape
     assert skeleton == skeleton_of(shape)
@@ -90,7 +90,7 @@ def test_no_text_is_taken_that_a_decoder_of_json_refuses(seed: int) -> None:
 
         found = None
         with suppress(InferenceError):
-            values, skeleton = read(text, "float64")
+            values, skeleton, _ = read(text, "float64")
             shape = at_once(shape_of(skeleton, rank, "data"))
             found = values.reshape(shape).tolist() if np.prod(shape) == len(values) else None
 
@@ -108,7 +108,7 @@ def test_no_flat_text_is_taken_with_brackets_out_of_place(text: str) -> None:
 
 def flat(text: str) -> Any:
     """Values of a tensor's data."""
-    values, skeleton = read(text)
+    values, skeleton, _ = read(text)
     if not at_once(is_balanced(skeleton)):
         raise InvalidInput("data: expected lists of values, found others")
     return values
@@ -183,7 +183,7 @@ def test_a_text_without_commas_is_not_read_on(filler: bytes) -> None:
 
 def test_deep_nesting_is_not_followed() -> None:
     """Its depth is counted, no more."""
-    _, skeleton = read(b"[" * 10_000 + b"1" + b"]" * 10_000)
+    _, skeleton, _ = read(b"[" * 10_000 + b"1" + b"]" * 10_000)
 
     with pytest.raises(InvalidInput, match="expected lists nested 2 deep, found 10000"):
         at_once(shape_of(skeleton, 2, "data"))

@@ -26,7 +26,7 @@ def read(text: bytes, most: int | None = None, piece_bytes: int = 32) -> Numbers
 
 def read_shaped(text: bytes, rank: int, piece_bytes: int) -> Any:
     """Likewise, nested as they were."""
-    values, skeleton = read(text, piece_bytes=piece_bytes)
+    values, skeleton, _ = read(text, piece_bytes=piece_bytes)
     return values.reshape(at_once(shape_of(skeleton, rank, "data"))).tolist()
 
 

@@ -19,6 +19,7 @@ from ml_pipeline.engine.wire.codec import (
     WireFormat,
 )
 from ml_pipeline.engine.wire.heavy import HEAVY_BYTES
+from ml_pipeline.engine.wire.json_lists import MAX_LISTS
 from ml_pipeline.engine.wire.large_packed import MAX_PACKED_BYTES
 from ml_pipeline.engine.wire.large_rows import MAX_TEXT_BYTES, MAX_TEXT_QUOTES
 from ml_pipeline.engine.wire.turns import at_once
@@ -101,22 +102,27 @@ TEXT = msgspec.json.encode(rows(2000))
     ("body", "spec", "error", "told"),
     [
         (dump(rows(2000, (11,))), ROWS, InvalidInput, "10 features in each row, found 11"),
-        (dump([*rows(2000)[:-1], [1, 2]]), ROWS, InvalidInput, "lists of one length"),
+        (
+            dump([*rows(2000)[:-1], [1, 2]]),
+            ROWS,
+            InvalidInput,
+            "data[1999]: expected 10 values as in data[0], found 2",
+        ),
         (dump(rows(60_000, (1,))), FREE, InvalidInput, "at most 50000 rows, found 60000"),
-        (dump(rows(60_000)), ROWS, InvalidInput, "at most 500000 values, found more"),
-        (dump(rows(2000, (5, 2))), ROWS, InvalidInput, "nested 2 deep, found 3"),
-        (dump([[]] * 9000), ROWS, InvalidInput, "data: expected lists of numbers"),
-        (dump([*rows(2000), ["a"] * 10]), ROWS, InvalidInput, "data: expected lists of numbers"),
+        (dump(rows(60_000)), ROWS, InvalidInput, "at most 50000 rows, found 60000"),
+        (dump(rows(2000, (5, 2))), ROWS, InvalidInput, "data[0][0]: expected float, found array"),
+        (dump([[]] * 90_000), ROWS, InvalidInput, "data: expected at most 65536, found more"),
+        (dump([*rows(2000), ["a"] * 10]), ROWS, InvalidInput, "data[2000][0]: expected float"),
         (dump(rows(2000), cache_ttl=0), ROWS, InvalidInput, "cache_ttl"),
         (dump(rows(2000), use_cache=1), ROWS, InvalidInput, "use_cache"),
         (b'{"data":%b,"data":%b}' % (TEXT, TEXT), ROWS, InferenceError, "data"),
         (b'{"data":%b,"use_cache":true,"use_cache":true}' % TEXT, ROWS, InvalidInput, "twice"),
-        (dump(rows(2000), other=1), ROWS, MalformedRequest, "body: expected"),
+        (dump(rows(2000), other=1), ROWS, InvalidInput, "found an unknown field"),
         (dump(rows(2000))[:-1], ROWS, MalformedRequest, "body: expected"),
         (dump(rows(2000)) + b"x", ROWS, MalformedRequest, "body: expected"),
-        (TEXT, ROWS, MalformedRequest, "body: expected"),
+        (TEXT, ROWS, InvalidInput, "body: expected object, found array"),
         (b"x" * HEAVY_BYTES, ROWS, MalformedRequest, "body: expected"),
-        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "expected lists of strings"),
+        (dump([["a", 1]] * 5000), WORDS, InvalidInput, "data[0][1]: expected str, found int"),
         (dump([["a"]] * 5000), WORDS, InvalidInput, "2 features in each row, found 1"),
         (dump([[""] * 2] * (MAX_TEXT_QUOTES // 4 + 1)), WORDS, BodyTooLarge, "131072 strings"),
         (dump([["a" * MAX_TEXT_BYTES]]), WORDS, BodyTooLarge, f"{MAX_TEXT_BYTES} bytes"),
@@ -282,31 +288,60 @@ def test_a_batch_is_split_as_a_small_one_is(members: list[Any]) -> None:
     ("body", "told"),
     [
         (b'{"requests":[' + b"{}," * 20_000 + b"{}]}", "requests: expected at most 10000"),
-        (b'{"requests":[' + b"{}," * 9_000 + b"{]}", "requests: expected JSON"),
-        (b'{"requests":[' + b"{}," * 90_000 + b"]}", "requests: expected"),
-        (b'{"requests":[{}],"requests":[{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}],"more":1}', "body: expected"),
-        (b'{"requests":' + b"[" * 300_000, "body: expected"),
-        (b"[" * 300_000, "body: expected"),
-        (b"", "body: expected"),
+        (b'{"requests":[' + b"{}," * 9_000 + b"{]}", "body: expected JSON, found: JSON is malf"),
+        (b'{"requests":[' + b"{}," * 90_000 + b"]}", "requests: expected at most 10000"),
+        (b'{"requests":[{}],"requests":[{}]}', "requests: expected once, found twice"),
+        (b'{"requests":[{}],"more":1}', "more: expected one of requests, found an unknown field"),
+        (b'{"requests":' + b"[" * 300_000, "body: expected JSON, found nesting too deep"),
+        (b"[" * 300_000, "body: expected object, found array"),
+        (b"", "body: expected JSON, found: Input data was truncated"),
         (b'{"requests":[' + b" " * 300_000 + b"]}", "requests: expected at least 1"),
-        (b'{"requests":[{},]}', "requests: expected JSON"),
-        (b'{"requests":[,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{},,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}, ,{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}{}]}', "requests: expected JSON"),
-        (b'{"requests":[{}7]}', "requests: expected JSON"),
-        (b'{"requests":[7{}]}', "requests: expected JSON"),
-        (b'{"requests":[{"data":["}]}', "requests: expected JSON, found a string without"),
-        (b'{\x0b"requests":[{}]}', "body: expected"),
+        (b'{"requests":[{},]}', "body: expected JSON, found: JSON is malformed: trailing comma"),
+        (b'{"requests":[,{}]}', "body: expected JSON, found: JSON is malformed"),
+        (b'{"requests":[{},,{}]}', "body: expected JSON, found: JSON is malformed"),
+        (b'{"requests":[{}{}]}', "body: expected JSON, found: JSON is malformed: expected ','"),
+        (b'{"requests":[{}7]}', "body: expected JSON, found: JSON is malformed: expected ','"),
+        (b'{"requests":[{"data":["}]}', "body: expected JSON, found: Input data was truncated"),
+        (b'{\x0b"requests":[{}]}', "body: expected JSON, found: JSON is malformed"),
     ],
 )
 def test_a_bad_batch_is_told_why(body: bytes, told: str) -> None:
-    """As a whole; members answer for themselves."""
+    """As a small one is; members answer for themselves."""
     with pytest.raises(InferenceError) as caught:
         split(body)
+    with pytest.raises(InferenceError) as small:
+        decode_batch(body, JSON, 10_000)
 
     assert caught.value.detail.startswith(told)
+    assert caught.value.detail == small.value.detail or "at most" in told
+
+
+def test_lists_with_a_fault_are_bounded_in_number() -> None:
+    """To tell the first fault of very many would take long."""
+    spec = TensorSpec("x", "float32", (-1, -1, -1))
+    body = b'{"data":[[' + b"[]," * (MAX_LISTS + 1) + b'"a"]]}'
+
+    with pytest.raises(BodyTooLarge, match=f"at most {MAX_LISTS} lists where they have a fault"):
+        large(body, spec)
+
+
+def test_too_many_rows_are_refused_at_the_first_too_many() -> None:
+    """What stands behind it is not looked through."""
+    body = b'{"data":[' + b"[1]," * 90_000 + b"nonsense"
+
+    with pytest.raises(InvalidInput, match="data: expected at most 65536, found more"):
+        large(body, FREE)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_members_that_are_too_deep_are_not_followed(opening: bytes) -> None:
+    """They are refused where a reader of all of it would refuse them."""
+    steps = decode_batch_in_steps(b'{"requests":[' + opening * 1_000_000, JSON, 10_000)
+    turns: list[None] = []
+
+    with pytest.raises(MalformedRequest, match="nesting too deep"):
+        turns.extend(steps)
+    assert len(turns) < 100
 
 
 def test_strings_of_brackets_take_no_longer_than_others() -> None:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from ml_pipeline.replicas.announcements import Reloaded
 from tests.faults.conftest import Serve
@@ -171,3 +172,16 @@ def test_a_cluster_is_refused_at_the_start() -> None:
     assert done.returncode == 1
     assert "REDIS_URL: it is a node of a Redis Cluster" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("hosts", ["one:26379/mymaster", "one:26379,two:26379/mymaster"])
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel", "sentinel"])
+def test_sentinels_are_refused_at_the_start(scheme: str, hosts: str) -> None:
+    """In words that say what to name instead, and without the password."""
+    done = run_to_end("serve", REDIS_URL=f"{scheme}://:a-password@{hosts}")
+
+    told = done.stderr + done.stdout
+    assert done.returncode == 1
+    assert "found Sentinels: name an address that follows the master" in done.stderr
+    assert "a-password" not in told
+    assert "Traceback" not in told

@@ -23,7 +23,7 @@ from ml_pipeline.engine.wire.codec import (
 from ml_pipeline.engine.wire.json_pieces import is_heavy_answer
 from ml_pipeline.engine.wire.long_answer import joined
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.errors import InferenceError, InvalidInput, RunFailed
+from ml_pipeline.errors import InferenceError, RunFailed
 from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.protocols.predict import PredictCall
 
@@ -125,12 +125,8 @@ class BatchPredictor:
     def _split(self, batch: PredictCall) -> Steps[list[msgspec.Raw]]:
         body = bytes(batch.body)
         if batch.heavy:
-            raws = yield from decode_batch_in_steps(body, batch.body_format, self._max_members)
-        else:
-            raws = decode_batch(body, batch.body_format)
-        if len(raws) > self._max_members:
-            raise InvalidInput(f"requests: expected at most {self._max_members}, found {len(raws)}")
-        return raws
+            return (yield from decode_batch_in_steps(body, batch.body_format, self._max_members))
+        return decode_batch(body, batch.body_format, self._max_members)
 
     async def _look_up(self, model: Model, members: list[_Member], batch: PredictCall) -> None:
         """Answer the members that are cached; one round trip for all."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread, get_native_id
 
 import pytest
 
@@ -81,9 +82,9 @@ def test_an_answer_that_nobody_waited_for_is_left_out(
     assert reader.answer().random == ""
 
 
-def test_a_reader_that_rests_has_no_child(path: Path) -> None:
+def test_a_reader_that_rests_has_no_child_soon(path: Path) -> None:
     """It leaves nothing behind, and has another when it is asked again."""
-    reader = GraphReader()
+    reader = GraphReader(linger_seconds=0.05)
     reader.ask(path)
     reader.answer()
     first = reader.process_id
@@ -91,11 +92,49 @@ def test_a_reader_that_rests_has_no_child(path: Path) -> None:
 
     reader.rest()
 
-    assert reader.process_id is None
+    wait_until(lambda: reader.process_id is None)
     assert not Path(f"/proc/{first}").exists()
     reader.ask(path)
     assert reader.answer().random.startswith("Random")
     reader.close()
+
+
+def test_a_child_that_rests_is_asked_again(path: Path) -> None:
+    """A load behind another starts none: that took longer than all else in it."""
+    reader = GraphReader(linger_seconds=60.0)
+    children = set()
+    for _ in range(3):
+        reader.start()
+        reader.ask(path)
+        assert reader.answer().random.startswith("Random")
+        children.add(reader.process_id)
+        reader.rest()
+    reader.close()
+
+    assert len(children) == 1
+
+
+def test_a_child_that_rests_is_replaced_by_one_as_nice_as_who_asks() -> None:
+    """One that was started by a thread of another niceness would disturb clients."""
+    reader = GraphReader(linger_seconds=60.0)
+    reader.start()
+    first = reader.process_id
+    reader.rest()
+
+    def ask_nicely() -> None:
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 5)
+        reader.start()
+
+    thread = Thread(target=ask_nicely)
+    thread.start()
+    thread.join()
+    second = reader.process_id
+    assert second is not None
+    niceness = os.getpriority(os.PRIO_PROCESS, second)
+    reader.close()
+
+    assert first != second
+    assert niceness == 5
 
 
 def test_a_child_ends_with_its_server() -> None:

@@ -1,4 +1,4 @@
-"""Asks a child process what a graph says; the child is there for as long as models are loaded.
+"""Asks a child process what a graph says; the child stays for some seconds after models are loaded.
 
 One line of JSON each way: number and path, number and report. A child that dies, or takes longer
 than `PATIENCE_SECONDS`, leaves a report that says so, and the model is served as one of which
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from select import poll
-from threading import Event
+from threading import Event, RLock, Timer, current_thread
 from time import perf_counter
 
 import msgspec
@@ -20,6 +20,9 @@ from ml_pipeline.engine.graph.report import Answer, Batching, GraphReport, Quest
 
 PATIENCE_SECONDS = 60.0
 """For one graph: 0.4 s for the largest of 163 models; what takes a minute is a fault of ours."""
+
+LINGER_SECONDS = 3.0
+"""That a child stays when it rests, with its 40 MB: a load that comes soon takes half as long."""
 
 PIECE_BYTES = 65_536
 
@@ -30,10 +33,12 @@ _app_folder = Path(__file__).parents[3]
 class GraphReader:
     """Any thread, one at a time, but for `abandon`.
 
-    Mutable state: the child, what it was asked last, the answer, and whether it was given up.
+    Mutable state: the child, and as how nice a one it was started; what it was asked last, the
+    answer, and whether it was given up; who ends the child when it has rested for long enough.
 
     Args:
         lasting: Whether the child stays until `close`, for who loads again and again.
+        linger_seconds: That it stays else.
 
     Attributes:
         in_turn: Whether `ask` waits for the answer, so that who asks does not compute beside the
@@ -41,8 +46,12 @@ class GraphReader:
             as long (`python -m bench loading`).
     """
 
-    def __init__(self, *, lasting: bool = False) -> None:
+    def __init__(self, *, lasting: bool = False, linger_seconds: float = LINGER_SECONDS) -> None:
         self._lasting = lasting
+        self._linger_seconds = linger_seconds
+        self._niceness = 0
+        self._end_of_rest: Timer | None = None
+        self._ending = RLock()  # the child, or asking it
         self._child: subprocess.Popen[bytes] | None = None
         self._question: Question = (0, "")
         self._report: GraphReport | None = None
@@ -58,25 +67,35 @@ class GraphReader:
     def start(self) -> None:
         """Start the child, which takes 0.2 s until it reads; others can be done meanwhile.
 
-        It is as nice as the calling thread.
+        It is as nice as the calling thread; one that rests and is not is replaced.
 
         Raises:
             OSError: It cannot be started, or is not wanted any more.
         """
         if self._abandoned.is_set():
             raise OSError(errno.ECANCELED, "it is not wanted any more")
-        if self._child is not None and self._child.poll() is None:
-            return
-        self.close()
-        self._child = subprocess.Popen(
+        niceness = os.getpriority(os.PRIO_PROCESS, 0)  # of this thread, in Linux
+        with self._ending:
+            as_nice = self._end_of_rest is None or niceness == self._niceness
+            if self._end_of_rest is not None:
+                self._end_of_rest.cancel()
+                self._end_of_rest = None
+            if as_nice and self._child is not None and self._child.poll() is None:
+                return
+            self.close()
+            self._niceness = niceness
+            self._child = self._begin()
+        if self._abandoned.is_set():  # meanwhile
+            self._child.kill()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "ml_pipeline.engine.graph"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())},
         )
-        if self._abandoned.is_set():  # meanwhile
-            self._child.kill()
 
     def ask(self, path: Path) -> None:
         """Begin to read a graph, beside what the caller does until it calls `answer`."""
@@ -141,9 +160,20 @@ class GraphReader:
         return line
 
     def rest(self) -> None:
-        """End the child until it is needed again: 40 MB; idempotent."""
-        if not self._lasting:
-            self.close()
+        """End the child in some seconds, unless it is needed before; idempotent."""
+        with self._ending:
+            if self._lasting or self._child is None or self._end_of_rest is not None:
+                return
+            self._end_of_rest = Timer(self._linger_seconds, self._end_rest)
+            self._end_of_rest.daemon = True
+            self._end_of_rest.start()
+
+    def _end_rest(self) -> None:
+        """End the child, unless it was started anew when its time was up."""
+        with self._ending:
+            if self._end_of_rest is current_thread():
+                self._end_of_rest = None
+                self.close()
 
     def abandon(self) -> None:
         """End the child for good; any thread, also while another one waits for its answer."""

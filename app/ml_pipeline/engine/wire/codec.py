@@ -27,7 +27,7 @@ from ml_pipeline.engine.wire.duplicate_keys import (
     refuse_msgpack_duplicates,
 )
 from ml_pipeline.engine.wire.explain import explain_decode_error, explain_rows
-from ml_pipeline.engine.wire.heavy import LIGHT_BYTES, is_heavy_json
+from ml_pipeline.engine.wire.heavy import HEAVY_BYTES, LIGHT_BYTES, is_heavy_json
 from ml_pipeline.engine.wire.large_packed import (
     MAX_PACKED_BYTES,
     find_data,
@@ -193,13 +193,13 @@ class RequestCodec:
             array, options = yield from read_packed_rows(body, self._spec, self._max_rows)
             self._spec.check(array)
         else:
-            array, options = yield from read_rows(body, self._spec, self._max_rows)
+            array, options = yield from read_rows(body, self._spec, max(self._max_rows, MANY))
         self._spec.check_shape(array.shape)
         return self._to_request(array, options)
 
     def _explain(self, error: Exception, body: Any, wire_format: WireFormat) -> NoReturn:
         """Raise our error for one of msgspec's; a list that is too long is told with its length."""
-        if "of length <=" in str(error) and len(body) <= MAX_PACKED_BYTES:
+        if "of length <=" in str(error) and len(body) <= HEAVY_BYTES:
             with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 found = self._to_array(self._loose[wire_format].decode(body).data)
                 self._spec.check_shape(found.shape)

@@ -45,7 +45,8 @@ def refuse_outer_json_duplicates(body: bytes) -> None:
     def remember(pairs: list[tuple[str, Any]]) -> None:
         outermost[:] = pairs  # objects are closed from the inside out, so the last is the outermost
 
-    _parse(body, remember)
+    # Bytes that are no UTF-8 belong to members, which answer for themselves.
+    _parse(body.decode("latin-1"), remember)
     _unique(outermost)
 
 
@@ -71,10 +72,10 @@ def _num_pairs(body: bytes | memoryview) -> int | None:
     return None
 
 
-def _parse(body: bytes, hook: Callable[[list[tuple[str, Any]]], Any]) -> None:
+def _parse(body: bytes | str, hook: Callable[[list[tuple[str, Any]]], Any]) -> None:
     """Parse for the keys alone: numbers stay text, however many digits they have."""
     try:
-        json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str)
+        json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str, strict=False)
     except RecursionError:
         raise MalformedRequest("body: expected JSON, found nesting too deep") from None
     except ValueError:  # msgspec skips what it need not read: a string that is no UTF-8, say

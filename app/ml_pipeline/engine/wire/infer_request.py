@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from ml_pipeline.engine.signature.tensor import Array, Tensors, TensorSpec
-from ml_pipeline.engine.wire.explain import explain_decode_error
 from ml_pipeline.engine.wire.infer_document import cut, json_length, refuse_many_keys
+from ml_pipeline.engine.wire.infer_lists import check_list, decode_cut, decode_document
 from ml_pipeline.engine.wire.infer_parameters import (
     MAX_PRIORITY,
     flag,
@@ -38,15 +38,13 @@ from ml_pipeline.engine.wire.infer_tensor import (
 )
 from ml_pipeline.engine.wire.json_numbers import Text
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.errors import InvalidInput
+from ml_pipeline.errors import InferenceError, InvalidInput
 
 MAX_SIZE = 2**63 - 1
 """Of a dimension; far beyond what a body can hold."""
 MAX_EMPTY = 2**20
 """Product of the other free sizes beside one of 0: no bytes of the body stand for them, and a model
 may answer with as many values."""
-
-_body_decoder = msgspec.json.Decoder(InferBody)
 
 
 class RequestedOutput(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +116,7 @@ class InferReader:
         if length == 0 and header is not None:
             return self._read_raw(body)
         document = body if length == len(body) else body[:length]
-        request = _decode(document)
+        request = decode_document(document)
         inputs = self._read_inputs(request.inputs, memoryview(body)[length:])
         return self._finish(request, inputs)
 
@@ -131,13 +129,18 @@ class InferReader:
         length = len(body) if header is None else json_length(header, len(body))
         if length == 0 and header is not None:
             return self._read_raw(body)
-        document, lists = cut(body[:length], len(self._known))
+        parts = cut(body[:length], len(self._known))
         yield
-        refuse_many_keys(document)
+        refuse_many_keys(parts.document)
         yield
-        request = _decode(document)
+        request = yield from decode_cut(parts)
         rest = memoryview(body)[length:]
-        inputs = yield from self._read_in_steps(request.inputs, rest, lists)
+        try:
+            inputs = yield from self._read_in_steps(request.inputs, rest, dict(parts.lists))
+        except InferenceError:
+            for text in parts.lists.values():  # what is no JSON is told first
+                yield from check_list(text)
+            raise
         return self._finish(request, inputs)
 
     def _finish(self, request: InferBody, inputs: Tensors) -> InferRequest:
@@ -180,8 +183,8 @@ class InferReader:
                 array = from_json(tensor, spec, field)
             found[tensor.name], rest = array, rest[size or 0 :]
             yield
-        if lists:
-            raise InvalidInput("inputs: expected each data to be an input's, found another")
+        for text in lists.values():  # of keys that nobody knows: JSON they have to be
+            yield from check_list(text)
         return self._in_order(found, len(rest))
 
     def _check(
@@ -272,13 +275,6 @@ class InferReader:
         spec.check_shape(shape, field)
         array = from_bytes(memoryview(body), shape, spec, field)
         return InferRequest({spec.name: array}, self._all[True])
-
-
-def _decode(document: bytes) -> InferBody:
-    try:
-        return _body_decoder.decode(document)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, document, "JSON", InferBody)
 
 
 def _check_datatype(spec: TensorSpec, found: str, field: str) -> None:

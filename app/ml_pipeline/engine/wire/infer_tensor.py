@@ -4,6 +4,7 @@ For the Open Inference Protocol; the whole of a request is `infer_request.py`.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 
 from ml_pipeline.engine.signature.tensor import Array, TensorSpec
+from ml_pipeline.engine.wire.infer_lists import check_list, python_types, read_odd
 from ml_pipeline.engine.wire.infer_schema import WITHOUT_JSON, InferInput, datatypes
 from ml_pipeline.engine.wire.json_numbers import Numbers, Text, is_balanced, read_numbers
 from ml_pipeline.engine.wire.json_strings import read_strings
@@ -31,13 +33,6 @@ _flat_decoders: dict[str, msgspec.json.Decoder[Any]] = {
     "O": msgspec.json.Decoder(list[str]),
 }
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_python_types: dict[str, tuple[type, ...]] = {
-    "f": (float, int),
-    "i": (int,),
-    "u": (int,),
-    "b": (bool,),
-    "O": (str,),
-}
 
 
 def from_bytes(data: memoryview, shape: Sequence[int], spec: TensorSpec, field: str) -> Array:
@@ -130,23 +125,18 @@ def from_text(text: Text, shape: Sequence[int], spec: TensorSpec, field: str) ->
 
     Raises:
         InvalidInput: As `from_json`.
+        MalformedRequest: It is no JSON.
     """
     if datatypes[spec.dtype] in WITHOUT_JSON:
-        wanted = f"binary data for {datatypes[spec.dtype]}"
-        raise InvalidInput(f"{field}.data: expected {wanted}, found others")
-    count = prod(shape)
-    if count > text.stop - text.start:  # less than a byte for each
-        raise InvalidInput(f"{field}.data: expected {count} values for {list(shape)}, found fewer")
-    values, skeleton = yield from _read(text, spec, count, f"{field}.data")
-    if len(values) != count:
-        raise InvalidInput(
-            f"{field}.data: expected {count} values for {list(shape)}, found {len(values)}"
-        )
-    if skeleton.count(b",") != len(skeleton) - 2 or skeleton[-1:] != b"]":  # they are not flat
-        balanced = yield from is_balanced(skeleton)
-        if not balanced:
-            raise InvalidInput(f"{field}.data: expected lists of values, found others")
-    return values.reshape(shape)
+        raise InvalidInput(f"{field}: expected binary data for {datatypes[spec.dtype]}, found JSON")
+    if prod(shape) <= text.stop - text.start:  # a byte for each
+        with suppress(InvalidInput):
+            values, skeleton, _ = yield from _read(text, spec, prod(shape), f"{field}.data")
+            flat = skeleton.count(b",") == len(skeleton) - 2 and skeleton[-1:] == b"]"
+            if len(values) == prod(shape) and (flat or (yield from is_balanced(skeleton))):
+                return values.reshape(shape)
+    yield from check_list(text)
+    return (yield from read_odd(text, shape, spec, field))
 
 
 def _read(text: Text, spec: TensorSpec, most: int, field: str) -> Steps[Numbers]:
@@ -169,7 +159,7 @@ def _flatten(data: msgspec.Raw, kind: str, field: str) -> list[Any]:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidInput(f"{field}.data: expected strings in UTF-8, found others") from None
-    types = _python_types[kind]
+    types = python_types[kind]
     flat: list[Any] = []
     open_lists = [iter((nested,))]
     while open_lists:

@@ -52,10 +52,15 @@ class Text(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """What a text holds: its values in their order, and the text without them."""
+    """What a text holds: its values in their order, and the text without them.
+
+    Attributes:
+        as_floats: Whether some are integers that are written as 1.0.
+    """
 
     values: Array
     skeleton: bytes
+    as_floats: bool = False
 
 
 def read_numbers(
@@ -83,7 +88,7 @@ def read_numbers(
     if most is not None:
         room = min(room, most)
     values: Array = np.empty(room, dtype)
-    count = 0
+    count, as_floats = 0, False
     while start <= end:
         yield
         stop = body.find(b",", start + piece_bytes, min(start + MOST_PIECE_BYTES, end))
@@ -93,7 +98,8 @@ def read_numbers(
             raise InvalidInput(
                 f"{field}: expected a comma in {MOST_PIECE_BYTES - PIECE_BYTES} bytes, found none"
             )
-        array, frame = _read_piece(body[start:stop], dtype, field, start)
+        array, frame, floats = _read_piece(body[start:stop], dtype, field, start)
+        as_floats |= floats
         if not len(array) and stop - start < end - text.start:
             raise InvalidInput(f"{field}: expected values between commas, found none")
         if count + len(array) > room:
@@ -103,25 +109,27 @@ def read_numbers(
         skeleton.append(frame)
         start = stop + 1
     yield
-    return Numbers(values[:count], b",".join(skeleton))
+    return Numbers(values[:count], b",".join(skeleton), as_floats)
 
 
-def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> tuple[Array, bytes]:
+def _read_piece(piece: bytes, dtype: np.dtype[Any], field: str, place: int) -> Numbers:
     """Read from one comma to another."""
     kind = dtype.kind
     frame = piece.translate(_to_zeros[kind], _spaces)
     flat = b"[%b]" % piece.translate(_blank)
+    as_floats = False
     try:
         values = decoders[kind].decode(flat)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        values = _whole_floats(flat, dtype) if kind in "iu" else None
+        as_floats = kind in "iu"
+        values = _whole_floats(flat, dtype) if as_floats else None
     if values is None or is_no_json(frame):
         raise InvalidInput(
             f"{field}: expected lists of {WORDS[kind]}, found something else in its bytes {place} "
             f"to {place + len(piece)}"
         )
     try:
-        return np.array(values, dtype), frame.translate(None, b"0")
+        return Numbers(np.array(values, dtype), frame.translate(None, b"0"), as_floats)
     except (ValueError, OverflowError, RuntimeWarning):
         raise InvalidInput(
             f"{field}: expected values of {dtype.name}, found one out of its range in its bytes "

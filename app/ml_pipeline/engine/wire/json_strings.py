@@ -14,7 +14,7 @@ import numpy as np
 from ml_pipeline.engine.signature.tensor import Array
 from ml_pipeline.engine.wire.json_numbers import Numbers, Text, is_no_json
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.errors import InvalidInput
+from ml_pipeline.errors import BodyTooLarge, InvalidInput
 
 PIECE_BYTES = 16_384
 """Of text; strings of it are read in 0.2 to 0.7 ms. One that is longer is a piece by itself."""
@@ -32,6 +32,8 @@ _string_decoder = msgspec.json.Decoder(str)
 _inside = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _blank = bytes.maketrans(b"[]", b"  ")
 _spaces = b" \t\r\n"
+_brackets = b"[]" + _spaces
+_commas = re.compile(rb",,+")
 
 
 class _Piece(NamedTuple):
@@ -108,6 +110,23 @@ def read_strings(
     return Numbers(values, b",".join(skeleton))
 
 
+def read_flat(text: Text, start: int, field: str) -> Steps[tuple[bytes, int]]:
+    """Give a piece of sound JSON as a flat list, and where the next piece begins.
+
+    Args:
+        text: Lists, of values of any kind but objects.
+        start: Of the piece.
+        field: What the caller calls it.
+
+    Raises:
+        BodyTooLarge: There are no commas for long.
+    """
+    piece = yield from _find_piece(text.body, start, text.stop, PIECE_BYTES)
+    if piece.stop < 0:
+        raise BodyTooLarge(f"{field}: expected a comma within {MOST_GAP_BYTES} bytes, found none")
+    return _flatten(text.body[start : piece.stop]), piece.stop + 1
+
+
 def _find_piece(body: bytes, start: int, end: int, piece_bytes: int) -> Steps[_Piece]:
     """Find the first comma outside strings from `piece_bytes` on; it stops at -1 if there is none.
 
@@ -173,13 +192,21 @@ def _flat(piece: bytes, parts: list[bytes]) -> bytes:
     between = b"".join(parts[::2])
     if piece.count(b"[") + piece.count(b"]") == between.count(b"[") + between.count(b"]"):
         return b"[%b]" % piece.translate(_blank)
-    strings: list[bytes] = []
+    return _flatten(piece)
+
+
+def _flatten(piece: bytes) -> bytes:
+    """Likewise, also of lists that are empty, and of values of any kind but objects."""
+    flat: list[bytes] = []
     start = 0
-    for index, part in enumerate(parts):
+    for index, part in enumerate(_without_escapes(piece).split(b'"')):
+        stop = start + len(part)
         if index % 2:
-            strings.append(piece[start : start + len(part)])
-        start += len(part) + 1
-    return b'["%b"]' % b'","'.join(strings)
+            flat.append(piece[start:stop])
+        else:
+            flat.append(_commas.sub(b",", part.translate(None, _brackets)))
+        start = stop + 1
+    return b"[%b]" % b'"'.join(flat).strip(b",")
 
 
 def _is_out_of_place(frame: bytes) -> bool:

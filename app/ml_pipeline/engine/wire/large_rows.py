@@ -1,30 +1,44 @@
-"""Large JSON of `POST /predict`, in pieces; strings up to a bound."""
+"""Large JSON of `POST /predict`, in pieces: read as a small one is, with the same errors.
 
-import re
+The plain way takes all that is sound and usual, at the cost of its numbers or strings. What it
+refuses is looked through once more, for what is wrong with it, or for what is odd about it.
+"""
+
+from contextlib import suppress
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple, cast
 
 import msgspec
+import numpy as np
 
 from ml_pipeline.engine.signature.schema import PredictBody
-from ml_pipeline.engine.signature.tensor import Array, TensorSpec
+from ml_pipeline.engine.signature.tensor import MOST_EXACT, Array, TensorSpec, whole_numbers
 from ml_pipeline.engine.wire.duplicate_keys import refuse_json_duplicates
-from ml_pipeline.engine.wire.explain import explain_decode_error
-from ml_pipeline.engine.wire.json_numbers import Text, read_numbers, shape_of
-from ml_pipeline.engine.wire.json_strings import read_strings
+from ml_pipeline.engine.wire.explain import (
+    explain_decode_error,
+    first_unfit,
+    out_of_range,
+    uneven,
+)
+from ml_pipeline.engine.wire.json_document import walk_document
+from ml_pipeline.engine.wire.json_lists import Lists, walk_lists
+from ml_pipeline.engine.wire.json_numbers import (
+    Text,
+    decoders,
+    read_numbers,
+    shape_of,
+)
+from ml_pipeline.engine.wire.json_strings import read_flat, read_strings
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.errors import BodyTooLarge, InvalidInput, MalformedRequest
+from ml_pipeline.errors import BodyTooLarge, InferenceError, InvalidInput
 
 MAX_TEXT_BYTES, MAX_TEXT_QUOTES = 4_194_304, 262_144
 """Of a JSON body whose values are strings."""
 
-_blank = rb"[ \t\r\n]{0,64}"
-_option = rb'"(?:use_cache|cache_ttl)"%b:%b[-+.\w]{1,24}%b' % (_blank, _blank, _blank)
-_before = rb"(?:%b,%b){0,2}" % (_option, _blank)
-_behind = rb"(?:,%b%b){0,2}" % (_blank, _option)
-_head = re.compile(rb'%b\{%b(%b)"data"%b:%b(?=\[)' % (_blank, _blank, _before, _blank, _blank))
-_tail = re.compile(rb"%b(%b)\}%b" % (_blank, _behind, _blank))
-_options: msgspec.json.Decoder[PredictBody[int]] = msgspec.json.Decoder(PredictBody[int])
+_body_decoder: msgspec.json.Decoder[PredictBody[Any]] = msgspec.json.Decoder(PredictBody[list[Any]])
+_Unread = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_decoders = decoders | {"O": msgspec.json.Decoder(list[str])}
 
 
 class Rows(NamedTuple):
@@ -34,31 +48,43 @@ class Rows(NamedTuple):
     options: PredictBody[Any]
 
 
-def read_rows(body: bytes, spec: TensorSpec, max_rows: int) -> Steps[Rows]:
+class _Plain(NamedTuple):
+    """A list that is an array."""
+
+    text: Text
+    array: Array
+
+
+class _Sound(NamedTuple):
+    """Rows, and the text of what stands beside them, where a thing may be said twice."""
+
+    array: Array
+    options: PredictBody[Any]
+    beside: bytes
+
+
+def read_rows(body: bytes, spec: TensorSpec, most_rows: int) -> Steps[Rows]:
     """Read numbers or strings in JSON.
 
     Args:
         body: As received.
         spec: Of the input.
-        max_rows: Most rows in one request.
+        most_rows: Rows that are read at all; what is wrong behind them is not sought.
 
     Raises:
-        MalformedRequest: It is no object with `data` and what may stand beside it.
-        InvalidInput: Its rows are not of one shape, of other values, or too many.
-        BodyTooLarge: There are too many strings, or they are too long.
+        InferenceError: As of a small one.
+        BodyTooLarge: There are too many strings, or something is too long.
     """
     if spec.dtype == "str":
         _refuse_long_texts(body)
-    text, options = _open(body)
-    most = max_rows * prod(spec.shape[1:]) if spec.settled else None
-    if spec.dtype == "str":
-        values, skeleton = yield from read_strings(text, most, "data")
-    else:
-        values, skeleton = yield from read_numbers(text, spec.numpy_dtype, most, "data")
-    shape = yield from shape_of(skeleton, len(spec.shape), "data")
-    if prod(shape) != len(values):
-        raise InvalidInput("data: expected lists of at least 1 value, found an empty one")
-    return Rows(values.reshape(shape), options)
+    rows = None
+    with suppress(InferenceError, *_Unread):
+        read = partial(_read_plain, spec=spec, most=most_rows)
+        plain, options, beside = yield from walk_document(body, "data", read, _body_decoder)
+        rows = _only_once(_Sound(plain.array, options, beside))
+    if rows is None:  # not within `except`, whose error would hold the body as a context
+        rows = yield from _read_odd(body, spec, [most_rows, *spec.shape[1:]])
+    return rows
 
 
 def _refuse_long_texts(body: bytes) -> None:
@@ -75,24 +101,103 @@ def _refuse_long_texts(body: bytes) -> None:
         )
 
 
-def _open(body: bytes) -> tuple[Text, PredictBody[int]]:
-    """Give the list that is `data`, and what stands beside it."""
-    end = body.rfind(b"]") + 1
-    head = _head.match(body)
-    tail = _tail.fullmatch(body, end) if end else None
-    if head is None or tail is None:
-        raise MalformedRequest(
-            f'body: expected {{"data": […]}} in JSON of {len(body)} bytes, with use_cache and '
-            "cache_ttl once each at most beside it, found something else"
-        )
-    options = _read_options(b'{%b"data":0%b}' % (head[1], tail[1]))
-    return Text(body, head.end(), end), options
+def _read_plain(body: bytes, start: int, spec: TensorSpec, most: int) -> Steps[_Plain]:
+    """Read rows of one shape, behind which no other bracket is.
+
+    Raises:
+        InvalidInput: They are something else, or odd.
+    """
+    text = Text(body, start, body.rfind(b"]", start) + 1)
+    if not text.stop:
+        raise InvalidInput("data: expected a list with its end, found none")
+    most_values = most * prod(spec.shape[1:]) if spec.settled else None
+    if spec.dtype == "str":
+        reading = read_strings(text, most_values, "data")
+    else:
+        reading = read_numbers(text, spec.numpy_dtype, most_values, "data")
+    values, skeleton, as_floats = yield from reading
+    if as_floats and max(values.max(), -int(values.min())) > MOST_EXACT:
+        raise InvalidInput("data: expected whole numbers that floats can tell, found others")
+    shape = yield from shape_of(skeleton, len(spec.shape), "data")
+    if prod(shape) != len(values):
+        raise InvalidInput("data: expected lists of at least 1 value, found an empty one")
+    return _Plain(text, values.reshape(shape))
 
 
-def _read_options(document: bytes) -> PredictBody[int]:
+def _read_odd(body: bytes, spec: TensorSpec, limits: list[int]) -> Steps[Rows]:
+    """Read what is odd and good, or tell why it is bad."""
     try:
-        found = _options.decode(document)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        explain_decode_error(error, document, "JSON", cast(Any, PredictBody))
-    refuse_json_duplicates(document, True)
-    return found
+        sound = yield from _read_sound(body, spec, limits)
+    except _Unread as error:
+        fault = error.with_traceback(None)  # it would hold this frame, and that the body
+    else:
+        return _only_once(sound)
+    if spec.numpy_dtype.kind in "iu" and isinstance(fault, msgspec.ValidationError):
+        whole = None
+        with suppress(InvalidInput, *_Unread):
+            floats = TensorSpec(spec.name, "float64", spec.shape)
+            sound = yield from _read_sound(body, floats, limits)
+            whole = whole_numbers(sound.array, spec.numpy_dtype)
+        if whole is not None:
+            return _only_once(sound._replace(array=whole))
+    if "of length <=" in str(fault) and not str(fault).endswith("`$.data`"):
+        with suppress(*_Unread):
+            any_length = [limits[0], *[-1] * (len(limits) - 1)]
+            sound = yield from _read_sound(body, spec, any_length)
+            spec.check_shape(sound.array.shape)
+    explain_decode_error(fault, body, "JSON", cast(Any, PredictBody))
+
+
+def _only_once(sound: _Sound) -> Rows:
+    refuse_json_duplicates(sound.beside, keys_only_strings=True)
+    return Rows(sound.array, sound.options)
+
+
+def _read_sound(body: bytes, spec: TensorSpec, limits: list[int]) -> Steps[_Sound]:
+    """Read a body whose types are right and whose lists are no longer than their limits.
+
+    Raises:
+        msgspec.DecodeError: It is none; as of the whole.
+        InvalidInput: Its lists are empty, ragged, or a value is out of the dtype's range.
+    """
+    read = partial(walk_lists, kind=spec.numpy_dtype.kind, limits=limits)
+    found, options, beside = yield from walk_document(body, "data", read, _body_decoder)
+    array = yield from _to_array(found, spec)
+    return _Sound(array, options, beside)
+
+
+def _to_array(lists: Lists, spec: TensorSpec) -> Steps[Array]:
+    """Make an array of lists.
+
+    Raises:
+        InvalidInput: They are empty, ragged, or a value is out of the dtype's range.
+    """
+    if lists.sizes[0] == 0:
+        raise InvalidInput("data: expected at least 1 row, found 0")
+    values, beyond = yield from _read_values(lists, spec)
+    ragged = lists.ragged
+    if ragged is not None and (beyond is None or ragged.num_before <= beyond):
+        raise InvalidInput(uneven(ragged.path, ragged.wanted, ragged.found))
+    if beyond is not None:
+        sizes = [-1] * len(spec.shape)
+        text = lists.text
+        again = yield from walk_lists(text.body, text.start, spec.numpy_dtype.kind, sizes, beyond)
+        raise InvalidInput(out_of_range(again.path, spec))
+    if not lists.even:
+        raise InvalidInput(f"data: expected values of {spec.dtype}, found others")
+    return values.reshape(lists.sizes)
+
+
+def _read_values(lists: Lists, spec: TensorSpec) -> Steps[tuple[Array, int | None]]:
+    """Read all values, and tell the first that is out of range."""
+    text, start, count = lists.text, lists.text.start, 0
+    values: Array = np.empty(lists.num_values, spec.numpy_dtype)
+    while start < text.stop:
+        yield
+        flat, start = yield from read_flat(text, start, "data")
+        piece = _decoders[spec.numpy_dtype.kind].decode(flat)
+        if (beyond := first_unfit(piece, spec)) is not None:
+            return values, count + beyond
+        values[count : count + len(piece)] = piece
+        count += len(piece)
+    return values, None
