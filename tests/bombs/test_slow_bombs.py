@@ -11,8 +11,7 @@ from statistics import median
 from ml_pipeline.settings import BUNDLED_MODELS
 from tests.bombs.health import health_of
 from tests.bombs.table import BATCH, INFER, PACKED, PREDICT, array32, fill, gzipped, packed, post
-from tests.server import Server
-from tests.web.conftest import end_well
+from tests.server import Server, end_well
 
 BYTES_A_SECOND, PIECES_A_SECOND = 10_000, 20
 ROUNDS, ROUND_SECONDS = 3, 2.0

@@ -27,8 +27,8 @@ def test_replicas_whose_clocks_differ_agree_after_reloads(serve: Serve, tmp_path
     command = ("-m", "bench.soak.clock_probe")
     with RedisServer() as redis:
         right = serve(redis.url, folder)
-        environ = {**ONLY_REDIS, **clock.environment}
-        with Server(folder, command=command, REDIS_URL=redis.url, **environ) as ahead:
+        settings = {**ONLY_REDIS, **clock.environment, "REDIS_URL": redis.url}
+        with Server(folder, command=command, settings=settings) as ahead:
             wait_until(lambda: all(health(each)["redis_connected"] for each in (right, ahead)))
             digests = []
             for content, leader, follower in (
