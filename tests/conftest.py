@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ml_pipeline.cache.base import ResponseCache
 from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.engine.batching.batch_queue import BatchOptions
 from ml_pipeline.engine.batching.batch_run import BatchRecord
@@ -26,9 +27,13 @@ from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.repository import Repository
 from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
-from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.pipeline.answer_cache import AnswerCache
+from ml_pipeline.pipeline.batch_predictor import BatchPredictor
+from ml_pipeline.pipeline.inference import Inference
 from ml_pipeline.pipeline.predictor import Predictor
+from ml_pipeline.protocols.base import Call
 from ml_pipeline.protocols.predict import PredictCall
+from ml_pipeline.protocols.timings import Timings
 from tests.lanes import lane_of, no_processes, seconds_of
 
 pytest.register_assert_rewrite("tests.web.problem")  # which several folders use
@@ -123,10 +128,10 @@ def load(options: EngineOptions, graphs: GraphReader) -> Iterator[LoadModel]:
 
 
 class Reply(NamedTuple):
-    """One answer, decoded, and the call that brought it."""
+    """One answer, decoded, and what was learned on the way to it."""
 
     answer: dict[str, Any]
-    call: PredictCall
+    timings: Timings
 
     @property
     def predictions(self) -> npt.NDArray[Any]:
@@ -160,12 +165,30 @@ class Served:
             path, options, lambda *told: self.batches.append(told[-1]), graphs
         )
         self.cache = MemoryCache(64 * 1024 * 1024, clock=clock)
-        self.predictor = Predictor(
-            self.repository,
-            self.cache,
-            default_ttl_seconds=3600,
-            max_ttl_seconds=86_400,
+        self.join(self.cache)
+
+    def join(
+        self,
+        cache: ResponseCache,
+        *,
+        default_ttl_seconds: float = 3600,
+        max_ttl_seconds: float = 86_400,
+    ) -> None:
+        """Answer with this cache from now on."""
+        self.inference = inference = Inference()
+        answers = AnswerCache(
+            cache,
+            inference,
+            default_ttl_seconds=default_ttl_seconds,
+            max_ttl_seconds=max_ttl_seconds,
         )
+        self.predictor = Predictor(self.repository, inference, answers)
+        self.batch_predictor = BatchPredictor(self.repository, inference, answers, max_members=100)
+
+    async def predict(self, call: Call) -> bytes:
+        """Answer a call."""
+        answer, _ = await self.predictor.predict(call, Timings(monotonic()))
+        return answer
 
     async def ask(
         self,
@@ -182,13 +205,12 @@ class Served:
             model,
             None,
             (now := monotonic()) + timeout_seconds,
-            now,
             body=to_body({"data": rows, **fields}, wire_format),
             body_format=wire_format,
             answer_format=answer_format or wire_format,
         )
-        answer = await self.predictor.predict(call)
-        return Reply(from_body(answer, call.answer_format), call)
+        answer, _ = await self.predictor.predict(call, timings := Timings(now))
+        return Reply(from_body(answer, call.answer_format), timings)
 
     async def ask_batch(
         self,
@@ -196,21 +218,18 @@ class Served:
         *,
         wire_format: WireFormat = WireFormat.JSON,
         timeout_seconds: float = 60.0,
-    ) -> tuple[list[dict[str, Any]], list[PredictCall]]:
-        """Send one batch of requests; give the results and the calls that were answered."""
+    ) -> tuple[list[dict[str, Any]], list[Timings]]:
+        """Send one batch of requests; give the results, and the timings of those answered."""
         call = PredictCall(
             None,
             None,
             (now := monotonic()) + timeout_seconds,
-            now,
             body=to_body({"requests": members}, wire_format),
             body_format=wire_format,
             answer_format=wire_format,
         )
-        pieces, calls = await BatchPredictor(self.predictor, max_members=100).predict(
-            call, "request-1"
-        )
-        return from_body(b"".join(pieces), wire_format)["results"], calls
+        pieces, answered = await self.batch_predictor.predict(call, Timings(now), "request-1")
+        return from_body(b"".join(pieces), wire_format)["results"], answered
 
 
 def json_call(body: bytes, model: str | None = None) -> PredictCall:
@@ -218,8 +237,7 @@ def json_call(body: bytes, model: str | None = None) -> PredictCall:
     return PredictCall(
         model,
         None,
-        (now := monotonic()) + 60,
-        now,
+        monotonic() + 60,
         body=body,
         body_format=WireFormat.JSON,
         answer_format=WireFormat.JSON,

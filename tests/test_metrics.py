@@ -21,7 +21,7 @@ from ml_pipeline.observe.collector import Metrics, ModelSample
 from ml_pipeline.observe.exposition import expose
 from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
 from ml_pipeline.observe.model_counts import MAX_VERSIONS, ModelCounts, ModelLedger
-from ml_pipeline.protocols.base import Call
+from ml_pipeline.protocols.timings import Timings
 from tests.fakes import shown
 from tests.turns import Turns
 
@@ -139,13 +139,12 @@ def test_invented_methods_are_one_label(metrics: Metrics, method: str) -> None:
     assert value(metrics, "ml_api_requests_total", **labels) == 1
 
 
-def answered(model: str, num_rows: int, cache_state: str, *, queue_seconds: float) -> Call:
+def answered(model: str, num_rows: int, cache_state: str, *, queue_seconds: float) -> Timings:
     """A request that a model's version 1 has answered."""
-    return Call(
+    return Timings(
+        0.0,
         model,
         "1",
-        0.0,
-        0.0,
         num_rows=num_rows,
         cache_state=cache_state,
         queue_seconds=queue_seconds,
@@ -188,10 +187,10 @@ def test_versions_that_are_gone_make_room() -> None:
 def test_time_is_told_by_step() -> None:
     """Of what was run: decoding, the run, encoding; of look-ups: found or not."""
     counts = ModelCounts()
-    run = Call("wine", "1", 0.0, 0.0, num_rows=2, cache_state="miss", decode_seconds=1.0,
-               cache_seconds=2.0, queue_seconds=3.0, run_seconds=4.0, encode_seconds=5.0,
-               )  # fmt: skip
-    hit = Call("wine", "1", 0.0, 0.0, num_rows=2, cache_state="redis", cache_seconds=7.0)
+    run = Timings(0.0, "wine", "1", num_rows=2, cache_state="miss", decode_seconds=1.0,
+                  cache_seconds=2.0, queue_seconds=3.0, run_seconds=4.0, encode_seconds=5.0,
+                  )  # fmt: skip
+    hit = Timings(0.0, "wine", "1", num_rows=2, cache_state="redis", cache_seconds=7.0)
 
     counts.observe_answer(run, 20.0)
     counts.observe_answer(hit, 10.0)

@@ -5,6 +5,7 @@ Models run for real; only HTTP is missing.
 
 import asyncio
 import math
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ml_pipeline.errors import (
     ModelNotFound,
     RunRefused,
 )
-from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.protocols.timings import Timings
 from ml_pipeline.settings import BUNDLED_MODELS
 from tests.conftest import Reply, Serve, Served, WriteModel, json_call, to_body, with_batch
 from tests.fakes import ManualClock
@@ -165,25 +166,25 @@ async def test_hits_are_the_same_answers(questions: Questions) -> None:
     replies = [await questions.served.ask(row[None]) for row in questions.rows]
 
     questions.check(replies)
-    assert {reply.call.cache_state for reply in replies} == {"l1"}
+    assert {reply.timings.cache_state for reply in replies} == {"l1"}
 
 
-# What a call learns.
+# What is learned on the way.
 
 
-async def test_call_tells_model_and_rows(served: Served) -> None:
-    """After the answer the call knows which model gave it, and for how many rows."""
+async def test_timings_tell_model_and_rows(served: Served) -> None:
+    """After the answer it is known which model gave it, and for how many rows."""
     reply = await served.ask(ROW * 2)
 
-    assert (reply.call.model_name, reply.call.num_rows) == ("model", 2)
+    assert (reply.timings.model_name, reply.timings.num_rows) == ("model", 2)
 
 
-async def test_call_tells_where_the_time_went(served: Served) -> None:
+async def test_timings_tell_where_the_time_went(served: Served) -> None:
     """A computed answer has taken time to decode, to look up and to run."""
-    call = (await served.ask(ROW)).call
+    timings = (await served.ask(ROW)).timings
 
-    assert min(call.decode_seconds, call.cache_seconds, call.run_seconds) > 0
-    assert call.queue_seconds >= 0
+    assert min(timings.decode_seconds, timings.cache_seconds, timings.run_seconds) > 0
+    assert timings.queue_seconds >= 0
 
 
 async def test_answer_says_what_was_asked(served: Served) -> None:
@@ -218,7 +219,7 @@ async def test_bad_request_is_neither_run_nor_stored(
     call = json_call(body)
 
     with pytest.raises(error):
-        await served.predictor.predict(call)
+        await served.predict(call)
 
     assert served.batches == []
     assert served.cache.statistics().num_entries == 0
@@ -232,7 +233,9 @@ async def test_first_request_is_a_miss_the_second_a_hit(
     wire_format: WireFormat, served: Served
 ) -> None:
     """Equal rows are computed once."""
-    states = [(await served.ask(ROW, wire_format=wire_format)).call.cache_state for _ in range(2)]
+    states = [
+        (await served.ask(ROW, wire_format=wire_format)).timings.cache_state for _ in range(2)
+    ]
 
     assert states == ["miss", "l1"]
     assert len(served.batches) == 1
@@ -277,7 +280,7 @@ async def test_other_rows_are_another_entry(served: Served) -> None:
     """Different rows never share an answer."""
     replies = [await served.ask(rows) for rows in (ROW, OTHER_ROW, ROW + OTHER_ROW)]
 
-    assert {reply.call.cache_state for reply in replies} == {"miss"}
+    assert {reply.timings.cache_state for reply in replies} == {"miss"}
     assert [reply.predictions.tolist() for reply in replies] == [
         DOUBLED,
         [[8.0, 10.0, 12.0]],
@@ -306,7 +309,7 @@ async def test_other_model_is_another_entry(write_model: WriteModel, serve: Serv
     replies = [await served.ask(ROW, model=name) for name in ("a", "b")]
 
     assert [reply.answer["model_info"]["model_name"] for reply in replies] == ["a", "b"]
-    assert [reply.call.cache_state for reply in replies] == ["miss", "miss"]
+    assert [reply.timings.cache_state for reply in replies] == ["miss", "miss"]
 
 
 @pytest.mark.parametrize(
@@ -321,11 +324,11 @@ async def test_other_model_is_another_entry(write_model: WriteModel, serve: Serv
 async def test_spelling_does_not_matter(spelling: bytes, served: Served) -> None:
     """Equal values in another JSON are the same question."""
     await served.ask(ROW)
-    call = json_call(spelling)
+    timings = Timings(monotonic())
 
-    await served.predictor.predict(call)
+    await served.predictor.predict(json_call(spelling), timings)
 
-    assert call.cache_state == "l1"
+    assert timings.cache_state == "l1"
 
 
 async def test_format_of_the_question_does_not_matter(served: Served) -> None:
@@ -335,7 +338,7 @@ async def test_format_of_the_question_does_not_matter(served: Served) -> None:
 
     reply = await served.ask(rows, wire_format=WireFormat.MSGPACK, answer_format=WireFormat.JSON)
 
-    assert reply.call.cache_state == "l1"
+    assert reply.timings.cache_state == "l1"
 
 
 async def test_formats_of_the_answer_never_share_an_entry(served: Served) -> None:
@@ -345,7 +348,7 @@ async def test_formats_of_the_answer_never_share_an_entry(served: Served) -> Non
         for answer_format in (*WireFormat, *WireFormat)
     ]
 
-    states = [reply.call.cache_state for reply in replies]
+    states = [reply.timings.cache_state for reply in replies]
     assert states == ["miss", "miss", "l1", "l1"]
     assert [reply.predictions.tolist() for reply in replies] == [DOUBLED] * 4
 
@@ -356,7 +359,7 @@ async def test_formats_of_the_answer_never_share_a_flight(served: Served) -> Non
         *(served.ask(ROW, answer_format=answer_format) for answer_format in WireFormat)
     )
 
-    assert [reply.call.cache_state for reply in replies] == ["miss", "miss"]
+    assert [reply.timings.cache_state for reply in replies] == ["miss", "miss"]
     assert [reply.predictions.tolist() for reply in replies] == [DOUBLED, DOUBLED]
 
 
@@ -366,7 +369,7 @@ async def test_use_cache_false_does_not_read(served: Served) -> None:
 
     reply = await served.ask(ROW, use_cache=False)
 
-    assert (reply.call.cache_state, reply.cached) == ("bypass", False)
+    assert (reply.timings.cache_state, reply.cached) == ("bypass", False)
     assert len(served.batches) == 2
 
 
@@ -375,14 +378,14 @@ async def test_use_cache_false_does_not_write(served: Served) -> None:
     await served.ask(ROW, use_cache=False)
 
     assert served.cache.statistics().num_entries == 0
-    assert (await served.ask(ROW)).call.cache_state == "miss"
+    assert (await served.ask(ROW)).timings.cache_state == "miss"
 
 
 async def test_use_cache_false_does_not_share(served: Served) -> None:
     """Equal requests that want no cache are each computed, though they come together."""
     replies = await asyncio.gather(*(served.ask(ROW, use_cache=False) for _ in range(3)))
 
-    assert {reply.call.cache_state for reply in replies} == {"bypass"}
+    assert {reply.timings.cache_state for reply in replies} == {"bypass"}
     assert [record.num_requests for record in served.batches] == [3]
 
 
@@ -399,7 +402,7 @@ async def test_cache_ttl_is_the_longest_life_of_an_answer(
     clock.advance(3)
     old = await served.ask(ROW)
 
-    assert [young.call.cache_state, old.call.cache_state] == ["l1", "miss"]
+    assert [young.timings.cache_state, old.timings.cache_state] == ["l1", "miss"]
 
 
 async def test_default_ttl_is_taken_where_none_is_named(
@@ -415,7 +418,7 @@ async def test_default_ttl_is_taken_where_none_is_named(
     clock.advance(700)
     old = await served.ask(ROW)
 
-    assert [young.call.cache_state, old.call.cache_state] == ["l1", "miss"]
+    assert [young.timings.cache_state, old.timings.cache_state] == ["l1", "miss"]
 
 
 # Equal requests at once.
@@ -425,7 +428,7 @@ async def test_equal_requests_at_once_are_run_once(either: Served) -> None:
     """Of equal requests that come together one is computed, and the others share its answer."""
     replies = await asyncio.gather(*(either.ask(ROW) for _ in range(20)))
 
-    assert [reply.call.cache_state for reply in replies] == ["miss", *["coalesced"] * 19]
+    assert [reply.timings.cache_state for reply in replies] == ["miss", *["coalesced"] * 19]
     assert [(record.num_requests, record.num_rows) for record in either.batches] == [(1, 1)]
     assert {reply.predictions.tobytes() for reply in replies} == {np.array(DOUBLED).tobytes()}
 
@@ -549,11 +552,11 @@ async def test_misses_of_a_batch_are_one_run(served: Served) -> None:
     """Members that are not in the cache are run together."""
     members = [{"data": [[float(value)] * 3]} for value in range(8)]
 
-    results, calls = await served.ask_batch(members)
+    results, answered = await served.ask_batch(members)
 
     assert [record.num_requests for record in served.batches] == [8]
     assert [result["predictions"][0][0] for result in results] == [2.0 * v for v in range(8)]
-    assert {call.cache_state for call in calls} == {"miss"}
+    assert {each.cache_state for each in answered} == {"miss"}
 
 
 async def test_misses_of_a_batch_are_one_run_after_a_single_request_too(served: Served) -> None:
@@ -582,13 +585,13 @@ async def test_hits_and_misses_mix(served: Served) -> None:
     await served.ask(ROW)
     members: list[dict[str, Any]] = [{"data": ROW}, {"data": OTHER_ROW}]
 
-    first, first_calls = await served.ask_batch(members)
-    second, second_calls = await served.ask_batch(members)
+    first, first_answered = await served.ask_batch(members)
+    second, second_answered = await served.ask_batch(members)
 
     assert [result["model_info"]["cached"] for result in first] == [True, False]
     assert [result["model_info"]["cached"] for result in second] == [True, True]
-    assert [call.cache_state for call in first_calls] == ["l1", "miss"]
-    assert [call.cache_state for call in second_calls] == ["l1", "l1"]
+    assert [each.cache_state for each in first_answered] == ["l1", "miss"]
+    assert [each.cache_state for each in second_answered] == ["l1", "l1"]
     assert [record.num_requests for record in served.batches] == [1, 1]
 
 
@@ -596,23 +599,23 @@ async def test_batch_and_single_requests_share_the_cache(served: Served) -> None
     """What a batch has computed is a hit for a request of its own."""
     await served.ask_batch([{"data": ROW}])
 
-    assert (await served.ask(ROW)).call.cache_state == "l1"
+    assert (await served.ask(ROW)).timings.cache_state == "l1"
 
 
 async def test_duplicates_in_a_batch_are_computed_once(served: Served) -> None:
     """Equal members share one computation, and each has its answer."""
-    results, calls = await served.ask_batch([{"data": ROW}, {"data": OTHER_ROW}, {"data": ROW}])
+    results, answered = await served.ask_batch([{"data": ROW}, {"data": OTHER_ROW}, {"data": ROW}])
 
     assert [record.num_rows for record in served.batches] == [2]
-    assert [call.cache_state for call in calls] == ["miss", "miss", "coalesced"]
+    assert [each.cache_state for each in answered] == ["miss", "miss", "coalesced"]
     assert results[0]["predictions"] == results[2]["predictions"] == DOUBLED
 
 
 async def test_members_choose_about_the_cache(served: Served) -> None:
     """`use_cache` false of one member concerns that member."""
-    _, calls = await served.ask_batch([{"data": ROW, "use_cache": False}, {"data": OTHER_ROW}])
+    _, answered = await served.ask_batch([{"data": ROW, "use_cache": False}, {"data": OTHER_ROW}])
 
-    assert [call.cache_state for call in calls] == ["bypass", "miss"]
+    assert [each.cache_state for each in answered] == ["bypass", "miss"]
     assert served.cache.statistics().num_entries == 1
 
 
@@ -634,7 +637,7 @@ async def test_bad_member_spoils_no_other(
     bad: Any, status: int, told: str, wire_format: WireFormat, served: Served
 ) -> None:
     """A member that cannot be used is answered with its problem, in its place."""
-    results, calls = await served.ask_batch(
+    results, answered = await served.ask_batch(
         [{"data": ROW}, bad, {"data": OTHER_ROW}], wire_format=wire_format
     )
 
@@ -642,7 +645,7 @@ async def test_bad_member_spoils_no_other(
     assert (problem["status"], problem["request_id"]) == (status, "request-1")
     assert problem["detail"].startswith(told)
     assert ["error" in result for result in results] == [False, True, False]
-    assert len(calls) == 2
+    assert len(answered) == 2
 
 
 async def test_member_that_fails_in_the_run_spoils_no_other(
@@ -651,29 +654,31 @@ async def test_member_that_fails_in_the_run_spoils_no_other(
     """Rows that the model refuses are a problem of their member alone."""
     served = await serve(write_model(lookup_model(), sample=[[100], [101]]))
 
-    results, calls = await served.ask_batch([{"data": [[100]]}, {"data": [[7]]}, {"data": [[102]]}])
+    results, answered = await served.ask_batch(
+        [{"data": [[100]]}, {"data": [[7]]}, {"data": [[102]]}]
+    )
 
     assert results[1]["error"]["code"] == "run_refused"
     assert [results[index]["predictions"] for index in (0, 2)] == [[1000], [1020]]
-    assert len(calls) == 2
+    assert len(answered) == 2
 
 
 async def test_batch_past_its_deadline_answers_each_member_so(served: Served) -> None:
     """Members that come too late are each told so; those in the cache are answered."""
     await served.ask(ROW)
 
-    results, calls = await served.ask_batch(
+    results, answered = await served.ask_batch(
         [{"data": ROW}, {"data": OTHER_ROW}], timeout_seconds=-1.0
     )
 
     assert results[0]["predictions"] == DOUBLED
     assert results[1]["error"]["code"] == "deadline_exceeded"
-    assert [call.cache_state for call in calls] == ["l1"]
+    assert [each.cache_state for each in answered] == ["l1"]
 
 
 async def test_a_deadline_that_passes_amid_a_long_answer_is_that_members(served: Served) -> None:
     """Its answer waits for its turn to be written until it is too late; neighbours have theirs."""
-    turns, done = served.predictor.turns, False
+    turns, done = served.inference.turns, False
 
     def hold() -> Steps[None]:
         while not done:
@@ -700,10 +705,10 @@ async def test_batch_for_several_inputs_names_them(write_model: WriteModel, serv
     """Each member for a model with two inputs is told which they are."""
     served = await serve(write_model(two_input_model()))
 
-    results, calls = await served.ask_batch([{"data": ROW}])
+    results, answered = await served.ask_batch([{"data": ROW}])
 
     assert "left, right" in results[0]["error"]["detail"]
-    assert calls == []
+    assert answered == []
 
 
 @pytest.mark.parametrize(
@@ -724,7 +729,7 @@ async def test_batch_that_is_none_is_refused_as_a_whole(
     call = json_call(body)
 
     with pytest.raises(error, match=told):
-        await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")
+        await served.batch_predictor.predict(call, Timings(monotonic()), "request-1")
 
 
 async def test_too_many_members_are_refused_before_any_work(served: Served) -> None:
@@ -748,7 +753,7 @@ async def test_batch_for_an_unknown_model_is_not_found(served: Served) -> None:
     call = json_call(body, "other")
 
     with pytest.raises(ModelNotFound):
-        await BatchPredictor(served.predictor, max_members=100).predict(call, "request-1")
+        await served.batch_predictor.predict(call, Timings(monotonic()), "request-1")
 
 
 async def test_client_that_leaves_a_batch_leaves_nothing_behind(
@@ -780,10 +785,10 @@ async def test_member_computes_itself_what_a_client_that_left_was_computing(
     await asyncio.sleep(0)
 
     leaving.cancel()
-    results, calls = await asyncio.wait_for(asked, 5)
+    results, answered = await asyncio.wait_for(asked, 5)
 
     assert results[0]["predictions"] == DOUBLED
-    assert [call.cache_state for call in calls] == ["miss", "miss"]
+    assert [each.cache_state for each in answered] == ["miss", "miss"]
 
 
 async def test_members_that_do_not_fit_into_the_queue_are_refused_alone(
@@ -793,12 +798,12 @@ async def test_members_that_do_not_fit_into_the_queue_are_refused_alone(
     served = await serve(write_model(scale_model()), with_batch(options, max_queue_size=3))
     members = [{"data": [[float(value)] * 3]} for value in range(5)]
 
-    results, calls = await served.ask_batch(members)
+    results, answered = await served.ask_batch(members)
     again, _ = await served.ask_batch(members[3:])
 
     codes = [result.get("error", {}).get("code") for result in results]
     assert codes == [None, None, None, "overloaded", "overloaded"]
-    assert len(calls) == 3
+    assert len(answered) == 3
     assert [result["predictions"][0][0] for result in again] == [6.0, 8.0]
 
 

@@ -17,7 +17,6 @@ from ml_pipeline.engine.batching.proof import FIRST_ROWS
 from ml_pipeline.engine.graph.report import Verdict
 from ml_pipeline.engine.model.model import Model
 from ml_pipeline.engine.model.source import EngineOptions
-from ml_pipeline.pipeline.predictor import Predictor
 from tests.conftest import Served, WriteModel, with_batch
 from tests.models import HUGE, graph, mean_model, minding_model, node, scale_model, tensor
 from tests.redis_cache import RedisTier, until
@@ -108,7 +107,7 @@ async def test_a_wrong_answer_is_found_no_more(start: Start) -> None:
 
     assert spoilt[1] == TRIPLED
     assert reply.answer["predictions"] == DOUBLED
-    assert reply.call.cache_state == "miss"
+    assert reply.timings.cache_state == "miss"
     assert model.disproof == "output y: rows run together differ from rows run apart"
     assert (await share(served, HUGE_ROW, [[4.0, 4.0, 4.0]]))[1] == [[8.0, 8.0, 8.0]]
 
@@ -130,7 +129,7 @@ async def test_the_answer_is_kept_anew(start: Start) -> None:
 
     reply = await served.ask(ROW)
 
-    assert reply.call.cache_state == "l1"
+    assert reply.timings.cache_state == "l1"
     assert reply.answer["predictions"] == DOUBLED
 
 
@@ -339,7 +338,7 @@ async def test_accepted_answers_are_kept_nowhere(start: Start) -> None:
     alone = [await served.ask(ROW), await served.ask(ROW)]
 
     assert served.batches[0].num_requests == 2
-    assert [reply.call.cache_state for reply in alone] == ["miss", "l1"]
+    assert [reply.timings.cache_state for reply in alone] == ["miss", "l1"]
     assert [reply.answer["predictions"] for reply in alone] == [[[0.0, 0.0, 0.0]]] * 2
     assert served.repository.get(None).disproof == ""
 
@@ -350,8 +349,8 @@ async def test_an_accepted_run_is_shared_by_who_asks_the_same_meanwhile(start: S
 
     replies = await asyncio.gather(served.ask(ROW), served.ask([[4.0, 4.0, 4.0]]), served.ask(ROW))
 
-    assert [reply.call.cache_state for reply in replies] == ["miss", "miss", "coalesced"]
-    assert (await served.ask(ROW)).call.cache_state == "miss"
+    assert [reply.timings.cache_state for reply in replies] == ["miss", "miss", "coalesced"]
+    assert (await served.ask(ROW)).timings.cache_state == "miss"
 
 
 async def test_accepting_does_not_make_rows_of_what_is_none(start: Start) -> None:
@@ -380,8 +379,7 @@ async def tier() -> AsyncIterator[RedisTier]:
 
 def join(served: Served, tier: RedisTier) -> None:
     """Put Redis behind a memory that is empty, as after a restart."""
-    served.predictor = Predictor(
-        served.repository,
+    served.join(
         TieredCache(MemoryCache(2**20), tier.cache),
         default_ttl_seconds=600,
         max_ttl_seconds=600,
@@ -392,7 +390,7 @@ async def states(served: Served, tier: RedisTier, *rows: Any) -> list[str]:
     """Where answers come from after a restart, once stores have arrived."""
     await until(lambda: tier.waiting == (0, 0))
     join(served, tier)
-    return [(await served.ask(row)).call.cache_state for row in rows]
+    return [(await served.ask(row)).timings.cache_state for row in rows]
 
 
 async def test_unproven_answers_stay_in_this_process(start: Start, tier: RedisTier) -> None:
@@ -402,7 +400,7 @@ async def test_unproven_answers_stay_in_this_process(start: Start, tier: RedisTi
     one, two, alone = fresh(3)
     await share(served, one, two)
     await served.ask(alone)
-    near = [(await served.ask(row)).call.cache_state for row in (one, two, alone)]
+    near = [(await served.ask(row)).timings.cache_state for row in (one, two, alone)]
 
     far = await states(served, tier, one, alone)
 

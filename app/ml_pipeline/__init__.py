@@ -4,10 +4,10 @@ Reading order, which is the order in which a request travels:
 
 0. `fronts/http/connection.py` reads a request whole, and writes its reply.
 1. `web/middleware.py` takes it: id, API key, clock, metrics.
-2. `web/predict.py` turns it into a `Call` and the answer into a reply.
+2. `web/predict.py` turns it into a call and the answer into a reply.
 3. `pipeline/predictor.py` is the hot path: decode, key, cache, batch, run, encode.
 4. `engine/wire/codec.py` and `engine/signature/tensor.py` make checked numpy arrays of bytes.
-5. `engine/wire/cache_key.py`, `cache/memory.py` and `pipeline/single_flight.py` avoid the run.
+5. `pipeline/answer_cache.py` avoids the run: `engine/wire/cache_key.py`, `cache/memory.py`.
 6. `engine/batching/batcher.py` and `engine/sessions/session_pool.py` make the run.
 7. `engine/wire/answer.py` reads the model's outputs, `engine/wire/codec.py` writes them.
 

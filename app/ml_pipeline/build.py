@@ -27,7 +27,9 @@ from ml_pipeline.fronts.http.message import Respond
 from ml_pipeline.lifecycle import Lifecycle
 from ml_pipeline.log import get_logger
 from ml_pipeline.observe.collector import Metrics, ModelSample
-from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.pipeline.answer_cache import AnswerCache
+from ml_pipeline.pipeline.batch_predictor import BatchPredictor
+from ml_pipeline.pipeline.inference import Inference
 from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.replicas.disproofs import Disproofs
 from ml_pipeline.replicas.reload import Reloader
@@ -149,14 +151,16 @@ class Builder:
         """Make what answers requests: the hot routes, and Litestar for the rest."""
         settings = self._settings
         caches = settings.cache_max_mb > 0 or bool(settings.redis_url)
-        predictor = Predictor(
-            self._repository,
+        inference = Inference()
+        answers = AnswerCache(
             cache,
+            inference,
             default_ttl_seconds=settings.cache_ttl_seconds,
             max_ttl_seconds=settings.cache_ttl_max_seconds,
             caching=settings.cache_policy != "off" and caches,
         )
-        many = BatchPredictor(predictor, max_members=settings.max_rows)
+        predictor = Predictor(self._repository, inference, answers)
+        many = BatchPredictor(self._repository, inference, answers, max_members=settings.max_rows)
         timeout_seconds = settings.request_timeout_ms / 1000.0
         max_inflated_bytes = settings.max_inflated_bytes or settings.max_body_bytes
         layer = RequestLayer(

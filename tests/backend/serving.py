@@ -65,10 +65,8 @@ class Asked:
         header = b"%d" % len(document)
         body = b"".join([document, *(data for _, data in sent)])
         now = monotonic()
-        call = InferCall(
-            None, None, now + TIMEOUT_SECONDS, now, body=body, header=header, started=now
-        )
-        reply = with_id(await self._served.predictor.predict(call), "")
+        call = InferCall(None, None, now + TIMEOUT_SECONDS, body=body, header=header, started=now)
+        reply = with_id(await self._served.predict(call), "")
         return self._read(whole(reply), reply.json_length)
 
     async def crowd(self, requests: list[Tensors]) -> list[list[Array] | BaseException]:

@@ -12,7 +12,6 @@ from ml_pipeline.cache.memory import MemoryCache
 from ml_pipeline.cache.tiered import TieredCache
 from ml_pipeline.engine.model.source import EngineOptions
 from ml_pipeline.engine.wire.codec import WireFormat
-from ml_pipeline.pipeline.predictor import Predictor
 from tests.conftest import Serve, Served, WriteModel
 from tests.models import random_model, scale_model
 from tests.redis_cache import RedisTier, num_calls, until
@@ -47,8 +46,7 @@ NewReplica = Callable[..., Awaitable[Replica]]
 
 
 def _join(served: Served, tier: RedisTier) -> None:
-    served.predictor = Predictor(
-        served.repository,
+    served.join(
         TieredCache(MemoryCache(64 * 1024 * 1024), tier.cache),
         default_ttl_seconds=3600,
         max_ttl_seconds=MAX_TTL_SECONDS,
@@ -109,7 +107,7 @@ async def test_far_hit_is_near_from_then_on(replica: Replica, client: "redis.Red
 
     replies = [await replica.served.ask(ROW) for _ in range(2)]
 
-    assert [reply.call.cache_state for reply in replies] == ["redis", "l1"]
+    assert [reply.timings.cache_state for reply in replies] == ["redis", "l1"]
     assert [reply.cached for reply in replies] == [True, True]
     assert [reply.predictions.tolist() for reply in replies] == [DOUBLED] * 2
     assert len(replica.served.batches) == 1
@@ -123,7 +121,7 @@ async def test_answer_of_one_replica_serves_another(new_replica: NewReplica, cli
 
     reply = await second.served.ask(ROW)
 
-    assert reply.call.cache_state == "redis"
+    assert reply.timings.cache_state == "redis"
     assert second.served.batches == []
 
 
@@ -135,7 +133,7 @@ async def test_formats_of_the_answer_never_meet_in_redis(replica: Replica, clien
 
     reply = await replica.served.ask(ROW, wire_format=WireFormat.MSGPACK)
 
-    assert reply.call.cache_state == "miss"
+    assert reply.timings.cache_state == "miss"
     assert reply.predictions.tolist() == DOUBLED
 
 
@@ -148,7 +146,7 @@ async def test_equal_requests_share_one_look_up(replica: Replica, client: Any) -
 
     replies = await asyncio.gather(*(replica.served.ask(ROW) for _ in range(20)))
 
-    assert [reply.call.cache_state for reply in replies] == ["redis", *["coalesced"] * 19]
+    assert [reply.timings.cache_state for reply in replies] == ["redis", *["coalesced"] * 19]
     assert (num_calls(client, "mget"), replica.tier.num_keys["hit"]) == (1, 1)
     assert len(replica.served.batches) == 1
 
@@ -157,7 +155,7 @@ async def test_followers_of_a_far_miss_are_coalesced(replica: Replica, client: A
     """Of equal requests that are nowhere one looks far and computes, and all have its answer."""
     replies = await asyncio.gather(*(replica.served.ask(ROW) for _ in range(20)))
 
-    assert [reply.call.cache_state for reply in replies] == ["miss", *["coalesced"] * 19]
+    assert [reply.timings.cache_state for reply in replies] == ["miss", *["coalesced"] * 19]
     assert num_calls(client, "mget") == 1
     assert [record.num_rows for record in replica.served.batches] == [1]
 
@@ -169,7 +167,7 @@ async def test_look_up_is_part_of_the_cache_s_time(replica: Replica, server: Red
     await asyncio.sleep(0.05)
     server.thaw()
 
-    assert (await asking).call.cache_seconds > 0.04
+    assert (await asking).timings.cache_seconds > 0.04
 
 
 # In time.
@@ -187,7 +185,7 @@ async def test_request_in_a_hurry_does_not_wait_for_a_frozen_redis(
     started = monotonic()
     reply = await replica.served.ask(ROW, timeout_seconds=HURRY_SECONDS)
 
-    assert reply.call.cache_state == "miss"
+    assert reply.timings.cache_state == "miss"
     assert reply.predictions.tolist() == DOUBLED
     assert 0.4 * HURRY_SECONDS < monotonic() - started < HURRY_SECONDS
 
@@ -198,10 +196,10 @@ async def test_batch_in_a_hurry_does_not_wait_for_a_frozen_redis(
     """The members of a batch are computed in time too."""
     server.freeze()
 
-    results, calls = await replica.served.ask_batch(members(10), timeout_seconds=HURRY_SECONDS)
+    results, answered = await replica.served.ask_batch(members(10), timeout_seconds=HURRY_SECONDS)
 
     assert [result["predictions"][0][0] for result in results] == [2.0 * v for v in range(10)]
-    assert {call.cache_state for call in calls} == {"miss"}
+    assert {each.cache_state for each in answered} == {"miss"}
 
 
 async def test_frozen_redis_costs_the_timeout_and_soon_nothing(
@@ -214,7 +212,7 @@ async def test_frozen_redis_costs_the_timeout_and_soon_nothing(
     started = monotonic()
     for value in range(20):
         reply = await replica.served.ask([[float(value)] * 3], timeout_seconds=60)
-        assert reply.call.cache_state == "miss"
+        assert reply.timings.cache_state == "miss"
 
     assert monotonic() - started < 5.0
     assert not replica.tier.cache.waits
@@ -230,31 +228,33 @@ async def test_batch_is_one_round_trip(replica: Replica, client: Any) -> None:
     replica.forget()
     client.config_resetstat()
 
-    results, calls = await replica.served.ask_batch(members(100))
+    results, answered = await replica.served.ask_batch(members(100))
 
     assert num_calls(client, "mget") == 1
-    assert [call.cache_state for call in calls] == ["redis"] * 40 + ["miss"] * 60
+    assert [each.cache_state for each in answered] == ["redis"] * 40 + ["miss"] * 60
     assert [result["predictions"][0][0] for result in results] == [2.0 * v for v in range(100)]
     assert [record.num_rows for record in replica.served.batches] == [40, 60]
 
 
 async def test_duplicates_of_a_batch_are_computed_once(replica: Replica, client: Any) -> None:
     """Equal members share one computation and one store."""
-    _, calls = await replica.served.ask_batch([{"data": ROW}, {"data": OTHER_ROW}, {"data": ROW}])
+    _, answered = await replica.served.ask_batch(
+        [{"data": ROW}, {"data": OTHER_ROW}, {"data": ROW}]
+    )
     await arrived(client, 2)
 
-    assert [call.cache_state for call in calls] == ["miss", "miss", "coalesced"]
+    assert [each.cache_state for each in answered] == ["miss", "miss", "coalesced"]
     assert [record.num_rows for record in replica.served.batches] == [2]
     assert num_calls(client, "set") == 2
 
 
 async def test_batch_and_request_at_once_compute_once(replica: Replica) -> None:
     """A member equal to a request in flight shares its answer."""
-    reply, (_, calls) = await asyncio.gather(
+    reply, (_, answered) = await asyncio.gather(
         replica.served.ask(ROW), replica.served.ask_batch([{"data": ROW}])
     )
 
-    states = sorted([reply.call.cache_state, calls[0].cache_state])
+    states = sorted([reply.timings.cache_state, answered[0].cache_state])
     assert states == ["coalesced", "miss"]
     assert [record.num_rows for record in replica.served.batches] == [1]
 
@@ -270,7 +270,7 @@ async def test_use_cache_false_does_not_touch_redis(replica: Replica, client: An
     await asyncio.sleep(0.03)
 
     own = client.info("stats")["total_commands_processed"] - before
-    assert reply.call.cache_state == "bypass"
+    assert reply.timings.cache_state == "bypass"
     assert own == 1  # the first INFO
     assert client.dbsize() == 0
 
@@ -282,7 +282,7 @@ async def test_random_model_is_not_kept_in_redis(new_replica: NewReplica, client
     replies = [await replica.served.ask(ROW) for _ in range(2)]
     await asyncio.sleep(0.03)
 
-    assert [reply.call.cache_state for reply in replies] == ["bypass"] * 2
+    assert [reply.timings.cache_state for reply in replies] == ["bypass"] * 2
     assert num_calls(client, "mget") == client.dbsize() == 0
 
 

@@ -296,7 +296,7 @@ async def test_stale_answer_is_never_served(write_model: WriteModel, serve: Serv
 
     await served.repository.reload()
 
-    assert (await served.ask(ROW)).call.cache_state == "miss"
+    assert (await served.ask(ROW)).timings.cache_state == "miss"
 
 
 async def test_same_file_keeps_its_cached_answers(write_model: WriteModel, serve: Serve) -> None:
@@ -306,7 +306,7 @@ async def test_same_file_keeps_its_cached_answers(write_model: WriteModel, serve
 
     await served.repository.reload()
 
-    assert (await served.ask(ROW)).call.cache_state == "l1"
+    assert (await served.ask(ROW)).timings.cache_state == "l1"
 
 
 async def test_new_external_weights_are_new_content(folder: Path, serve: Serve) -> None:

@@ -102,7 +102,7 @@ def to_call(inputs: Inputs) -> InferCall:
     ]
     now = monotonic()
     body = msgspec.json.encode({"inputs": tensors})
-    return InferCall(None, None, now + 60, now, body=body, header=None, started=now)
+    return InferCall(None, None, now + 60, body=body, header=None, started=now)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -115,7 +115,7 @@ async def test_a_crowd_is_answered_as_each_alone(name: str, serve: Serve) -> Non
     requests = [draw(real, model.sample) for _ in range(CROWD)] if real.sizes else []
 
     calls = [to_call(inputs) for inputs in requests]
-    answers = await asyncio.gather(*(served.predictor.predict(call) for call in calls))
+    answers = await asyncio.gather(*(served.predict(call) for call in calls))
 
     assert model.graph.batching.verdict == real.verdict, model.graph.batching
     for inputs, answer in zip(requests, answers, strict=True):

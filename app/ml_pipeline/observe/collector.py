@@ -21,7 +21,8 @@ from ml_pipeline import __version__
 from ml_pipeline.cache.base import CacheStatistics, RedisStatistics
 from ml_pipeline.errors import InferenceError
 from ml_pipeline.observe.histogram import SECONDS, Histogram
-from ml_pipeline.observe.model_counts import Answered, ModelCounts, ModelLedger, ModelVersion
+from ml_pipeline.observe.model_counts import ModelCounts, ModelLedger, ModelVersion
+from ml_pipeline.protocols.timings import Timings
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Methods that are a label value; what clients invent is counted as `OTHER`."""
@@ -109,15 +110,16 @@ class Metrics(Collector):
         self._requests[method, endpoint, status] += 1
         self._durations[endpoint].observe(seconds)
 
-    def observe_answer(self, call: Answered, seconds: float) -> None:
+    def observe_answer(self, timings: Timings, seconds: float) -> None:
         """Count an answered prediction, from the cache or not, and its seconds in all."""
-        counts = self.models.of(call.model_name or "", call.model_version or "")
-        counts.observe_answer(call, seconds)
-        self._cache_results[call.cache_state] += 1
+        counts = self.models.of(timings.model_name, timings.model_version)
+        counts.observe_answer(timings, seconds)
+        self._cache_results[timings.cache_state] += 1
 
-    def observe_failure(self, call: Answered, seconds: float) -> None:
-        """Count a prediction that a model was found for, but no answer."""
-        self.models.of(call.model_name or "", call.model_version or "").observe_failure(seconds)
+    def observe_failure(self, timings: Timings, seconds: float) -> None:
+        """Count a prediction without an answer, if a model was found for it."""
+        if timings.model_name:
+            self.models.of(timings.model_name, timings.model_version).observe_failure(seconds)
 
     def observe_batch(self, model: str, version: str, num_rows: int, run_seconds: float) -> None:
         """Count a run."""

@@ -2,29 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from time import time
-from typing import Protocol
 
 from ml_pipeline.observe.histogram import ROWS, RUN_SECONDS, SECONDS, Histogram
+from ml_pipeline.protocols.timings import Timings
 
 MAX_VERSIONS = 1000
 """Counted at a time; beyond it those that are served no more make room, the oldest first."""
 
 ModelVersion = tuple[str, str]
 """Name and version."""
-
-
-class Answered(Protocol):
-    """What a request tells of itself, in seconds but for the first three."""
-
-    model_name: str | None
-    model_version: str | None
-    num_rows: int
-    cache_state: str
-    decode_seconds: float
-    cache_seconds: float
-    queue_seconds: float
-    run_seconds: float
-    encode_seconds: float
 
 
 class ModelCounts:
@@ -63,23 +49,23 @@ class ModelCounts:
         self.batches = Histogram(ROWS)
         self.last_run = 0.0
 
-    def observe_answer(self, call: Answered, seconds: float) -> None:
+    def observe_answer(self, timings: Timings, seconds: float) -> None:
         """Count an answered request, and where its time went."""
-        self.num_rows += call.num_rows
+        self.num_rows += timings.num_rows
         self.num_answers += 1
         self.answer_seconds += seconds
-        state = call.cache_state
+        state = timings.cache_state
         if state != "miss" and state != "bypass":
             self.num_hits += 1
-            self.hit_seconds += call.cache_seconds
+            self.hit_seconds += timings.cache_seconds
             return
         if state == "miss":
             self.num_misses += 1
-            self.miss_seconds += call.cache_seconds
-        self.queue.observe(call.queue_seconds)
-        self.decode_seconds += call.decode_seconds
-        self.run_seconds += call.run_seconds
-        self.encode_seconds += call.encode_seconds
+            self.miss_seconds += timings.cache_seconds
+        self.queue.observe(timings.queue_seconds)
+        self.decode_seconds += timings.decode_seconds
+        self.run_seconds += timings.run_seconds
+        self.encode_seconds += timings.encode_seconds
         self.last_run = time()
 
     def observe_failure(self, seconds: float) -> None:

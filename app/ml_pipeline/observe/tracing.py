@@ -13,6 +13,7 @@ import asyncio
 import logging
 from threading import Thread, Timer
 from time import monotonic, time_ns
+from typing import Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -36,7 +37,7 @@ from ml_pipeline.log import cut, get_logger
 from ml_pipeline.observe.collector import METHODS
 from ml_pipeline.observe.trace_context import find_trace_parent
 from ml_pipeline.protocols.base import Call
-from ml_pipeline.protocols.course import describe, phases
+from ml_pipeline.protocols.timings import Timings, describe, phases
 
 UNTRACED = frozenset(
     {
@@ -51,6 +52,30 @@ FLUSH_SECONDS = 3.0
 
 QUIET_SECONDS = 60.0
 """Between two lines about a collector that cannot be reached."""
+
+
+class Traced(Protocol):
+    """What a span is made of."""
+
+    @property
+    def request(self) -> Request:
+        """As it was sent."""
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """Under which it was answered."""
+        ...
+
+    @property
+    def call(self) -> Call | None:
+        """What it asks of a model; None if that is not a prediction."""
+        ...
+
+    @property
+    def timings(self) -> Timings:
+        """Of a prediction."""
+        ...
 
 
 class Tracing:
@@ -78,19 +103,19 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("ml-pipeline", __version__)
 
-    def record(self, request: Request, endpoint: str, status: int) -> None:
+    def record(self, traced: Traced, endpoint: str, status: int) -> None:
         """Make the span of a request that has just been answered; event loop only.
 
         Args:
-            request: What was asked.
+            traced: The request, and what became of it.
             endpoint: Template of the route; what does not begin with a slash is none.
             status: Of the answer.
         """
+        request, call, timings = traced.request, traced.call, traced.timings
         if request.path in UNTRACED:
             return
         now, seconds = time_ns(), monotonic() - request.started
-        call = request.call if isinstance(request.call, Call) else None
-        reading_seconds = 0.0 if call is None else seconds - (monotonic() - call.arrived)
+        reading_seconds = seconds - (monotonic() - timings.arrived)
         began = now - int(seconds * 1e9)
         method = request.method if request.method in METHODS else "_OTHER"
         route = endpoint if endpoint.startswith("/") else ""
@@ -103,9 +128,12 @@ class Tracing:
             start_time=began,
         )
         if span.is_recording():
-            span.set_attributes(_attributes(request, method, route, status))
+            span.set_attributes(_attributes(traced, method, route, status))
             if call is not None:
-                _add_course(span, call, began + int(reading_seconds * 1e9))
+                span.set_attributes(
+                    {f"ml_pipeline.{name}": told for name, told in describe(call, timings).items()}
+                )
+                _add_phases(span, timings, began + int(reading_seconds * 1e9))
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
         span.end(now)
@@ -148,14 +176,14 @@ def _context(headers: HeaderList) -> Context:
     return set_span_in_context(NonRecordingSpan(context), Context())
 
 
-def _attributes(request: Request, method: str, route: str, status: int) -> dict[str, str | int]:
+def _attributes(traced: Traced, method: str, route: str, status: int) -> dict[str, str | int]:
     found: dict[str, str | int] = {
         "url.scheme": "http",
         "http.response.status_code": status,
-        "ml_pipeline.request_id": request.request_id,
+        "ml_pipeline.request_id": traced.request_id,
     }
     if method == "_OTHER":
-        found["http.request.method_original"] = request.method
+        found["http.request.method_original"] = traced.request.method
     if route:
         found["http.route"] = route
     if status >= 500:
@@ -163,16 +191,15 @@ def _attributes(request: Request, method: str, route: str, status: int) -> dict[
     return found
 
 
-def _add_course(span: Span, call: Call, started: int) -> None:
-    """Tell what became of a prediction; each phase as an event where it began, one after the other.
+def _add_phases(span: Span, timings: Timings, started: int) -> None:
+    """Tell where the time of a prediction went: each phase as an event where it began.
 
     Args:
         span: Of its request.
-        call: Finished.
+        timings: Of what is finished.
         started: When its body was there; nanoseconds since 1970.
     """
-    span.set_attributes({f"ml_pipeline.{name}": told for name, told in describe(call).items()})
-    for name, seconds in phases(call).items():
+    for name, seconds in phases(timings).items():
         if seconds:
             span.add_event(name, {"seconds": seconds}, started)
             started += int(seconds * 1e9)

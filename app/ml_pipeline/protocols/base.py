@@ -1,84 +1,100 @@
-"""One request on its way through the hot path, and what is learned of it."""
+"""What every protocol gives the hot path: a call to be decoded, and then what it asks.
+
+A `Call` is read no further than its head, for until its model is found nobody knows what its body
+has to be. Decoded, it is an `Ask`, which is of no protocol but for the `Writer` of its answer. None
+of them is ever changed; what is learned on the way stands in `timings.py`.
+"""
+
+from typing import Protocol
 
 import msgspec
 
 from ml_pipeline.engine.batching.batch_queue import RunResult
 from ml_pipeline.engine.model.model import Model
-from ml_pipeline.engine.wire.codec import DecodedRequest
+from ml_pipeline.engine.signature.tensor import Tensors
 from ml_pipeline.engine.wire.turns import Steps
 
 
-class Call(msgspec.Struct, gc=False):
-    """Of no protocol yet: its kinds say how it is read and written.
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """What a client asks of a model, decoded and checked.
 
     Attributes:
-        model_name: As asked for, then as answered; None for the only one.
-        model_version: Likewise; None for the one that is served by default.
-        deadline: `time.monotonic()` seconds.
-        arrived: Likewise: when it had been read whole.
+        inputs: By name, `[b, …]` each.
+        num_rows: b.
+        use_cache: Whether the answer may come from a cache, and stay there.
+        cache_ttl: Seconds that it may stay; None for the server's default.
+        deadline: `time.monotonic()` seconds, after which an answer is of no use.
+        writer: Writes the answer.
         head_start: Seconds that its rows are taken to have come sooner than they did.
-        num_rows: Rows in the body.
-        cache_state: `l1`, `redis`, `coalesced`, `miss` or `bypass`.
-        decode_seconds: Bytes to checked arrays.
-        cache_seconds: Key and look-up.
-        queue_seconds: From the queue to the start of the run, or to the failure of a request that
-            was not answered; 0 without either.
-        run_seconds: The run, shared by all of its batch; 0 without a run.
-        encode_seconds: Outputs to bytes; 0 without a run.
-        batch_rows: Of the run, its own and others'; 0 without a run.
-        found: Whether name and version are those of a model that is served.
-        heavy: Whether its body has to be read in pieces (`engine/heavy.py`).
-        kept: The pieces of what a cache gets in place of a long answer; None if it gets the same.
+        id: The client's own name for it, to be repeated; empty if there is none.
     """
 
-    model_name: str | None
-    model_version: str | None
+    inputs: Tensors
+    num_rows: int
+    use_cache: bool
+    cache_ttl: int | None
     deadline: float
-    arrived: float
+    writer: "Writer"
     head_start: float = 0.0
-    num_rows: int = 0
-    cache_state: str = "bypass"
-    decode_seconds: float = 0.0
-    cache_seconds: float = 0.0
-    queue_seconds: float = 0.0
-    run_seconds: float = 0.0
-    encode_seconds: float = 0.0
-    batch_rows: int = 0
-    found: bool = False
-    heavy: bool = False
-    kept: list[bytes] | None = None
+    id: str = ""
+
+
+class Writer(Protocol):
+    """Writes answers in one protocol's form, the same for all who ask the same."""
 
     @property
     def answer_type(self) -> bytes:
-        """Names what is answered: requests of the same inputs and this share one answer."""
-        raise NotImplementedError
+        """Names the form: requests of the same inputs and this share one answer."""
+        ...
 
-    def decode(self, model: Model) -> DecodedRequest:
+    def encode(self, model: Model, ask: Ask, result: RunResult) -> bytes:
+        """Outputs to bytes."""
+        ...
+
+    def encode_in_steps(self, model: Model, ask: Ask, result: RunResult) -> Steps[list[bytes]]:
+        """The same of many values, in pieces."""
+        ...
+
+    def for_cache(self, answer: bytes) -> bytes:
+        """Turn the last piece of a fresh answer, or all of it, into what a cache hit gives."""
+        ...
+
+
+class Call(Protocol):
+    """What a client has sent to a model, its body unread."""
+
+    @property
+    def model_name(self) -> str | None:
+        """As asked for; None for the only one."""
+        ...
+
+    @property
+    def model_version(self) -> str | None:
+        """As asked for; None for the one that is served by default."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """`time.monotonic()` seconds, as far as it is known without the body."""
+        ...
+
+    @property
+    def heavy(self) -> bool:
+        """Whether the body has to be read in pieces (`engine/wire/heavy.py`)."""
+        ...
+
+    def decode(self, model: Model) -> Ask:
         """Bytes to checked arrays.
 
         Raises:
             InferenceError: What is wrong with them.
         """
-        raise NotImplementedError
+        ...
 
-    def decode_in_steps(self, model: Model) -> Steps[DecodedRequest]:
+    def decode_in_steps(self, model: Model) -> Steps[Ask]:
         """Bytes to checked arrays, of a body that is heavy.
 
         Raises:
             InferenceError: What is wrong with them.
         """
-        raise NotImplementedError
-
-    def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
-        """Outputs to bytes, the same for all who ask the same."""
-        raise NotImplementedError
-
-    def encode_in_steps(
-        self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[list[bytes]]:
-        """The same of many values, in pieces."""
-        raise NotImplementedError
-
-    def for_cache(self, answer: bytes) -> bytes:
-        """Turn a fresh answer into the one a cache hit gives."""
-        return answer
+        ...

@@ -1,6 +1,5 @@
 """`POST /predict` and the members of `POST /predict/batch`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,42 +16,25 @@ from ml_pipeline.engine.wire.codec import (
 )
 from ml_pipeline.engine.wire.json_pieces import PLACE, fill_in, write_lists
 from ml_pipeline.engine.wire.turns import Steps
-from ml_pipeline.protocols.base import Call
+from ml_pipeline.protocols.base import Ask
 
 
-class PredictCall(Call, gc=False, kw_only=True):
-    """Rows for the one input of a model.
+class PredictWriter(msgspec.Struct, frozen=True, gc=False):
+    """Writes predictions, probabilities, scores and labels.
 
     Attributes:
-        body: As received.
-        body_format: How it is written.
-        answer_format: How the answer shall be written.
-        members: The requests of a `/predict/batch`, answered or not.
+        wire_format: How.
+        answer_type: The media type.
     """
 
-    body: bytes | msgspec.Raw
-    body_format: WireFormat
-    answer_format: WireFormat
-    members: Sequence["PredictCall"] = ()
+    wire_format: WireFormat
+    answer_type: bytes
 
-    @property
-    def answer_type(self) -> bytes:
-        """The media type."""
-        return self.answer_format.media_type
-
-    def decode(self, model: Model) -> DecodedRequest:
-        """Bytes to checked arrays; the one input, `[b, …]`."""
-        return model.codec.decode(self.body, self.body_format)
-
-    def decode_in_steps(self, model: Model) -> Steps[DecodedRequest]:
-        """Likewise."""
-        return model.codec.decode_in_steps(bytes(self.body), self.body_format)
-
-    def encode(self, model: Model, request: DecodedRequest, result: RunResult) -> bytes:
-        """Predictions, probabilities, scores and labels."""
+    def encode(self, model: Model, ask: Ask, result: RunResult) -> bytes:
+        """Outputs to bytes."""
         if (answers := result.shared.answers) is None:
             answers = result.shared.answers = model.reader.read(result.shared.arrays)
-        wire_format = self.answer_format
+        wire_format = self.wire_format
         predictions: Any
         likely: Any
         scores: Any
@@ -65,15 +47,13 @@ class PredictCall(Call, gc=False, kw_only=True):
                 likely = rows_for_wire(likely, wire_format)
             if scores is not None:
                 scores = rows_for_wire(scores, wire_format)
-        info = _info(model, request, result)
+        info = _info(model, ask, result)
         return encode(PredictResponse(predictions, likely, scores, labels, info), wire_format)
 
-    def encode_in_steps(
-        self, model: Model, request: DecodedRequest, result: RunResult
-    ) -> Steps[list[bytes]]:
+    def encode_in_steps(self, model: Model, ask: Ask, result: RunResult) -> Steps[list[bytes]]:
         """Likewise; in MessagePack arrays are their own bytes."""
-        if self.answer_format is not WireFormat.JSON:
-            return [self.encode(model, request, result)]
+        if self.wire_format is not WireFormat.JSON:
+            return [self.encode(model, ask, result)]
         if (answers := result.shared.answers) is None:
             answers = result.shared.answers = model.reader.read(result.shared.arrays)
         predictions, likely, scores, labels = answers.as_arrays(result.rows)
@@ -82,18 +62,60 @@ class PredictCall(Call, gc=False, kw_only=True):
             if array is not None:
                 pieces = yield from write_lists(array)
                 lists.append(pieces)
-        info = _info(model, request, result)
+        info = _info(model, ask, result)
         likely, scores = (None if array is None else PLACE for array in (likely, scores))
         response = PredictResponse(PLACE, likely, scores, labels, info)
-        pieces = fill_in(encode(response, WireFormat.JSON), lists)
-        self.kept = [*pieces[:-1], mark_cached(pieces[-1], WireFormat.JSON)]
-        return pieces
+        return fill_in(encode(response, WireFormat.JSON), lists)
 
     def for_cache(self, answer: bytes) -> bytes:
-        """Say that it was cached."""
-        return mark_cached(answer, self.answer_format)
+        """Say at the end that it was cached."""
+        return mark_cached(answer, self.wire_format)
 
 
-def _info(model: Model, request: DecodedRequest, result: RunResult) -> ModelInfo:
-    shape = list(next(iter(request.inputs.values())).shape)
+_json, _msgpack = (PredictWriter(form, form.media_type) for form in WireFormat)
+
+
+class PredictCall(msgspec.Struct, frozen=True, gc=False):
+    """Rows for the one input of a model.
+
+    Attributes:
+        model_name: As asked for; None for the only one.
+        model_version: Likewise; None for the one that is served by default.
+        deadline: `time.monotonic()` seconds.
+        body: As received.
+        body_format: How it is written.
+        answer_format: How the answer shall be written.
+        heavy: Whether its body has to be read in pieces.
+    """
+
+    model_name: str | None
+    model_version: str | None
+    deadline: float
+    body: bytes | msgspec.Raw
+    body_format: WireFormat
+    answer_format: WireFormat
+    heavy: bool = False
+
+    def decode(self, model: Model) -> Ask:
+        """Bytes to checked arrays; the one input, `[b, …]`."""
+        return self._ask(model.codec.decode(self.body, self.body_format))
+
+    def decode_in_steps(self, model: Model) -> Steps[Ask]:
+        """Likewise."""
+        request = yield from model.codec.decode_in_steps(bytes(self.body), self.body_format)
+        return self._ask(request)
+
+    def _ask(self, request: DecodedRequest) -> Ask:
+        return Ask(
+            request.inputs,
+            request.num_rows,
+            request.use_cache,
+            request.cache_ttl,
+            self.deadline,
+            _json if self.answer_format is WireFormat.JSON else _msgpack,
+        )
+
+
+def _info(model: Model, ask: Ask, result: RunResult) -> ModelInfo:
+    shape = list(next(iter(ask.inputs.values())).shape)
     return ModelInfo(model.name, model.version, result.run_seconds, shape, False)

@@ -37,21 +37,24 @@ class Access:
     def __init__(self, keys: ApiKeys) -> None:
         self._keys = keys
 
-    def check(self, request: Request) -> None:
-        """Let a request in, and note whose it is. The error never repeats what was sent.
+    def check(self, request: Request) -> str:
+        """Let a request in, and tell whose it is. The error never repeats what was sent.
+
+        Returns:
+            The client's name; empty where no key is needed.
 
         Raises:
             Unauthorized: The path needs a key, and the request has none that is valid.
         """
         if not needs_key(request.path):
-            return
+            return ""
         owner = self._keys.owner(sent_key(request))
         if owner is None:
             raise Unauthorized(
                 "x-api-key: expected an API key, here or as Authorization: Bearer, found "
                 + _found(request)
             )
-        request.client_name = owner
+        return owner
 
 
 def sent_key(request: Request) -> bytes:

@@ -1,7 +1,5 @@
 """When an answer stops being of use: by the server's limit, or by the client's own."""
 
-from time import monotonic
-
 from ml_pipeline.errors import DeadlineExceeded, InvalidInput
 from ml_pipeline.fronts.http.message import Request
 from ml_pipeline.web.conventions import parameter
@@ -17,26 +15,25 @@ TIMEOUT = parameter(
 """Of every route that predicts."""
 
 
-def read_deadline(request: Request, timeout_seconds: float) -> float:
+def read_deadline(request: Request, arrived: float, timeout_seconds: float) -> float:
     """Give the time, `time.monotonic()` seconds, after which an answer is of no use.
 
     The client's time counts from the first byte of its request, so a body that comes slowly uses it
-    up. The server's own limit is for what follows, and counts from now.
+    up. The server's own limit is for what follows, and counts from when it had been read whole.
 
     Raises:
         InvalidInput: `X-Request-Timeout-Ms` is no positive number.
         DeadlineExceeded: It has passed already.
     """
-    now = monotonic()
     asked = request.fields.get(b"x-request-timeout-ms")
     if asked is None:
-        return now + timeout_seconds
+        return arrived + timeout_seconds
     own = request.started + _read_timeout(asked)
-    if own <= now:
+    if own <= arrived:
         raise DeadlineExceeded(
-            f"deadline: passed while the request was read, in {now - request.started:.3f} s"
+            f"deadline: passed while the request was read, in {arrived - request.started:.3f} s"
         )
-    return min(now + timeout_seconds, own)
+    return min(arrived + timeout_seconds, own)
 
 
 def _read_timeout(value: bytes) -> float:

@@ -15,6 +15,7 @@ from ml_pipeline.pipeline.predictor import Predictor
 from ml_pipeline.protocols.infer import InferCall
 from ml_pipeline.web.conventions import OPEN_INFERENCE, parameter
 from ml_pipeline.web.deadline import TIMEOUT, read_deadline
+from ml_pipeline.web.exchange import Exchange
 from ml_pipeline.web.operation import BINARY, JSON, Binary, Body, Operation
 from ml_pipeline.web.predict import header_lines
 
@@ -78,27 +79,7 @@ class InferRoute:
             return self
         return None  # such as the metadata of a model that is called infer
 
-    async def answer(self, request: Request) -> Reply:
-        """Infer; the headers tell how long each step took."""
-        request.call = call = self._to_call(request)
-        try:
-            answer = await self._predictor.predict(call)
-        except InferenceError:
-            if call.found:
-                self._metrics.observe_failure(call, monotonic() - request.started)
-            raise
-        body, json_length, rest = with_id(answer, call.id)
-        seconds = monotonic() - request.started
-        self._metrics.observe_answer(call, seconds)
-        headers: HeaderList = []
-        media_type = b"application/json"
-        if json_length is not None:
-            media_type = b"application/octet-stream"
-            headers.append((LENGTH_HEADER, b"%d" % json_length))
-        lines = header_lines(media_type, call, call.cache_state, seconds)
-        return Reply(200, headers, body, lines, rest)
-
-    def _to_call(self, request: Request) -> InferCall:
+    def read(self, request: Request, arrived: float) -> InferCall:
         """Read path and headers; the content type says nothing: clients send any, or none.
 
         Raises:
@@ -113,16 +94,34 @@ class InferRoute:
         return InferCall(
             name,
             version,
-            read_deadline(request, self._timeout_seconds),
-            monotonic(),
-            body=body,
-            header=header,
-            encoding=encoding,
-            max_inflated_bytes=self._max_inflated_bytes,
+            read_deadline(request, arrived, self._timeout_seconds),
+            body,
+            header,
+            request.started,
             heavy=encoding is not None
             or (len(body) > LIGHT_BINARY_BYTES and is_heavy_infer(body, header)),
-            started=request.started,
+            encoding=encoding,
+            max_inflated_bytes=self._max_inflated_bytes,
         )
+
+    async def answer(self, exchange: Exchange, call: InferCall) -> Reply:
+        """Infer, and tell in the headers how it went."""
+        timings, started = exchange.timings, exchange.request.started
+        try:
+            answer, ask = await self._predictor.predict(call, timings)
+        except InferenceError:
+            self._metrics.observe_failure(timings, monotonic() - started)
+            raise
+        body, json_length, rest = with_id(answer, ask.id)
+        seconds = monotonic() - started
+        self._metrics.observe_answer(timings, seconds)
+        headers: HeaderList = []
+        media_type = b"application/json"
+        if json_length is not None:
+            media_type = b"application/octet-stream"
+            headers.append((LENGTH_HEADER, b"%d" % json_length))
+        lines = header_lines(media_type, timings, timings.cache_state, seconds)
+        return Reply(200, headers, body, lines, rest)
 
 
 def _decoded(part: bytes) -> str:

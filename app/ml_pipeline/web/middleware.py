@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ml_pipeline.errors import InferenceError
 from ml_pipeline.fronts.http.asgi import ASGIApp, Scope, ask
@@ -19,8 +19,10 @@ from ml_pipeline.fronts.http.message import Reply, Request
 from ml_pipeline.lifecycle import Lifecycle
 from ml_pipeline.log import about, get_logger
 from ml_pipeline.observe.collector import Metrics
+from ml_pipeline.protocols.timings import Timings
 from ml_pipeline.web.access import Access
 from ml_pipeline.web.error_response import error_reply, not_allowed
+from ml_pipeline.web.exchange import Exchange
 from ml_pipeline.web.named_path import routed_path
 from ml_pipeline.web.request_log import identity, log_slow, summary
 
@@ -30,26 +32,38 @@ UNKNOWN_ENDPOINT = "unmatched"
 CLIENT_GONE = 499
 """The status that is counted for a request whose client hung up; Nginx' number for it."""
 
-Trace = Callable[[Request, str, int], None]
-"""Called with a request, its endpoint (or `UNKNOWN_ENDPOINT`) and the status of the answer."""
+Trace = Callable[[Exchange, str, int], None]
+"""Called with an exchange, its endpoint (or `UNKNOWN_ENDPOINT`) and the status of the answer."""
 
 _well_formed_id = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
 
 
-class HotRoute(Protocol):
+CallT = TypeVar("CallT")
+
+
+class HotRoute(Protocol[CallT]):
     """A route that the layer answers by itself, without Litestar."""
 
     path: str
 
-    async def answer(self, request: Request) -> Reply:
-        """Answer, or raise an InferenceError."""
+    def read(self, request: Request, arrived: float) -> CallT:
+        """Read all but the body, or raise an InferenceError.
+
+        Args:
+            request: As it was sent.
+            arrived: `time.monotonic()` seconds when it had been read whole.
+        """
+        ...
+
+    async def answer(self, exchange: Exchange, call: CallT) -> Reply:
+        """Answer what was read, or raise an InferenceError."""
         ...
 
 
 class PatternRoute(Protocol):
     """A route whose path has names in it."""
 
-    def find(self, raw_path: bytes) -> HotRoute | None:
+    def find(self, raw_path: bytes) -> HotRoute[Any] | None:
         """Give the route that answers a path, as it was sent; None if it is another's."""
         ...
 
@@ -72,7 +86,7 @@ class RequestLayer:
     def __init__(
         self,
         app: ASGIApp,
-        hot_routes: list[HotRoute],
+        hot_routes: list[HotRoute[Any]],
         infer_route: "PatternRoute",
         *,
         access: Access | None,
@@ -97,70 +111,75 @@ class RequestLayer:
 
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises nothing but CancelledError."""
-        request.request_id = self._request_id(request.fields.get(b"x-request-id"))
+        request_id = self._request_id(request.fields.get(b"x-request-id"))
+        exchange = Exchange(request, request_id, Timings(arrived := monotonic()))
         route = self._hot_routes.get(request.path) or self._find(request)
         endpoint = UNKNOWN_ENDPOINT if route is None else route.path
         try:
             if self._access is not None and request.fault is None:
-                self._access.check(request)
+                exchange.client_name = self._access.check(request)
             if request.fault is not None:  # raised, its traceback would hold the request for ever
-                reply = self._refuse(request.fault, request)
+                reply = self._refuse(request.fault, exchange)
             elif route is None:
-                reply, endpoint = await self._pass_on(request)
+                reply, endpoint = await self._pass_on(exchange)
             elif request.method == "POST":
-                reply = await route.answer(request)
+                exchange.call = call = route.read(request, arrived)
+                reply = await route.answer(exchange, call)
             else:
-                reply = not_allowed(request.method, "POST", request.request_id, request.path)
+                reply = not_allowed(request.method, "POST", request_id, request.path)
         except asyncio.CancelledError:
-            self._finish(request, endpoint, CLIENT_GONE)
+            self._finish(exchange, endpoint, CLIENT_GONE)
             raise
         except Exception as error:  # the last line of defence: no traceback reaches a client
-            reply = self._refuse(error, request)
-        reply.headers.append((b"x-request-id", request.request_id.encode()))
+            reply = self._refuse(error, exchange)
+        reply.headers.append((b"x-request-id", request_id.encode()))
         if self._lifecycle.draining:
             reply.headers.append((b"connection", b"close"))
-        self._finish(request, endpoint, reply.status)
+        self._finish(exchange, endpoint, reply.status)
         return reply
 
-    def _find(self, request: Request) -> HotRoute | None:
+    def _find(self, request: Request) -> HotRoute[Any] | None:
         """Find a hot route that is one of many, or by slashes behind its name, as Litestar does."""
         route = self._hot_routes.get(request.path.rstrip("/"))
         return route or self._infer_route.find(request.raw_path.rstrip(b"/"))
 
-    async def _pass_on(self, request: Request) -> tuple[Reply, str]:
+    async def _pass_on(self, exchange: Exchange) -> tuple[Reply, str]:
         """Ask Litestar; returns its answer and the template of the route.
 
         What was begun is brought to its end, such as a reload, also when the client has gone.
         """
+        request, request_id = exchange.request, exchange.request_id
         scope: Scope = {
-            "state": {"request_id": request.request_id},
+            "state": {"request_id": request_id},
             "path": routed_path(request.path, request.raw_path),
         }
         try:
-            told = about(partial(identity, request.request_id, request.headers))
+            told = about(partial(identity, request_id, request.headers))
             loop = asyncio.get_running_loop()
             task = loop.create_task(ask(self._app, request, scope), context=told)
             self._going_on.add(task)  # asyncio itself keeps no task from being collected
             task.add_done_callback(self._going_on.discard)
             reply = await asyncio.shield(task)
         except Exception as error:  # Litestar answers its own; this is a fault in doing so
-            reply = error_reply(error, request.request_id, request.path, request.headers)
+            reply = error_reply(error, request_id, request.path, request.headers)
         return reply, scope.get("path_template") or UNKNOWN_ENDPOINT
 
-    def _refuse(self, error: Exception, request: Request) -> Reply:
+    def _refuse(self, error: Exception, exchange: Exchange) -> Reply:
+        request = exchange.request
         if isinstance(error, InferenceError):
             self._metrics.observe_refused(error.code)
-        return error_reply(error, request.request_id, request.path, request.headers)
+        return error_reply(error, exchange.request_id, request.path, request.headers)
 
-    def _finish(self, request: Request, endpoint: str, status: int) -> None:
+    def _finish(self, exchange: Exchange, endpoint: str, status: int) -> None:
+        request = exchange.request
         seconds = monotonic() - request.started
         self._metrics.observe_request(request.method, endpoint, status, seconds)
         if status >= self._logged_from:
-            get_logger().info("request", **summary(request, status, seconds))
+            get_logger().info("request", **summary(exchange, status, seconds))
         if seconds > self._slow_seconds:
-            log_slow(request, status, seconds)
+            log_slow(exchange, status, seconds)
         if self._trace is not None:
-            self._trace(request, endpoint, status)
+            self._trace(exchange, endpoint, status)
 
     def _request_id(self, sent: bytes | None) -> str:
         """Take the client's id if it is 1 to 128 visible ASCII characters, else make one."""

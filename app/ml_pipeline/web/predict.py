@@ -1,6 +1,7 @@
 """`POST /predict` and `POST /predict/batch`: HTTP to `PredictCall` and back."""
 
 import asyncio
+from functools import partial
 from time import monotonic
 from typing import Annotated
 
@@ -18,14 +19,14 @@ from ml_pipeline.engine.wire.heavy import LIGHT_BYTES
 from ml_pipeline.errors import InferenceError, UnsupportedMediaType
 from ml_pipeline.fronts.http.message import Reply, Request
 from ml_pipeline.observe.collector import Metrics
-from ml_pipeline.pipeline.many import BatchPredictor
+from ml_pipeline.pipeline.batch_predictor import BatchPredictor
 from ml_pipeline.pipeline.predictor import Predictor
-from ml_pipeline.protocols.base import Call
-from ml_pipeline.protocols.course import cache_states
 from ml_pipeline.protocols.predict import PredictCall
+from ml_pipeline.protocols.timings import Timings, cache_states, with_members
 from ml_pipeline.web.accept import choose
 from ml_pipeline.web.conventions import MODEL, header
 from ml_pipeline.web.deadline import TIMEOUT, read_deadline
+from ml_pipeline.web.exchange import Exchange
 from ml_pipeline.web.operation import JSON, MSGPACK, Body, Operation
 
 
@@ -84,7 +85,7 @@ _formats = {
 _offered = tuple(WireFormat)
 _names = [[name.decode() for name, form in _formats.items() if form is each] for each in _offered]
 
-CALLS_A_TURN = 512
+ANSWERS_A_TURN = 512
 """Counted in one turn of the event loop, in 0.5 ms."""
 
 
@@ -102,21 +103,20 @@ class PredictRoute:
     def __init__(self, predictor: Predictor, metrics: Metrics, timeout_seconds: float) -> None:
         self._predictor = predictor
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self.read = partial(to_call, timeout_seconds)
 
-    async def answer(self, request: Request) -> Reply:
-        """Predict; the headers tell how long each step took."""
-        request.call = call = to_call(request, self._timeout_seconds)
+    async def answer(self, exchange: Exchange, call: PredictCall) -> Reply:
+        """Predict, and tell in the headers how it went."""
+        timings, started = exchange.timings, exchange.request.started
         try:
-            body = await self._predictor.predict(call)
+            body, _ = await self._predictor.predict(call, timings)
         except InferenceError:
-            if call.found:
-                self._metrics.observe_failure(call, monotonic() - request.started)
+            self._metrics.observe_failure(timings, monotonic() - started)
             raise
-        seconds = monotonic() - request.started
-        self._metrics.observe_answer(call, seconds)
+        seconds = monotonic() - started
+        self._metrics.observe_answer(timings, seconds)
         media_type = call.answer_format.media_type
-        return Reply(200, [], body, header_lines(media_type, call, call.cache_state, seconds))
+        return Reply(200, [], body, header_lines(media_type, timings, timings.cache_state, seconds))
 
 
 class BatchRoute:
@@ -127,36 +127,29 @@ class BatchRoute:
     def __init__(self, predictor: BatchPredictor, metrics: Metrics, timeout_seconds: float) -> None:
         self._predictor = predictor
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self.read = partial(to_call, timeout_seconds)
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, exchange: Exchange, call: PredictCall) -> Reply:
         """Predict each member; the timings are the longest of any, `X-Cache` counts the states."""
-        request.call = batch = to_call(request, self._timeout_seconds)
-        try:
-            pieces, calls = await self._predictor.predict(batch, request.request_id)
-        finally:
-            _add_up(batch)
-        seconds = monotonic() - request.started
-        for index, call in enumerate(calls, 1):
-            self._metrics.observe_answer(call, seconds)
-            if index % CALLS_A_TURN == 0:
+        timings = exchange.timings
+        pieces, answered = await self._predictor.predict(call, timings, exchange.request_id)
+        seconds = monotonic() - exchange.request.started
+        for index, member in enumerate(answered, 1):
+            self._metrics.observe_answer(member, seconds)
+            if index % ANSWERS_A_TURN == 0:
                 await asyncio.sleep(0)
-        media_type, states = batch.answer_format.media_type, cache_states(calls)
-        lines = header_lines(media_type, batch, states, seconds)
+        media_type, states = call.answer_format.media_type, cache_states(answered)
+        lines = header_lines(media_type, with_members(timings), states, seconds)
         return Reply(200, [], pieces[0], lines, pieces[1:])
 
 
-def _add_up(batch: PredictCall) -> None:
-    """Add up what the members of a batch took, whether they were answered or not."""
-    for call in batch.members:
-        batch.decode_seconds += call.decode_seconds
-        batch.cache_seconds += call.cache_seconds
-        batch.queue_seconds = max(batch.queue_seconds, call.queue_seconds)
-        batch.run_seconds = max(batch.run_seconds, call.run_seconds)
+def to_call(timeout_seconds: float, request: Request, arrived: float) -> PredictCall:
+    """Read what the headers say.
 
-
-def to_call(request: Request, timeout_seconds: float) -> PredictCall:
-    """Make a call of a request, by what its headers say.
+    Args:
+        timeout_seconds: Longest a request may take.
+        request: As it was sent.
+        arrived: `time.monotonic()` seconds when it had been read whole.
 
     Raises:
         UnsupportedMediaType: The body is neither JSON nor MessagePack, or it is compressed.
@@ -177,12 +170,11 @@ def to_call(request: Request, timeout_seconds: float) -> PredictCall:
     return PredictCall(
         model_name,
         None,
-        read_deadline(request, timeout_seconds),
-        monotonic(),
-        body=body,
-        body_format=body_format,
-        answer_format=answer_format,
-        heavy=len(body) > LIGHT_BYTES and is_heavy(body, body_format),
+        read_deadline(request, arrived, timeout_seconds),
+        body,
+        body_format,
+        answer_format,
+        len(body) > LIGHT_BYTES and is_heavy(body, body_format),
     )
 
 
@@ -216,21 +208,21 @@ x-cache: %b\r
 """
 
 
-def header_lines(media_type: bytes, call: Call, cache_state: str, seconds: float) -> bytes:
+def header_lines(media_type: bytes, timings: Timings, cache_state: str, seconds: float) -> bytes:
     """Write the headers of an answer: where its time went, in ms (W3C Server Timing), and cache.
 
     Args:
         media_type: Of the body.
-        call: Answered.
+        timings: Of what was answered.
         cache_state: As `X-Cache` tells it.
         seconds: From its first byte to here.
     """
     return _headers % (
         media_type,
-        call.decode_seconds * 1e3,
-        call.cache_seconds * 1e3,
-        call.queue_seconds * 1e3,
-        call.run_seconds * 1e3,
+        timings.decode_seconds * 1e3,
+        timings.cache_seconds * 1e3,
+        timings.queue_seconds * 1e3,
+        timings.run_seconds * 1e3,
         seconds * 1e3,
         cache_state.encode(),
     )

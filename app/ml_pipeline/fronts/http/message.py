@@ -11,7 +11,7 @@ from ml_pipeline.errors import InferenceError
 HeaderList = list[tuple[bytes, bytes]]
 
 
-class Request(msgspec.Struct, gc=False):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What a client sent.
 
     Attributes:
@@ -28,10 +28,6 @@ class Request(msgspec.Struct, gc=False):
         keep_alive: Whether the client would send another on its connection.
         is_http_1_0: Else it is HTTP/1.1.
         fault: Why it was not read to its end: the reply says so, and the connection is closed.
-        request_id: Under which it is logged and answered; whoever answers fills it in.
-        call: What is learned of a prediction on its way, likewise; of a type that is not known
-            here.
-        client_name: Whose API key it came with, likewise; empty where none is needed.
     """
 
     method: str
@@ -46,9 +42,6 @@ class Request(msgspec.Struct, gc=False):
     keep_alive: bool
     is_http_1_0: bool = False
     fault: InferenceError | None = None
-    request_id: str = ""
-    call: object = None
-    client_name: str = ""
 
     def query(self, name: str) -> str | None:
         """Value of a query parameter, or None."""
