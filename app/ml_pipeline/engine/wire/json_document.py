@@ -66,10 +66,7 @@ def walk_document(
     found: Found | None = None
     place, within, num_marks, num_lists = 0, False, 0, 0
     while place < len(body):
-        if place - document.place > MAX_BESIDE_BYTES:
-            raise BodyTooLarge(
-                f"body: expected at most {MAX_BESIDE_BYTES} bytes beside {key}, found more"
-            )
+        _bound(place - document.place, key)
         mark = _mark.search(body, place, place + WINDOW_BYTES)
         num_marks += 1
         if mark is None or num_marks % MARKS_A_PIECE == 0:
@@ -101,6 +98,14 @@ def walk_document(
     if found is None:
         raise msgspec.DecodeError(TRUNCATED)  # not reached: the key would be missing
     return found, whole, document.text(len(body))
+
+
+def _bound(num_bytes: int, key: str) -> None:
+    """Refuse a document that has too much beside its list."""
+    if num_bytes > MAX_BESIDE_BYTES:
+        raise BodyTooLarge(
+            f"body: expected at most {MAX_BESIDE_BYTES} bytes beside {key}, found more"
+        )
 
 
 def _start_of_list(key: str, body: bytes, start: int, stop: int) -> int:
