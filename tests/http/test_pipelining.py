@@ -253,7 +253,7 @@ async def test_what_a_client_does_not_read_is_bounded() -> None:
     async with serving(Busy()) as site:
         with flood(site.port, get("/flood"), reads=False):
             await asyncio.sleep(0.5)
-            (connection,) = site.listener._crowd
+            (connection,) = site.listener._open
             assert isinstance(connection, Connection)
             waiting = len(connection._waiting)
             outgoing = sum(map(len, connection._sender._parts))

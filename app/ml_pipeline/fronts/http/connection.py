@@ -55,14 +55,14 @@ class Connection(asyncio.Protocol):
         client = (peer[0], peer[1]) if peer else ("", 0)
         self._parser = Parser(client, service.max_body_bytes, service.hosts)
         self._sender = Sender(self._transport, service.turns)
-        if not service.crowd.admit(self) or service.stopping:
+        if not service.open_connections.admit(self) or service.stopping:
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget it; what it asked for and nobody will read is not worked out."""
         self._take_no_more()
         self._waiting.clear()
-        self._service.crowd.forget(self)
+        self._service.open_connections.forget(self)
         if self._work is not None:
             self._work.cancel()
 

@@ -36,7 +36,7 @@ class Listener:
     ) -> None:
         self._patience = patience or Patience()
         self._service = Service(respond, max_body_bytes, hosts, max_connections, self._patience)
-        self._crowd = self._service.crowd
+        self._open = self._service.open_connections
         self._on_refused = on_refused
         self._stopped = asyncio.Event()
         self._sweep()
@@ -44,7 +44,7 @@ class Listener:
     @property
     def num_connections(self) -> int:
         """How many are open."""
-        return len(self._crowd)
+        return len(self._open)
 
     async def listen(self, host: str, port: int, *, backlog: int) -> None:
         """Listen; OSError if the address is taken."""
@@ -66,22 +66,22 @@ class Listener:
         self._service.stopping = True
         self._stopped.set()
         self._server.close()
-        for connection in self._crowd:
+        for connection in self._open:
             connection.hang_up()
 
     def refuse_half_read(self) -> None:
         """Answer requests whose bodies have not come, after `stop`."""
-        for connection in self._crowd:
+        for connection in self._open:
             connection.refuse_half_read()
 
     async def wait_closed(self) -> None:
         """Wait until the last connection is closed, after `stop`."""
         await self._stopped.wait()
-        await self._crowd.wait_empty()
+        await self._open.wait_empty()
 
     def abort(self) -> None:
         """Close what is left at once."""
-        for connection in self._crowd:
+        for connection in self._open:
             connection.hang_up(at_once=True)
         self._timer.cancel()
 
@@ -89,9 +89,9 @@ class Listener:
         """Set the clock and end who is late: one timer for all, because one each costs more."""
         service = self._service
         service.tick()
-        for connection in self._crowd:
+        for connection in self._open:
             if connection.deadline < service.now:
                 connection.hang_up(at_once=True)
-        if num_refused := self._crowd.take_num_refused():
+        if num_refused := self._open.take_num_refused():
             self._on_refused(num_refused)
         self._timer = service.loop.call_later(self._patience.sweep_seconds, self._sweep)

@@ -6,9 +6,9 @@ from math import inf
 
 import msgspec
 
-from ml_pipeline.fronts.http.crowd import Crowd
 from ml_pipeline.fronts.http.hosts import Hosts
 from ml_pipeline.fronts.http.message import Respond
+from ml_pipeline.fronts.http.open_connections import OpenConnections
 from ml_pipeline.fronts.http.turns import Turns
 
 NEVER = inf
@@ -49,7 +49,16 @@ class Service:
     """
 
     __slots__ = (
-        *("crowd", "date", "hosts", "loop", "max_body_bytes", "now", "patience", "respond"),
+        *(
+            "date",
+            "hosts",
+            "loop",
+            "max_body_bytes",
+            "now",
+            "open_connections",
+            "patience",
+            "respond",
+        ),
         *("stopping", "turns"),
     )
 
@@ -67,7 +76,7 @@ class Service:
         self.patience = patience
         self.loop = asyncio.get_running_loop()
         self.turns = Turns(self.loop)
-        self.crowd = Crowd(max_connections)
+        self.open_connections = OpenConnections(max_connections)
         self.stopping = False
         self.tick()
 

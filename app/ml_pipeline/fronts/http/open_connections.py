@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 
-class Member(Protocol):
-    """What there are many of: a connection.
+class OpenConnection(Protocol):
+    """A connection, as far as it is ended from outside.
 
     Attributes:
         deadline: When it is to be ended, by the loop's clock.
@@ -21,41 +21,41 @@ class Member(Protocol):
         """Answer a request whose body does not come while there is time."""
 
 
-class Crowd:
+class OpenConnections:
     """Counts connections in and out.
 
     Args:
-        max_members: Open at the same time.
+        max_connections: Open at the same time.
     """
 
-    __slots__ = ("_emptied", "_max_members", "_members", "_num_refused")
+    __slots__ = ("_connections", "_emptied", "_max_connections", "_num_refused")
 
-    def __init__(self, max_members: int) -> None:
-        self._max_members = max_members
-        self._members: set[Member] = set()
+    def __init__(self, max_connections: int) -> None:
+        self._max_connections = max_connections
+        self._connections: set[OpenConnection] = set()
         self._num_refused = 0
         self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._members)
+        return len(self._connections)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[OpenConnection]:
         """Give those that are there now, however many leave meanwhile."""
-        return iter(list(self._members))
+        return iter(list(self._connections))
 
-    def admit(self, member: Member) -> bool:
+    def admit(self, connection: OpenConnection) -> bool:
         """Count a new one in, until it is forgotten; False if there are too many."""
-        self._members.add(member)
+        self._connections.add(connection)
         self._emptied.clear()
-        is_refused = len(self._members) > self._max_members
+        is_refused = len(self._connections) > self._max_connections
         self._num_refused += is_refused
         return not is_refused
 
-    def forget(self, member: Member) -> None:
+    def forget(self, connection: OpenConnection) -> None:
         """Count one out."""
-        self._members.discard(member)
-        if not self._members:
+        self._connections.discard(connection)
+        if not self._connections:
             self._emptied.set()
 
     def take_num_refused(self) -> int:
@@ -65,5 +65,5 @@ class Crowd:
 
     async def wait_empty(self) -> None:
         """Wait until there is none."""
-        while self._members:
+        while self._connections:
             await self._emptied.wait()
