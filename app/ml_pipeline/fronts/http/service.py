@@ -49,17 +49,8 @@ class Service:
     """
 
     __slots__ = (
-        *(
-            "date",
-            "hosts",
-            "loop",
-            "max_body_bytes",
-            "now",
-            "open_connections",
-            "patience",
-            "respond",
-        ),
-        *("stopping", "turns"),
+        *("date", "hosts", "loop", "max_body_bytes", "now", "open_connections"),
+        *("patience", "respond", "stopping", "turns"),
     )
 
     def __init__(
