@@ -32,6 +32,18 @@ def children_of(pid: int) -> list[str]:
     return found.stdout.splitlines()
 
 
+def new_child_of(pid: int, known: list[str]) -> Path:
+    """Wait for a child that was not there before."""
+    found: list[str] = []
+
+    def come() -> bool:
+        found[:] = [child for child in children_of(pid) if child not in known]
+        return bool(found)
+
+    wait_until(come)
+    return Path("/proc", found[0].split()[0])
+
+
 def test_all_that_is_broken_is_told_at_the_start(tmp_path: Path) -> None:
     """In one line on standard error, and each by itself in the log."""
     (tmp_path / "a.onnx").touch()
@@ -82,8 +94,8 @@ def test_a_stop_waits_for_no_start(tmp_path: Path) -> None:
     """SIGTERM while models are loaded ends the process and its child at once, with status 0."""
     write_slow(tmp_path / "slow.onnx")
     with starting(tmp_path) as process:
-        wait_until(lambda: bool(children_of(process.pid)) and takes_sigterm(process.pid))
-        (child,) = [Path("/proc", line.split()[0]) for line in children_of(process.pid)]
+        wait_until(lambda: takes_sigterm(process.pid))
+        child = new_child_of(process.pid, [])
 
         process.send_signal(signal.SIGTERM)
 
@@ -118,12 +130,12 @@ def test_a_stop_waits_for_no_load(number: signal.Signals, tmp_path: Path) -> Non
     path = tmp_path / "model.onnx"
     path.write_bytes(models.scale_model())
     with Server(tmp_path) as server, server.connect() as waiting:
+        resting = children_of(server.pid)  # which has read the graph at the start
         write_slow(path)
         waiting.sendall(
             b"POST /models/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
         )
-        wait_until(lambda: bool(children_of(server.pid)))
-        (child,) = [Path("/proc", line.split()[0]) for line in children_of(server.pid)]
+        child = new_child_of(server.pid, resting)
 
         server.send(number)
         begun = time.monotonic()

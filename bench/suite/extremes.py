@@ -13,12 +13,14 @@ from bench.scenarios import Servers
 from bench.suite.drive import progress
 from bench.suite.native import Stack, stack
 from bench.suite.results import Ceiling, Memory, Results
+from bench.waiting import wait_until
 
 CONNECTIONS = 32
 REPLICAS = (1, 2, 3)
 HOUR_REQUESTS = 360_000
 """One replica's requests in an hour, at 100 a second."""
 MOST_LOADS = 60
+CHILD_SECONDS = 30.0
 UNCACHED = json_request(1, SAMPLE_FEATURES, use_cache=False)
 DIFFERENT = json_request(1, SAMPLE_FEATURES, use_cache=True, numbered=True)
 ALONE = Servers("one replica", replicas=1, environment=dict(QUIET_SERVER))
@@ -77,5 +79,8 @@ def _use_much(results: Results, running: Stack, fresh_mb: float) -> None:
 
 
 def _memory_mb(running: Stack) -> float:
+    """Of the server alone: the child that read its model's graph ends some seconds later."""
+    if not wait_until(lambda: len(running.processes()["replica"]) == 1, CHILD_SECONDS):
+        raise ServerError(f"the replica has children after {CHILD_SECONDS:g} s")
     (replica,) = running.processes()["replica"]
     return float(replica.memory_info().rss / 1e6)

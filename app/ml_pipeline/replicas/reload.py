@@ -191,7 +191,7 @@ class Reloader:
             self._untold, self._pause_seconds = "", FIRST_PAUSE_SECONDS
             await self._follow(news)
             return
-        if own or (known.news is not None and news.generation > known.generation):
+        if news.generation > known.generation and (own or known.news is not None):
             await self._tell()  # what stands there is older, whatever its number is
         elif known.news is None:
             known.take(news, told.latest, False)

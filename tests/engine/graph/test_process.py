@@ -85,6 +85,7 @@ def test_an_answer_that_nobody_waited_for_is_left_out(
 def test_a_reader_that_rests_has_no_child_soon(path: Path) -> None:
     """It leaves nothing behind, and has another when it is asked again."""
     reader = GraphReader(linger_seconds=0.05)
+    reader.in_turn = True
     reader.ask(path)
     reader.answer()
     first = reader.process_id
@@ -102,6 +103,7 @@ def test_a_reader_that_rests_has_no_child_soon(path: Path) -> None:
 def test_a_child_that_rests_is_asked_again(path: Path) -> None:
     """A load behind another starts none: that took longer than all else in it."""
     reader = GraphReader(linger_seconds=60.0)
+    reader.in_turn = True
     children = set()
     for _ in range(3):
         reader.start()
@@ -117,6 +119,7 @@ def test_a_child_that_rests_is_asked_again(path: Path) -> None:
 def test_a_child_that_rests_is_replaced_by_one_as_nice_as_who_asks() -> None:
     """One that was started by a thread of another niceness would disturb clients."""
     reader = GraphReader(linger_seconds=60.0)
+    reader.in_turn = True
     reader.start()
     first = reader.process_id
     reader.rest()
@@ -161,3 +164,14 @@ def test_a_child_that_died_is_replaced(reader: GraphReader, path: Path) -> None:
     reader.ask(path)
 
     assert reader.answer().random.startswith("Random")
+
+
+def test_a_child_does_not_outlast_a_start(path: Path) -> None:
+    """What follows a start is no other load, and memory is counted then."""
+    reader = GraphReader(linger_seconds=60.0)
+    reader.ask(path)
+    reader.answer()
+
+    reader.rest()
+
+    assert reader.process_id is None

@@ -160,9 +160,15 @@ class GraphReader:
         return line
 
     def rest(self) -> None:
-        """End the child in some seconds, unless it is needed before; idempotent."""
+        """End the child: at once, or in some seconds where models are served already; idempotent.
+
+        One load is often followed by another then.
+        """
         with self._ending:
             if self._lasting or self._child is None or self._end_of_rest is not None:
+                return
+            if not self.in_turn:  # what comes after a start would want a nicer one
+                self.close()
                 return
             self._end_of_rest = Timer(self._linger_seconds, self._end_rest)
             self._end_of_rest.daemon = True
