@@ -198,10 +198,20 @@ def tls_port(certificates: Path) -> Iterator[int]:
         yield port
 
 
-def test_tls(serve: Serve, tls_port: int, certificates: Path) -> None:
-    """With `rediss://` and its authority's certificate a Redis is used over TLS."""
+@pytest.mark.parametrize(
+    "options",
+    [
+        "ssl_ca_certs={0}/ca.crt",
+        "ssl_cert_reqs=none",
+        "ssl_ca_certs={0}/ca.crt&ssl_min_version=TLSv1.3&ssl_check_hostname=False"
+        "&ssl_certfile={0}/redis.crt&ssl_keyfile={0}/redis.key",
+    ],
+    ids=["authority", "nobody-s", "client-s-too"],
+)
+def test_tls(serve: Serve, tls_port: int, certificates: Path, options: str) -> None:
+    """With `rediss://` and its authority's certificate, or as is asked, Redis is used over TLS."""
     url = f"rediss://:{quote(SECRET, safe='')}@127.0.0.1:{tls_port}"
-    server = serve(f"{url}?ssl_ca_certs={certificates / 'ca.crt'}")
+    server = serve(f"{url}?{options.format(certificates)}")
     with ReplicaLoad(server) as load:
         load.wait_for("redis")
         status = health(server)["status"]
